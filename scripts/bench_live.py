@@ -220,16 +220,16 @@ class Child:
         yield from self._until(self._has_mask, 60)
         self._set_thresholds()
         yield 3.0
-        begin, answered = time.time(), self.session.status()
-        results = self.session._composing.answered.count
+        begin, predicted = time.time(), self.session.status()
+        results = self.session._render_thread.predicted.count
         yield self.seconds
         span = time.time() - begin
         times = [at for at, _, _ in self.painted if at >= begin]
         gaps = sorted(after - before for before, after in pairwise(times))
         self.answer["rate"] = len(times) / span
         self.answer["gap95"] = gaps[int(0.95 * len(gaps))]
-        self.answer["inference"] = (self.session._composing.answered.count - results) / span
-        self.answer["stages"] = answered.rates.stages
+        self.answer["inference"] = (self.session._render_thread.predicted.count - results) / span
+        self.answer["stages"] = predicted.rates.stages
         delays = []
         for number in range(7):
             yield 0.37

@@ -57,8 +57,8 @@ def make_mattes(
     pixels = as_pixels(pixels)
     if pixels.shape[:2] != found.frame_size:
         (height, width), (rows, columns) = found.frame_size, pixels.shape[:2]
-        raise UsageError(f"The maps are of a picture of {width}×{height} pixels; this one has {columns}×{rows}.")
-    plan = plan_of(found.prompts, _styled(len(found.prompts), styles, threshold), matte=settings)
+        raise UsageError(f"The maps are of an image of {width}×{height} pixels, but this image has {columns}×{rows}.")
+    plan = plan_of(found.prompts, _list_styles(len(found.prompts), styles, threshold), matte=settings)
     frame, pipeline = Frame(pixels, 0, Fraction(0)), FramePipeline(plan, _TOOLS)
     pipeline.add_prediction(plan.prediction(frame, found.probabilities))
     return pipeline.process(frame).mattes
@@ -89,9 +89,11 @@ def draw(
     if (mattes.height, mattes.width) != pixels.shape[:2]:
         (rows, columns) = pixels.shape[:2]
         raise UsageError(
-            f"The mattes are of a picture of {mattes.width}×{mattes.height} pixels; this one has {columns}×{rows}."
+            f"The mattes are of an image of {mattes.width}×{mattes.height} pixels, but this image has {columns}×{rows}."
         )
-    look = RenderSettings(effects=_listed(effects), styles=_styled(len(mattes.each), styles), names=tuple(names))
+    look = RenderSettings(
+        effects=_list_effects(effects), styles=_list_styles(len(mattes.each), styles), names=tuple(names)
+    )
     pipeline = FramePipeline(RenderPlan(), _TOOLS)
     try:
         return pipeline.draw(Frame(pixels, 0, Fraction(0)), mattes, look)
@@ -144,31 +146,38 @@ def export(
     for value in (source, "" if output is None else output):
         if not isinstance(value, (str, PathLike)):
             raise UsageError(f"{shorten(repr(value))} is not the name of a file or folder.")
-    asked = require_prompts(prompts)
-    chosen = settings or ExportSettings()
-    own = tuple(styles) or chosen.render.styles
-    look = {"styles": _styled(len(asked), own, threshold), "names": tuple(prompt.label for prompt in asked)}
+    all_prompts = require_prompts(prompts)
+    export_settings = settings or ExportSettings()
+    given_styles = tuple(styles) or export_settings.render.styles
+    look = {
+        "styles": _list_styles(len(all_prompts), given_styles, threshold),
+        "names": tuple(prompt.label for prompt in all_prompts),
+    }
     if effects is not None:
-        look["effects"] = _listed(effects)
-    engine = chosen.engine
+        look["effects"] = _list_effects(effects)
+    engine = export_settings.engine
     if model is not None or (settings is None and str(source).startswith(DEMO_PREFIX)):
         engine = validated(EngineSettings, **{**engine.model_dump(), "model": model or "shapes"})
     if sequence is not None:
-        chosen = validated(ExportSettings, **{**dict(chosen), "sequence": sequence})
-    chosen = chosen.model_copy(update={"engine": engine, "render": chosen.render.model_copy(update=look)})
-    places = tuple((form, Path(place)) for form, place in (data or {}).items())
-    request = ExportRequest(str(source), None if output is None else Path(output), asked, chosen, data=places)
-    finished = run_export(request, on_progress=on_progress)
-    for notice in (*finished.notices, *finished.result.problems):
+        export_settings = validated(ExportSettings, **{**dict(export_settings), "sequence": sequence})
+    export_settings = export_settings.model_copy(
+        update={"engine": engine, "look": export_settings.render.model_copy(update=look)}
+    )
+    data_paths = tuple((data_format, Path(path)) for data_format, path in (data or {}).items())
+    request = ExportRequest(
+        str(source), None if output is None else Path(output), all_prompts, export_settings, data=data_paths
+    )
+    finished_export = run_export(request, on_progress=on_progress)
+    for notice in (*finished_export.notices, *finished_export.result.problems):
         warnings.warn(notice, UserWarning, stacklevel=2)
-    return finished.result
+    return finished_export.result
 
 
-def _listed(effects: EffectsLike) -> tuple[AnyEffect, ...]:
+def _list_effects(effects: EffectsLike) -> tuple[AnyEffect, ...]:
     return parse_effects(effects) if isinstance(effects, str) else tuple(effects)
 
 
-def _styled(count: int, styles: Sequence[PromptStyle], threshold: float | None = None) -> tuple[PromptStyle, ...]:
+def _list_styles(count: int, styles: Sequence[PromptStyle], threshold: float | None = None) -> tuple[PromptStyle, ...]:
     """Return one style for each prompt.
 
     Raises:
@@ -176,7 +185,7 @@ def _styled(count: int, styles: Sequence[PromptStyle], threshold: float | None =
     """
     if styles and len(styles) != count:
         raise UsageError(f"There are {len(styles)} styles for {count} prompts: give one for each, or none.")
-    chosen = tuple(styles) or prompt_styles(count)
+    all_styles = tuple(styles) or prompt_styles(count)
     if threshold is None:
-        return chosen
-    return tuple(validated(PromptStyle, **{**style.model_dump(), "threshold": threshold}) for style in chosen)
+        return all_styles
+    return tuple(validated(PromptStyle, **{**style.model_dump(), "threshold": threshold}) for style in all_styles)

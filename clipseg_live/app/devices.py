@@ -76,15 +76,15 @@ def crop_of(box: CropBox, framing: FrameTransform) -> CropBox:
     return to_source(*box, framing)
 
 
-def save_snapshot(folder: Path, picture: RenderedFrame, settings: LiveSettings) -> Sequence[Path]:
+def save_snapshot(folder: Path, rendered: RenderedFrame, settings: LiveSettings) -> Sequence[Path]:
     """Write a rendered frame as PNG, and the matte of each drawn prompt (grey, 0 to 255) at the frame's size.
 
     File names begin with the name of the photo, if it is one, and the date and time. A missing folder is made.
 
     Args:
         folder: Folder for the files.
-        picture: Rendered frame.
-        settings: Present settings of the session.
+        rendered: Rendered frame.
+        settings: Current settings of the session.
 
     Returns:
         Paths of the files.
@@ -94,25 +94,25 @@ def save_snapshot(folder: Path, picture: RenderedFrame, settings: LiveSettings) 
     """
     from clipseg_live.exporters.folder import slug
 
-    if not was_drawn_hiding(picture, settings):
-        raise SinkError("The picture was not saved, because it shows what is hidden now: save the next one.")
+    if not was_drawn_hiding(rendered, settings):
+        raise SinkError("The frame was not saved because it shows content that is now hidden: save the next frame.")
     stem = datetime.now().strftime("clipseg-live %Y-%m-%d %H.%M.%S.%f")[:-3]
-    if picture.file is not None:
-        own = picture.file.stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
-        stem = f"{own} {stem}"
-    pictures: list[tuple[Path, Pixels]] = [(folder / f"{stem}.png", picture.composed)]
+    if rendered.file is not None:
+        photo_stem = rendered.file.stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
+        stem = f"{photo_stem} {stem}"
+    images: list[tuple[Path, Pixels]] = [(folder / f"{stem}.png", rendered.composed)]
     rows = {row.id: row for row in settings.shown()}
-    for number, (row_id, matte) in enumerate(zip(picture.drawn_ids, picture.mattes.each, strict=True), start=1):
+    for number, (row_id, matte) in enumerate(zip(rendered.drawn_ids, rendered.mattes.each, strict=True), start=1):
         if row_id in rows:
             name = slug(rows[row_id].text or "picture")
-            pictures.append((folder / f"{stem} mask {number} {name}.png", matte.alpha))
+            images.append((folder / f"{stem} mask {number} {name}.png", matte.alpha))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path, pixels in pictures:
+        for path, pixels in images:
             _write(path, pixels)
     except OSError as error:
-        raise SinkError(f"The picture could not be saved in {folder}: {error.strerror or error}.") from error
-    return [path for path, _ in pictures]
+        raise SinkError(f"The frame could not be saved in {folder}: {error.strerror or error}.") from error
+    return [path for path, _ in images]
 
 
 def _write(path: Path, pixels: Pixels) -> None:

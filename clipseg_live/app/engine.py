@@ -44,8 +44,8 @@ def make_engine(settings: EngineSettings, on_progress: ReportProgress, on_notice
             raise
         logger.warning("The model %s is replaced by %s", settings.model, BUILT_IN_MODEL, exc_info=True)
         on_notice(
-            f"{error} Until then the small model {BUILT_IN_MODEL} runs; it knows coloured shapes on drawn scenes only, "
-            "and effects that hide something hide the whole picture."
+            f"{error} The demo model {BUILT_IN_MODEL} is used for now: it recognises only coloured shapes in drawn "
+            "scenes, and privacy effects hide the whole frame."
         )
         settings = settings.model_copy(update={"model": BUILT_IN_MODEL, "size": None})
         files = find_model(settings, on_progress)
@@ -85,7 +85,7 @@ def find_model(settings: EngineSettings, on_progress: ReportProgress | None = No
     check_options(settings.device, settings.dtype, settings.resize_mode, engine=settings.engine)  # before a download
     if on_progress is None:
         return loading.find_model_files(settings.model)
-    return loading.find_model_files(settings.model, on_progress=lambda words: on_progress(f"Downloading {words}"))
+    return loading.find_model_files(settings.model, on_progress=lambda text: on_progress(f"Downloading {text}"))
 
 
 def load_engine(files: "ModelFiles", settings: EngineSettings, prompts: Sequence[Prompt] = ()) -> "DriverSegmenter":

@@ -77,8 +77,8 @@ class ExportRequest:
     @property
     def outputs(self) -> tuple[Path, ...]:
         """Return the paths of everything that is written."""
-        given = (path for path in (self.output, self.masks) if path is not None)
-        return (*given, *(path for _, path in self.data))
+        paths = (path for path in (self.output, self.masks) if path is not None)
+        return (*paths, *(path for _, path in self.data))
 
     @property
     def result(self) -> Path:
@@ -124,31 +124,31 @@ def run_export(
     logger.info("Export settings: %s", loggable(settings))
     prompts = check_settings(request)
     request = with_photos(request)
-    source = _source_of(request)
+    source = _open_source(request)
     if request.framing != FrameTransform():
         source = FramedSource(source, request.framing)
-    _refuse_own_input(request)
-    sink = _sink_of(request)
-    _data_of(request, {})  # reject invalid options before the model is loaded
+    _check_paths(request)
+    frame_output = _open_frame_output(request)
+    _open_data_outputs(request, {})  # reject invalid options before the model is loaded
     with ExitStack() as stack:
         stack.enter_context(closing(source))
         info = source.open()
-        ready = None if engine is None else engine()
-        files = find_model(settings.engine) if ready is None else ready.files
-        if ready is None:
+        loaded_engine = None if engine is None else engine()
+        files = find_model(settings.engine) if loaded_engine is None else loaded_engine.files
+        if loaded_engine is None:
             on_stage(loading_message(files, settings.engine))
-        data = _data_of(request, mask_header(request, files))
-        if ready is None:
-            ready = load_engine(files, settings.engine, prompts)
+        data = _open_data_outputs(request, mask_header(request, files))
+        if loaded_engine is None:
+            loaded_engine = load_engine(files, settings.engine, prompts)
         on_stage(f"Exporting to {request.result.name}")
-        pipeline = stack.enter_context(closing(_pipeline_of(request, info, draws=sink is not None)))
+        pipeline = stack.enter_context(closing(_make_pipeline(request, info, draws=frame_output is not None)))
         export = Export(
             source,
             info,
-            ready,
+            loaded_engine,
             prompts,
             pipeline,
-            data if sink is None else [sink, *data],
+            data if frame_output is None else [frame_output, *data],
             keep_partial=settings.keep_partial,
             on_progress=on_progress,
         )
@@ -156,27 +156,28 @@ def run_export(
             stop.on_stop(export.request_stop)
         result = export.run()
     notices = [
-        *ready.notices,
-        *_conversion(info),
+        *loaded_engine.notices,
+        *_conversion_notices(info),
         *(request.notices or info.notices),
         *(notice for exporter in data for notice in exporter.notices),
     ]
     if export.broken:
         frames = "1 frame" if result.frames == 1 else f"{result.frames} frames"
-        notices.append(f"{export.broken} The result has the {frames} before that point.")
+        notices.append(f"{export.broken} The result contains the {frames} before that point.")
     if export.unusable:
-        frames = "1 frame has" if export.unusable == 1 else f"{export.unusable} frames have"
-        notices.append(f"{UNUSABLE} {frames} no masks.")
-    if (warning := _untouched(request)) is not None:
+        frames = "1 frame" if export.unusable == 1 else f"{export.unusable} frames"
+        notices.append(f"{UNUSABLE} Affected: {frames}.")
+    if (warning := _privacy_warning(request)) is not None:
         notices.append(warning)
-    if sink is not None:
-        notices += sink.notices
-        if sink.padded:
-            notices.append(f"{sink.path.name} repeats its last line or column: H.264 and H.265 take only even sizes.")
+    if frame_output is not None:
+        notices += frame_output.notices
+        if frame_output.padded:
+            name = frame_output.path.name
+            notices.append(f"The last row or column of {name} is duplicated: H.264 and H.265 require even sizes.")
     return FinishedExport(result, tuple(dict.fromkeys(notices)))  # two exporters may give the same notice
 
 
-def _conversion(info: SourceInfo) -> tuple[str, ...]:
+def _conversion_notices(info: SourceInfo) -> tuple[str, ...]:
     """Return a notice if the source was converted to SDR."""
     if info.hdr is None or info.hdr.kept:
         return ()
@@ -195,24 +196,24 @@ def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
     prompts = require_prompts(request.prompts)
     if len(settings.render.styles) != len(prompts):
         raise UsageError(
-            f"There are {len(settings.render.styles)} styles for {len(prompts)} prompts: one each is needed."
+            f"There are {len(settings.render.styles)} styles for {len(prompts)} prompts: give one for each."
         )
     if not request.outputs:
-        raise UsageError("Say where the result goes: a video or picture, masks, or data.")
+        raise UsageError("Say where the result goes: a video or image, masks, or data.")
     if settings.alpha and request.output is None:
-        raise UsageError("Nothing is there to be transparent: --alpha needs -o, such as -o out.mov.")
+        raise UsageError("--alpha needs an output: add -o, such as -o out.mov.")
     if settings.hdr == "keep" and settings.alpha:
         raise UsageError("A transparent result is always SDR: leave out --hdr keep, or --alpha.")
     if settings.hdr == "keep" and request.output is None:
-        raise UsageError("There is no video to be written as HDR: --hdr keep needs -o.")
+        raise UsageError("--hdr keep needs an output: add -o, such as -o out.mp4.")
     if settings.codec is not None and request.output is None:
-        raise UsageError(f"There is no video to be coded as {settings.codec}: --codec needs -o.")
+        raise UsageError(f"--codec {settings.codec} needs an output: add -o, such as -o out.mp4.")
     if settings.annotations.split is not None and not any(
-        "split" in find_format(form).options for form, _ in request.data
+        "split" in find_format(data_format).options for data_format, _ in request.data
     ):
-        raise UsageError(f"Nothing is there to be split: --split needs --data {' or '.join(with_option('split'))}.")
+        raise UsageError(f"--split needs a data set to split: add --data {' or '.join(with_option('split'))}.")
     if settings.end is not None and settings.end <= (settings.start or 0):
-        raise UsageError("The end must come after the start: nothing lies between --from and --to.")
+        raise UsageError("The end must come after the start: --to must be later than --from.")
     return prompts
 
 
@@ -234,18 +235,18 @@ def plan_of_export(request: ExportRequest, draws: bool = True) -> RenderPlan:
     )
 
 
-def _pipeline_of(request: ExportRequest, info: SourceInfo, draws: bool) -> FramePipeline:
+def _make_pipeline(request: ExportRequest, info: SourceInfo, draws: bool) -> FramePipeline:
     settings, independent = request.settings, info.independent
-    ahead = settings.temporal == "lookahead" and settings.matte.smoothing > 0  # only smoothing uses later frames
+    is_lookahead = settings.temporal == "lookahead" and settings.matte.smoothing > 0  # only smoothing uses later frames
     tools = RenderTools(
-        make_matting=lambda: LookaheadMattes(settings.matte, independent) if ahead else CausalMattes(),
+        make_matting=lambda: LookaheadMattes(settings.matte, independent) if is_lookahead else CausalMattes(),
         make_renderer=EffectRenderer,
         blend=HDRBlend(info.hdr) if draws and info.hdr is not None and info.hdr.kept else None,
     )
     return FramePipeline(plan_of_export(request, draws), tools)
 
 
-def _source_of(request: ExportRequest) -> FrameSource:
+def _open_source(request: ExportRequest) -> FrameSource:
     """Return the source of a request, not opened yet."""
     settings = request.settings
     if request.photos:
@@ -261,7 +262,7 @@ def _source_of(request: ExportRequest) -> FrameSource:
     )
 
 
-def _sink_of(request: ExportRequest) -> VideoWriter | ImageWriter | PhotoWriter | None:
+def _open_frame_output(request: ExportRequest) -> VideoWriter | ImageWriter | PhotoWriter | None:
     """Return the exporter of the rendered frames, or None if they are not written."""
     settings = request.settings
     if request.photos:
@@ -278,7 +279,7 @@ def _sink_of(request: ExportRequest) -> VideoWriter | ImageWriter | PhotoWriter 
     )
 
 
-def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[FileOutput]:
+def _open_data_outputs(request: ExportRequest, header: Mapping[str, Any]) -> list[FileOutput]:
     """Return the exporters that take mattes.
 
     The transparent result has all frames. Masks and data have the selected frames.
@@ -293,26 +294,26 @@ def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[FileOutp
         settings.end,
         annotations=settings.annotations,
     )
-    whole: list[FileOutput] = []
+    all_frames: list[FileOutput] = []
     if settings.alpha and request.output is not None:
-        whole.append(open_transparent_sink(request.output, options, settings.codec))
-    chosen: list[FileOutput] = []
+        all_frames.append(open_transparent_sink(request.output, options, settings.codec))
+    selected: list[FileOutput] = []
     if request.masks is not None:
-        chosen.append(open_mask_sink(request.masks, header, labels, settings.overwrite, settings.annotations))
-    chosen += [open_data_sink(form, path, options) for form, path in request.data]
+        selected.append(open_mask_sink(request.masks, header, labels, settings.overwrite, settings.annotations))
+    selected += [open_data_sink(data_format, path, options) for data_format, path in request.data]
     if settings.every > 1 or settings.only_present:
-        chosen = [
-            SelectedFrames(sink, settings.every, settings.only_present, settings.matte.presence_threshold)
-            for sink in chosen
+        selected = [
+            SelectedFrames(output, settings.every, settings.only_present, settings.matte.presence_threshold)
+            for output in selected
         ]
-    return whole + chosen
+    return all_frames + selected
 
 
-def _untouched(request: ExportRequest) -> str | None:
+def _privacy_warning(request: ExportRequest) -> str | None:
     """Return a warning if the effects do not hide anything in one of the outputs."""
     transparent = ("the transparent result",) if request.settings.alpha else ()
     return untouched_warning(
-        request.settings.render.effects, untouched_files((form for form, _ in request.data), transparent)
+        request.settings.render.effects, untouched_files((data_format for data_format, _ in request.data), transparent)
     )
 
 
@@ -342,10 +343,12 @@ def open_named_source(
     if scheme is None:
         return open_source(name, start=start, end=end, sequence=sequence, deinterlace=deinterlace, keep_hdr=keep_hdr)
     if sequence is not None:
-        raise UsageError(f"--sequence takes a folder or a pattern of pictures, which {name} is not: leave it out.")
+        raise UsageError(
+            f"--sequence needs a folder or a pattern of images, and {name} is neither: leave out --sequence."
+        )
     source = open_by_scheme(scheme, SourceRequest(name=name, start=start, end=end))
     if getattr(source, "live", False):
-        raise UsageError(f"{name} is live, and export reads files: record it with clipseg-live record.")
+        raise UsageError(f"{name} is a live source, and export reads files: record it with clipseg-live record.")
     return source
 
 
@@ -362,32 +365,36 @@ def mask_header(request: ExportRequest, files: ModelFiles) -> dict[str, Any]:
     }
 
 
-def _refuse_own_input(request: ExportRequest) -> None:
+def _check_paths(request: ExportRequest) -> None:
     """Check that no output is the input or another output.
 
     Raises:
         UsageError: Two of them are the same file.
     """
-    data = ((f"{form} data", path) for form, path in request.data)
-    named = [("pictures" if request.photos else "video", request.output), ("masks", request.masks), *data]
-    places = [(name, path) for name, path in named if path is not None]
+    data = ((f"{data_format} data", path) for data_format, path in request.data)
+    candidates = [("images" if request.photos else "video", request.output), ("masks", request.masks), *data]
+    outputs = [(name, path) for name, path in candidates if path is not None]
     sources = [photo.file for photo in request.photos] or [Path(request.source)]
-    for _, output in places:
-        if any(_same(source, output) for source in sources):
-            raise UsageError(f"{output} is the input itself: give the result another name.")
+    for _, output in outputs:
+        if any(_is_same_file(source, output) for source in sources):
+            raise UsageError(f"{output} is also the input: give the result another name.")
     is_searched = request.output is not None and is_pattern(request.source) and searches(request.source, request.output)
     if request.photos and is_searched:
-        raise UsageError(f"{request.source} would find the results next time: name another folder.")
+        raise UsageError(f"{request.source} would also match the results: choose another folder.")
     folders = {source.parent for source in sources}
-    for name, output in places:
-        if os.path.isdir(output) and any(_same(folder, output) for folder in folders):
-            raise UsageError(f"The input lies in {output}, which the {name} would replace: give them another folder.")
-    for (name, output), (other_name, other) in combinations(places, 2):
-        if _same(output, other) or os.path.abspath(output) == os.path.abspath(other):
-            raise UsageError(f"The {other_name} and the {name} would both be {output}: give them two names.")
+    for name, output in outputs:
+        if os.path.isdir(output) and any(_is_same_file(folder, output) for folder in folders):
+            raise UsageError(
+                f"The input is in {output}, which the {name} would replace: choose another folder for them."
+            )
+    for (name, output), (other_name, other) in combinations(outputs, 2):
+        if _is_same_file(output, other) or os.path.abspath(output) == os.path.abspath(other):
+            raise UsageError(
+                f"The {other_name} and the {name} would both be written to {output}: give them different names."
+            )
 
 
-def _same(first: Path, second: Path) -> bool:
+def _is_same_file(first: Path, second: Path) -> bool:
     try:
         return os.path.samefile(first, second)
     except OSError:  # one of them does not exist

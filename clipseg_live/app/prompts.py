@@ -59,14 +59,14 @@ def with_prompts(settings: LiveSettings, prompts: Sequence[Prompt], styles: Sequ
     """
     count = len(settings.rows) + len(prompts)
     if count > MOST_ROWS:
-        raise UsageError(f"There are {count} prompts: a live session has {MOST_ROWS} at most.")
+        raise UsageError(f"There are {count} prompts, but a live session supports at most {MOST_ROWS}.")
     for prompt, style in zip(prompts, styles, strict=True):
-        row = _filled(settings.new_row(prompt.label), prompt).model_copy(update={"style": style})
+        row = _fill_row(settings.new_row(prompt.label), prompt).model_copy(update={"style": style})
         settings = settings.model_copy(update={"rows": (*settings.rows, row)})
     return settings
 
 
-def _filled(row: PromptRow, prompt: Prompt) -> PromptRow:
+def _fill_row(row: PromptRow, prompt: Prompt) -> PromptRow:
     """Return a row with the content of a prompt. Its text is the label of the prompt."""
     if isinstance(prompt, ImagePrompt):
         return row.model_copy(update={"image": PromptImage.of(prompt.pixels), "share": 1.0})

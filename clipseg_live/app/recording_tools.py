@@ -26,11 +26,11 @@ def recording_tools() -> RecordingTools:
     )
 
 
-def _open_track(path: Path, settings: RecordingSettings, sounding: bool) -> GrowingOutput:
+def _open_track(path: Path, settings: RecordingSettings, with_sound: bool) -> GrowingOutput:
     from clipseg_live.media.audio.microphone import Microphone
     from clipseg_live.media.writers.recording import RecordingWriter
 
-    microphone = Microphone(settings.microphone) if sounding and settings.sound == "microphone" else None
+    microphone = Microphone(settings.microphone) if with_sound and settings.sound == "microphone" else None
     return RecordingWriter(
         path, settings.codec, encoder=settings.encoder, quality=settings.quality, microphone=microphone
     )
@@ -42,13 +42,15 @@ def _open_replay(settings: RecordingSettings) -> "ReplayBuffer":
     return ReplayBuffer(settings.replay_seconds, settings.codec, encoder=settings.encoder, quality=settings.quality)
 
 
-def _open_data(form: DataFormat, path: Path, labels: Sequence[Label], settings: RecordingSettings) -> FileOutput:
+def _open_data(data_format: DataFormat, path: Path, labels: Sequence[Label], settings: RecordingSettings) -> FileOutput:
     from clipseg_live._version import __version__
     from clipseg_live.exporters.data_options import DataOptions
     from clipseg_live.exporters.registry import open_data_sink
 
     header = {"version": __version__}
-    return open_data_sink(form, path, DataOptions(header, tuple(labels), live=True, annotations=settings.annotations))
+    return open_data_sink(
+        data_format, path, DataOptions(header, tuple(labels), live=True, annotations=settings.annotations)
+    )
 
 
 def _finalise(path: Path, stop: Callable[[], bool]) -> str:

@@ -40,7 +40,7 @@ def session_tools(make_engine: MakeEngine) -> SessionTools:
     """
     return SessionTools(
         open_source=open_session_source,
-        frame_filter=framed,
+        frame_filter=frame_filter,
         rendering=RenderTools(make_matting, make_renderer),
         make_engine=make_engine,
         recording=recording_tools(),
@@ -89,7 +89,7 @@ def _open_scheme(scheme: SourceScheme, spec: SourceSpec) -> LiveSource:
     return cast(LiveSource, first) if getattr(first, "live", False) else PlaybackSource(make)
 
 
-def framed(pixels: Pixels, framing: FrameTransform) -> Pixels:
+def frame_filter(pixels: Pixels, framing: FrameTransform) -> Pixels:
     """Return the pixels cropped, rotated and mirrored."""
     from clipseg_live.media.sources.framing import apply_framing
 

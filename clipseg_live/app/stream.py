@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from clipseg_live.app.engine import find_model, load_engine
-from clipseg_live.app.session import DEMO_SOURCE, framed, make_matting, make_renderer, open_session_source
+from clipseg_live.app.session import DEMO_SOURCE, frame_filter, make_matting, make_renderer, open_session_source
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.privacy import is_cautious
@@ -54,29 +54,31 @@ def stream(
     if sequence is not None:
         spec = validated(SourceSpec, **{**dict(spec), "sequence": sequence})
     open_session_source(spec)  # reject an unknown name before the model is loaded
-    chosen = settings or LiveSettings(matte=PLAIN_MATTES)
-    engine = chosen.engine
+    live_settings = settings or LiveSettings(matte=PLAIN_MATTES)
+    engine = live_settings.engine
     if model is not None or (settings is None and spec.name.startswith(DEMO_SOURCE)):
         engine = EngineSettings(**{**engine.model_dump(), "model": model or "shapes"})
-    given = not (isinstance(prompts, Sequence) and len(prompts) == 0)
-    own, look = ((), None) if given else chosen.prompts()
-    asked = require_prompts(prompts if given else own)
-    own_styles = tuple(styles) or (look.styles if look is not None else (PromptStyle(),) * len(asked))
-    if len(own_styles) != len(asked):
-        raise UsageError(f"There are {len(own_styles)} styles for {len(asked)} prompts: give one for each, or none.")
-    segmenter = load_engine(find_model(engine), engine, asked)
+    has_prompts = not (isinstance(prompts, Sequence) and len(prompts) == 0)
+    row_prompts, look = ((), None) if has_prompts else live_settings.prompts()
+    all_prompts = require_prompts(prompts if has_prompts else row_prompts)
+    own_styles = tuple(styles) or (look.styles if look is not None else (PromptStyle(),) * len(all_prompts))
+    if len(own_styles) != len(all_prompts):
+        raise UsageError(
+            f"There are {len(own_styles)} styles for {len(all_prompts)} prompts: give one for each, or none."
+        )
+    segmenter = load_engine(find_model(engine), engine, all_prompts)
     return Stream(
         spec,
-        asked,
+        all_prompts,
         segmenter,
         open_session_source,
-        framed,
+        frame_filter,
         RenderTools(make_matting, make_renderer),
         settings=StreamSettings(
-            matte=chosen.matte,
-            cautious=is_cautious(chosen.effects) or None,
+            matte=live_settings.matte,
+            cautious=is_cautious(live_settings.effects) or None,
             styles=tuple(_with_threshold(own_styles, threshold)),
-            framing=chosen.framing,
+            framing=live_settings.framing,
         ),
         on_status=on_status,
     )

@@ -47,7 +47,7 @@ class WriterSink(ABC):
             SinkError: if the file cannot be started, or a video is to hold a set of photos.
         """
         if isinstance(self._writer, VideoWriter):
-            require_film(self.path, info)
+            require_video(self.path, info)
         self._count = 0
         self._writer.open(replace(info, fields=None))  # transparent images are always progressive
 
@@ -57,7 +57,7 @@ class WriterSink(ABC):
         Raises:
             SinkError: if the frame cannot be written.
         """
-        pixels = self._picture(rendered.frame, rendered.mattes)
+        pixels = self._image(rendered.frame, rendered.mattes)
         self._writer.write(RenderedFrame.of(replace(rendered.frame, pixels=pixels)))
         self._count += 1
 
@@ -71,21 +71,21 @@ class WriterSink(ABC):
             self._writer.finish()
         else:
             self._writer.abort()
-            self.notices.append(nothing_in(self.path))
+            self.notices.append(empty_notice(self.path))
 
     def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop and delete the file, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
         return self._writer.abort(keep_partial)
 
     @abstractmethod
-    def _picture(self, frame: Frame, mattes: Mattes) -> Pixels:
+    def _image(self, frame: Frame, mattes: Mattes) -> Pixels:
         """Return the image for the writer."""
 
 
 class _AlphaSink(WriterSink):
     """Cut-out of everything that drawn mattes cover, as RGBA images with straight alpha."""
 
-    def _picture(self, frame: Frame, mattes: Mattes) -> Pixels:
+    def _image(self, frame: Frame, mattes: Mattes) -> Pixels:
         return transparent(frame.pixels, union_of(mattes))
 
 
@@ -114,9 +114,9 @@ class AlphaVideoSink(_AlphaSink):
         path = Path(path)
         if path.suffix.lower() != _SUFFIXES[codec]:
             name = "ProRes" if codec == "prores" else "VP9"
-            raise UsageError(f"{path.name} cannot hold {name} with alpha: name a {_SUFFIXES[codec]} file for it.")
-        made = _ProRes if codec == "prores" else _Vp9
-        super().__init__(made(path, codec, quality, overwrite, start, end, live))
+            raise UsageError(f"{path.name} cannot hold {name} with alpha: use a {_SUFFIXES[codec]} file.")
+        writer_class = _ProRes if codec == "prores" else _Vp9
+        super().__init__(writer_class(path, codec, quality, overwrite, start, end, live))
 
 
 class AlphaPictureSink(_AlphaSink):
@@ -141,17 +141,17 @@ def _alpha_video(path: Path, codec: AlphaCodec, options: DataOptions) -> AlphaVi
     return AlphaVideoSink(path, codec, options.quality, options.overwrite, options.start, options.end, options.live)
 
 
-def nothing_in(path: Path) -> str:
+def empty_notice(path: Path) -> str:
     """Return the notice for a file without any frame."""
-    return f"{path.name} was not written: nothing was found to put into it."
+    return f"{path.name} was not written because no prompt was detected."
 
 
-def require_film(path: Path, info: SourceInfo) -> None:
+def require_video(path: Path, info: SourceInfo) -> None:
     """Raise SinkError if the frames are independent photos, which a video or animation cannot hold."""
     if info.independent and info.frame_count != 1:
         raise SinkError(
-            f"{info.name} is a set of photos, not a film, so {path.name} cannot hold it: write a format of "
-            "images, or give --sequence."
+            f"{info.name} is a set of photos, which {path.name} cannot hold: use an image format, or add --sequence "
+            "to make a video from them."
         )
 
 

@@ -17,10 +17,10 @@ from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Matte, mask_of
 from clipseg_live.core.rendered_frame import RenderedFrame
-from clipseg_live.exporters.alpha_video import nothing_in, require_film
+from clipseg_live.exporters.alpha_video import empty_notice, require_video
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.folder import write_error
-from clipseg_live.exporters.frame_files import saved
+from clipseg_live.exporters.frame_files import encode_image
 from clipseg_live.media.atomic_output import AtomicOutput
 from clipseg_live.media.images.icc_profiles import srgb_profile
 from clipseg_live.rendering.blending import union_of
@@ -42,20 +42,20 @@ class _Part:
         x: left edge in pixels.
         y: top edge in pixels.
         pixels: uint8 RGBA (h, w, 4).
-        begins: start time in units of the format.
+        start: start time in units of the format.
     """
 
     x: int
     y: int
     pixels: RGBA
-    begins: int
+    start: int
 
 
 class AnimationSink(ABC):
     """Looped animation of everything that drawn mattes cover.
 
     It lasts at most a minute, and its longer side has at most 640 pixels. Times are rounded one by one, so that the
-    total duration is right. Frames that follow the last one by less than ``least`` units are left out. Memory holds one
+    total duration is right. Frames that follow the last one by less than ``min_units`` are left out. Memory holds one
     frame.
 
     Attributes:
@@ -65,9 +65,9 @@ class AnimationSink(ABC):
 
     units: ClassVar[int]
     """Units of time in a second."""
-    least: ClassVar[int]
+    min_units: ClassVar[int]
     """Shortest duration of a frame in units."""
-    instead: ClassVar[str] = "cut it with --from and --to, or write a video with alpha (.mov, .webm)"
+    advice: ClassVar[str] = "cut it with --from and --to, or write a video with alpha (.mov, .webm)"
 
     def __init__(self, path: str | Path, overwrite: bool = False, live: bool = False) -> None:
         """Check the path.
@@ -78,8 +78,8 @@ class AnimationSink(ABC):
         """
         self.path = Path(path)
         self.notices: list[str] = []
-        self._place = AtomicOutput(path, overwrite, visible=live)
-        self._place.check()
+        self._output = AtomicOutput(path, overwrite, visible=live)
+        self._output.check()
         self._file: BinaryIO | None = None
 
     @classmethod
@@ -94,19 +94,19 @@ class AnimationSink(ABC):
             UsageError: if the source is too long.
             SinkError: if the file cannot be started.
         """
-        require_film(self.path, info)
+        require_video(self.path, info)
         if info.duration is not None and info.duration > LONGEST_ANIMATION:
             raise UsageError(
-                f"{info.name} lasts {float(info.duration):.0f} s, and {self.path.name} holds at most "
-                f"{LONGEST_ANIMATION}: {self.instead}."
+                f"{info.name} lasts {float(info.duration):.0f} s, but {self.path.name} can last at most "
+                f"{LONGEST_ANIMATION} s: {self.advice}."
             )
         scale = min(1.0, LARGEST_SIDE / max(info.width, info.height))
         self._size = max(round(info.width * scale), 1), max(round(info.height * scale), 1)
-        self._zero: Fraction | None = None
-        self._held: _Part | None = None
-        self._until = 0
+        self._first_time: Fraction | None = None
+        self._pending: _Part | None = None
+        self._end_time = 0
         self._is_full = False
-        working = self._place.begin()
+        working = self._output.begin()
         try:
             self._file = working.open("wb")
             self._begin(self._file, *self._size)
@@ -120,23 +120,25 @@ class AnimationSink(ABC):
             SinkError: if the frame cannot be written.
         """
         frame, mattes = rendered.frame, rendered.mattes
-        file = self._opened()
-        if self._zero is None:
-            self._zero = frame.time
-        time = frame.time - self._zero
+        file = self._require_file()
+        if self._first_time is None:
+            self._first_time = frame.time
+        time = frame.time - self._first_time
         if self._is_full or time >= LONGEST_ANIMATION:
             if not self._is_full:
-                self.notices.append(f"{self.path.name} holds the first {LONGEST_ANIMATION} seconds: {self.instead}.")
-            self._is_full, self._until = True, round(LONGEST_ANIMATION * self.units)
+                self.notices.append(
+                    f"{self.path.name} contains only the first {LONGEST_ANIMATION} seconds: {self.advice}."
+                )
+            self._is_full, self._end_time = True, round(LONGEST_ANIMATION * self.units)
             return
-        begins = round(time * self.units)
-        self._until = max(round((time + (frame.duration or _USUAL_DURATION)) * self.units), begins + self.least)
-        if self._held is not None and begins - self._held.begins < self.least:
+        start = round(time * self.units)
+        self._end_time = max(round((time + (frame.duration or _USUAL_DURATION)) * self.units), start + self.min_units)
+        if self._pending is not None and start - self._pending.start < self.min_units:
             return
-        part = self._part_of(frame, union_of(mattes), begins)
-        if self._held is not None:
-            self._flush(file, self._held, begins)
-        self._held = part
+        part = self._part_of(frame, union_of(mattes), start)
+        if self._pending is not None:
+            self._flush(file, self._pending, start)
+        self._pending = part
 
     def finish(self) -> None:
         """Complete the file and move it to its path, or leave no file if there was no frame.
@@ -144,29 +146,29 @@ class AnimationSink(ABC):
         Raises:
             SinkError: if the file cannot be completed.
         """
-        if self._held is None:
-            self._opened()
+        if self._pending is None:
+            self._require_file()
             self.abort()
-            self.notices.append(nothing_in(self.path))
+            self.notices.append(empty_notice(self.path))
             return
         self._complete()
-        self._place.commit()
+        self._output.commit()
 
     def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop and delete the file, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
-        kept = self._place.finished
-        if keep_partial and self._place.working is not None and self._held is not None:
+        kept = self._output.finished
+        if keep_partial and self._output.working is not None and self._pending is not None:
             with suppress(SinkError):
                 if self._file is not None:
                     self._complete()
-                kept = self._place.keep_partial()
+                kept = self._output.keep_partial()
         file, self._file = self._file, None
         if file is not None:
             try:
                 file.close()
             except OSError:  # no space for buffered data
                 kept = None
-        self._place.discard()
+        self._output.discard()
         return kept
 
     @abstractmethod
@@ -181,7 +183,7 @@ class AnimationSink(ABC):
     def _end(self, file: BinaryIO) -> None:
         """Write the data after the last frame."""
 
-    def _part_of(self, frame: Frame, matte: Matte, begins: int) -> _Part:
+    def _part_of(self, frame: Frame, matte: Matte, start: int) -> _Part:
         width, height = self._size
         pixels, alpha = frame.pixels, matte.alpha
         boxes = matte.boxes
@@ -190,24 +192,25 @@ class AnimationSink(ABC):
             alpha = np.asarray(cv2.resize(alpha, self._size, interpolation=cv2.INTER_AREA), np.uint8)
             pixels, alpha = pixels.reshape(height, width, 3), alpha.reshape(height, width)
             boxes = ((0, 0, width, height),)
-        x, y, wide, high = cv2.boundingRect(alpha)
-        x, wide, y, high = x - x % 2, wide + x % 2, y - y % 2, high + y % 2  # WebP supports only even positions
-        drawn = transparent(pixels, Matte(alpha, boxes))
-        if not wide or not high:
-            return _Part(0, 0, np.zeros((1, 1, 4), np.uint8), begins)
-        return _Part(x, y, np.ascontiguousarray(drawn[y : y + high, x : x + wide]), begins)
+        x, y, part_width, part_height = cv2.boundingRect(alpha)
+        left, top = x - x % 2, y - y % 2  # WebP supports only even positions
+        right, bottom = x + part_width, y + part_height
+        rgba = transparent(pixels, Matte(alpha, boxes))
+        if not part_width or not part_height:
+            return _Part(0, 0, np.zeros((1, 1, 4), np.uint8), start)
+        return _Part(left, top, np.ascontiguousarray(rgba[top:bottom, left:right]), start)
 
-    def _flush(self, file: BinaryIO, part: _Part, until: int) -> None:
+    def _flush(self, file: BinaryIO, part: _Part, end: int) -> None:
         try:
-            self._add(file, part, until - part.begins)
+            self._add(file, part, end - part.start)
             file.flush()
         except OSError as error:
             raise write_error(self.path, error) from error
 
     def _complete(self) -> None:
-        file = self._opened()
-        if self._held is not None:
-            self._flush(file, self._held, max(self._until, self._held.begins + self.least))
+        file = self._require_file()
+        if self._pending is not None:
+            self._flush(file, self._pending, max(self._end_time, self._pending.start + self.min_units))
         try:
             self._end(file)
             file.close()
@@ -215,7 +218,7 @@ class AnimationSink(ABC):
             raise write_error(self.path, error) from error
         self._file = None
 
-    def _opened(self) -> BinaryIO:
+    def _require_file(self) -> BinaryIO:
         if self._file is None or self._file.closed:
             raise SinkError(f"{self.path.name} is not open.")
         return self._file
@@ -225,7 +228,7 @@ class WebpAnimation(AnimationSink):
     """Animated WebP with lossy colours and exact alpha at the written size; at most 100 frames per second."""
 
     units = 1000
-    least = 10
+    min_units = 10
 
     def _begin(self, file: BinaryIO, width: int, height: int) -> None:
         file.write(b"RIFF\0\0\0\0WEBP")
@@ -235,12 +238,12 @@ class WebpAnimation(AnimationSink):
         file.write(_chunk(b"ANIM", struct.pack("<IH", 0, 0)))
 
     def _add(self, file: BinaryIO, part: _Part, units: int) -> None:
-        high, wide = part.pixels.shape[:2]
-        still = saved(Image.fromarray(part.pixels), "WEBP", quality=82, alpha_quality=100, method=3)
-        picture = b"".join(_chunk(name, data) for name, data in _chunks(still) if name in (b"ALPH", b"VP8 ", b"VP8L"))
-        replaces_and_is_cleared = 0b11
-        where = _three(part.x // 2) + _three(part.y // 2) + _three(wide - 1) + _three(high - 1)
-        file.write(_chunk(b"ANMF", where + _three(units) + bytes([replaces_and_is_cleared]) + picture))
+        part_height, part_width = part.pixels.shape[:2]
+        webp = encode_image(Image.fromarray(part.pixels), "WEBP", quality=82, alpha_quality=100, method=3)
+        chunks = b"".join(_chunk(name, data) for name, data in _chunks(webp) if name in (b"ALPH", b"VP8 ", b"VP8L"))
+        dispose_flags = 0b11
+        position = _three(part.x // 2) + _three(part.y // 2) + _three(part_width - 1) + _three(part_height - 1)
+        file.write(_chunk(b"ANMF", position + _three(units) + bytes([dispose_flags]) + chunks))
 
     def _end(self, file: BinaryIO) -> None:
         size = file.tell()
@@ -255,7 +258,7 @@ class GifAnimation(AnimationSink):
     """
 
     units = 100
-    least = 2
+    min_units = 2
 
     def _begin(self, file: BinaryIO, width: int, height: int) -> None:
         file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0, 0, 0))
@@ -263,7 +266,7 @@ class GifAnimation(AnimationSink):
 
     def _add(self, file: BinaryIO, part: _Part, units: int) -> None:
         milliseconds = 1000 // self.units * units
-        picture = _indexed(part.pixels)
+        picture = _to_palette_image(part.pixels)
         blocks = GifImagePlugin.getdata(
             picture, (part.x, part.y), duration=milliseconds, transparency=_CLEAR, disposal=2, include_color_table=True
         )
@@ -277,14 +280,14 @@ _CLEAR = 255
 """Palette index of transparent pixels."""
 
 
-def _indexed(pixels: RGBA) -> Image.Image:
+def _to_palette_image(pixels: RGBA) -> Image.Image:
     """Return RGBA as a palette image whose last index is transparent; colours are chosen from the opaque pixels."""
     opaque = mask_of(pixels[..., 3])
     colours = pixels[..., :3]
-    chosen = colours[opaque]
-    if not len(chosen):
-        chosen = np.zeros((1, 3), np.uint8)
-    sample = Image.fromarray(np.ascontiguousarray(chosen[None]))
+    opaque_colours = colours[opaque]
+    if not len(opaque_colours):
+        opaque_colours = np.zeros((1, 3), np.uint8)
+    sample = Image.fromarray(np.ascontiguousarray(opaque_colours[None]))
     palette = sample.quantize(_CLEAR, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     quantized = Image.fromarray(np.ascontiguousarray(colours)).quantize(palette=palette, dither=Image.Dither.NONE)
     indices = np.array(quantized)
@@ -351,7 +354,7 @@ def repair_gif(path: Path) -> bool:
 def _end_of_gif_frames(data: bytes) -> int:
     """Return the end of the last complete frame, or 0 if there is none."""
     try:
-        offset, whole = 13, 0
+        offset, end = 13, 0
         while True:
             kind = data[offset]
             if kind == 0x21:
@@ -360,11 +363,11 @@ def _end_of_gif_frames(data: bytes) -> int:
                 colours = data[offset + 9]
                 offset += 10 + (3 << ((colours & 7) + 1) if colours & 0x80 else 0) + 1
             else:
-                return whole
+                return end
             while data[offset]:
                 offset += 1 + data[offset]
             offset += 1
             if kind == 0x2C:
-                whole = offset
+                end = offset
     except IndexError:
-        return whole
+        return end

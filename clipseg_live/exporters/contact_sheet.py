@@ -19,7 +19,7 @@ from clipseg_live.core.settings.base import PALETTE, RGB, PromptStyle
 from clipseg_live.core.settings.effects import Outline, Tint
 from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.core.system.times import format_time
-from clipseg_live.exporters.alpha_video import nothing_in
+from clipseg_live.exporters.alpha_video import empty_notice
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.categories import Categories
 from clipseg_live.exporters.folder import write_error
@@ -27,13 +27,13 @@ from clipseg_live.media.atomic_output import AtomicOutput
 from clipseg_live.media.images.icc_profiles import srgb_tag
 from clipseg_live.rendering.renderer import EffectRenderer
 
-SHOWN = 24
+MAX_IMAGES = 24
 """Largest number of images on a sheet."""
-_KEPT = 2 * SHOWN
+_MAX_KEPT = 2 * MAX_IMAGES
 _WIDE, _HIGH = 336, 252
 _SHEET_WIDTH = 1464
 _MARGIN, _GAP = 36, 16
-_GROUND, _CARD, _BRIGHT, _DIM = (15, 16, 18), (28, 29, 33), (238, 239, 242), (150, 153, 162)
+_BACKGROUND, _CARD, _BRIGHT, _DIM = (15, 16, 18), (28, 29, 33), (238, 239, 242), (150, 153, 162)
 _EFFECTS = (Tint(), Outline(width=0.7))
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -44,23 +44,23 @@ _SYSTEM_FONTS = (
     "NotoSansDevanagari-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf",
 )  # fmt: skip
 """Fonts of Linux, macOS and Windows; Pillow knows their folders."""
-_NOWHERE = "\U0010fffd"
+_UNSUPPORTED = "\U0010fffd"
 """Character that no font has, drawn as a missing glyph."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Shot:
+class _SheetImage:
     """Image on the sheet.
 
     Attributes:
         picture: the frame with its mattes, reduced, uint8 (h, w, 3).
         time: time of the frame in seconds.
-        found: number and area of each detected prompt.
+        detections: number and area of each detected prompt.
     """
 
     picture: Pixels
     time: Fraction
-    found: tuple[tuple[int, float], ...]
+    detections: tuple[tuple[int, float], ...]
 
 
 class ContactSheetSink:
@@ -86,8 +86,8 @@ class ContactSheetSink:
         self.path = Path(path)
         self.notices: list[str] = []
         self._header, self._labels = dict(header), tuple(labels)
-        self._place = AtomicOutput(path, overwrite, visible=live)
-        self._place.check()
+        self._output = AtomicOutput(path, overwrite, visible=live)
+        self._output.check()
         self._working: Path | None = None
 
     @classmethod
@@ -101,13 +101,13 @@ class ContactSheetSink:
         Raises:
             SinkError: if the file cannot be started.
         """
-        self._working = self._place.begin()
+        self._working = self._output.begin()
         self._name = info.name
         self._categories = Categories(self._labels)
-        self._shots: list[_Shot] = []
-        self._stride, self._found, self._frames = 1, 0, 0
-        self._seen: dict[int, int] = {}
-        self._until = Fraction(0)
+        self._images: list[_SheetImage] = []
+        self._stride, self._detected_frames, self._frames = 1, 0, 0
+        self._frames_by_prompt: dict[int, int] = {}
+        self._last_time = Fraction(0)
 
     def write(self, rendered: RenderedFrame) -> None:
         """Add a frame with its mattes.
@@ -119,21 +119,21 @@ class ContactSheetSink:
         if self._working is None:
             raise SinkError(f"{self.path.name} is not open.")
         self._frames += 1
-        self._until = frame.time
+        self._last_time = frame.time
         numbers = self._categories.numbers(labels)
         shares = [matte.area for matte in mattes.each]
         detected = tuple((number, share) for number, share in zip(numbers, shares, strict=True) if share > 0)
         for number, _ in detected:
-            self._seen[number] = self._seen.get(number, 0) + 1
+            self._frames_by_prompt[number] = self._frames_by_prompt.get(number, 0) + 1
         if not detected:
             return
-        if self._found % self._stride == 0:
-            if len(self._shots) == _KEPT:
-                self._shots = self._shots[::2]
+        if self._detected_frames % self._stride == 0:
+            if len(self._images) == _MAX_KEPT:
+                self._images = self._images[::2]
                 self._stride *= 2
-            if self._found % self._stride == 0:
-                self._shots.append(_Shot(_thumbnail(frame, mattes, numbers), frame.time, detected))
-        self._found += 1
+            if self._detected_frames % self._stride == 0:
+                self._images.append(_SheetImage(_thumbnail(frame, mattes, numbers), frame.time, detected))
+        self._detected_frames += 1
 
     def finish(self) -> None:
         """Draw the sheet and move it to its path, or leave no file if no prompt was detected.
@@ -143,61 +143,66 @@ class ContactSheetSink:
         """
         if self._working is None:
             raise SinkError(f"{self.path.name} is not open.")
-        if not self._shots:
+        if not self._images:
             self.abort()
-            self.notices.append(nothing_in(self.path))
+            self.notices.append(empty_notice(self.path))
             return
         self._draw(self._working)
-        self._place.commit()
+        self._output.commit()
         self._working = None
 
     def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop and delete the file, or draw the frames so far as ``NAME.partial.png``. Never raises."""
-        kept = self._place.finished
-        if keep_partial and kept is None and self._working is not None and self._shots:
+        kept = self._output.finished
+        if keep_partial and kept is None and self._working is not None and self._images:
             try:
                 self._draw(self._working)
-                kept = self._place.keep_partial()
+                kept = self._output.keep_partial()
             except SinkError:
                 kept = None
         self._working = None
-        self._place.discard()
+        self._output.discard()
         return kept
 
     def _draw(self, working: Path) -> None:
-        indices = np.unique(np.linspace(0, len(self._shots) - 1, min(SHOWN, len(self._shots))).round().astype(int))
-        shots = [self._shots[index] for index in indices]
-        sheet = self._sheet(shots)
+        indices = np.unique(
+            np.linspace(0, len(self._images) - 1, min(MAX_IMAGES, len(self._images))).round().astype(int)
+        )
+        images = [self._images[index] for index in indices]
+        sheet = self._sheet(images)
         try:
             with working.open("wb") as file:
                 sheet.save(file, "PNG", optimize=True, **srgb_tag("PNG"))
         except OSError as error:
             raise write_error(self.path, error) from error
 
-    def _sheet(self, shots: Sequence[_Shot]) -> Image.Image:
-        wide, high = max(shot.picture.shape[1] for shot in shots), max(shot.picture.shape[0] for shot in shots)
-        most = max((_SHEET_WIDTH - 2 * _MARGIN + _GAP) // (wide + _GAP), 1)
-        columns = min(most, len(shots)) if len(shots) < most else most
-        rows = -(-len(shots) // columns)
-        card = high + 62
-        width = max(2 * _MARGIN + columns * (wide + _GAP) - _GAP, 2 * _MARGIN + 2 * _WIDE)
+    def _sheet(self, images: Sequence[_SheetImage]) -> Image.Image:
+        image_width = max(image.picture.shape[1] for image in images)
+        image_height = max(image.picture.shape[0] for image in images)
+        max_columns = max((_SHEET_WIDTH - 2 * _MARGIN + _GAP) // (image_width + _GAP), 1)
+        columns = min(max_columns, len(images)) if len(images) < max_columns else max_columns
+        rows = -(-len(images) // columns)
+        card = image_height + 62
+        width = max(2 * _MARGIN + columns * (image_width + _GAP) - _GAP, 2 * _MARGIN + 2 * _WIDE)
         legend = _Legend(self._legend(), width - 2 * _MARGIN)
         top = _MARGIN + 74 + legend.height + 20
         height = top + rows * (card + _GAP) - _GAP + _MARGIN
-        sheet = Image.new("RGB", (width, height), _GROUND)
+        sheet = Image.new("RGB", (width, height), _BACKGROUND)
         pen = ImageDraw.Draw(sheet)
         _write(pen, _MARGIN, _MARGIN, self._title(), 28, _BRIGHT, width - 2 * _MARGIN)
-        _write(pen, _MARGIN, _MARGIN + 42, self._summary(len(shots)), 16, _DIM, width - 2 * _MARGIN)
+        _write(pen, _MARGIN, _MARGIN + 42, self._summary(len(images)), 16, _DIM, width - 2 * _MARGIN)
         legend.draw(pen, _MARGIN, _MARGIN + 74)
-        for number, shot in enumerate(shots):
-            x = _MARGIN + number % columns * (wide + _GAP)
+        for number, image in enumerate(images):
+            x = _MARGIN + number % columns * (image_width + _GAP)
             y = top + number // columns * (card + _GAP)
-            pen.rounded_rectangle((x, y, x + wide - 1, y + card - 1), 8, _CARD)
-            picture, shape = Image.fromarray(shot.picture), Image.new("L", shot.picture.shape[1::-1])
+            pen.rounded_rectangle((x, y, x + image_width - 1, y + card - 1), 8, _CARD)
+            picture, shape = Image.fromarray(image.picture), Image.new("L", image.picture.shape[1::-1])
             ImageDraw.Draw(shape).rounded_rectangle((0, 0, shape.width - 1, shape.height + 8), 8, 255)
-            sheet.paste(picture, (x + (wide - picture.width) // 2, y + (high - picture.height) // 2), shape)
-            _write(pen, x + 12, y + high + 10, format_time(shot.time, 2), 16, _BRIGHT, wide - 24)
-            self._caption(pen, x + 12, y + high + 35, shot, wide - 24)
+            sheet.paste(
+                picture, (x + (image_width - picture.width) // 2, y + (image_height - picture.height) // 2), shape
+            )
+            _write(pen, x + 12, y + image_height + 10, format_time(image.time, 2), 16, _BRIGHT, image_width - 24)
+            self._caption(pen, x + 12, y + image_height + 35, image, image_width - 24)
         return sheet
 
     def _title(self) -> str:
@@ -205,8 +210,11 @@ class ContactSheetSink:
 
     def _summary(self, shown: int) -> str:
         frames = "1 frame" if self._frames == 1 else f"{self._frames:,} frames"
-        parts = [f"something was found in {self._found:,} of {frames}", f"until {format_time(self._until, 2)}"]
-        if shown < self._found:
+        parts = [
+            f"something was found in {self._detected_frames:,} of {frames}",
+            f"until {format_time(self._last_time, 2)}",
+        ]
+        if shown < self._detected_frames:
             parts.append(f"{shown} of them, evenly chosen")
         if "model" in self._header:
             parts.append(str(self._header["model"]))
@@ -215,61 +223,61 @@ class ContactSheetSink:
 
     def _legend(self) -> list[tuple[RGB, str, str]]:
         return [
-            (_colour(number), name, f"{100 * self._seen.get(number, 0) / self._frames:.0f} % of the frames")
+            (_colour(number), name, f"{100 * self._frames_by_prompt.get(number, 0) / self._frames:.0f} % of the frames")
             for number, name in enumerate(self._categories.names, start=1)
         ]
 
-    def _caption(self, pen: ImageDraw.ImageDraw, x: int, y: int, shot: _Shot, width: int) -> None:
+    def _caption(self, pen: ImageDraw.ImageDraw, x: int, y: int, image: _SheetImage, width: int) -> None:
         end = x + width
-        for index, (number, share) in enumerate(shot.found):
-            rest = len(shot.found) - index
-            name, covers = self._categories.names[number - 1], _percent(share)
+        for index, (number, share) in enumerate(image.detections):
+            rest = len(image.detections) - index
+            name, area = self._categories.names[number - 1], _percent(share)
             left = end - x - (30 if rest > 1 else 0)
-            text = _shortened(f"{name}", 14, left - 18 - round(_length(covers, 14)) - 6)
+            text = _shorten(f"{name}", 14, left - 18 - round(_length(area, 14)) - 6)
             if left < 84 or not text:
                 _write(pen, x, y, f"+{rest}", 14, _DIM, 30)
                 return
             pen.ellipse((x, y + 4, x + 9, y + 13), fill=_colour(number))
             x += 16
             x += round(_write(pen, x, y, text, 14, _BRIGHT, left)) + 6
-            x += round(_write(pen, x, y, covers, 14, _DIM, left)) + 16
+            x += round(_write(pen, x, y, area, 14, _DIM, left)) + 16
 
 
 class _Legend:
     """Legend of the prompts: their colours and how often they were detected, on as many lines as needed."""
 
     def __init__(self, entries: Sequence[tuple[RGB, str, str]], width: int) -> None:
-        self._placed: list[tuple[int, int, RGB, str, str]] = []
+        self._entries: list[tuple[int, int, RGB, str, str]] = []
         x = y = 0
-        for colour, name, often in entries:
-            name = _shortened(name, 16, width // 2)
-            length = 20 + round(_length(name, 16)) + 8 + round(_length(often, 16)) + 28
+        for colour, name, frequency in entries:
+            name = _shorten(name, 16, width // 2)
+            length = 20 + round(_length(name, 16)) + 8 + round(_length(frequency, 16)) + 28
             if x and x + length > width:
                 x, y = 0, y + 26
-            self._placed.append((x, y, colour, name, often))
+            self._entries.append((x, y, colour, name, frequency))
             x += length
         self.height = y + 26
 
     def draw(self, pen: ImageDraw.ImageDraw, left: int, top: int) -> None:
-        for x, y, colour, name, often in self._placed:
+        for x, y, colour, name, frequency in self._entries:
             pen.ellipse((left + x, top + y + 5, left + x + 11, top + y + 16), fill=colour)
-            after = _write(pen, left + x + 20, top + y, name, 16, _BRIGHT, 1 << 16)
-            _write(pen, left + x + 28 + round(after), top + y, often, 16, _DIM, 1 << 16)
+            name_width = _write(pen, left + x + 20, top + y, name, 16, _BRIGHT, 1 << 16)
+            _write(pen, left + x + 28 + round(name_width), top + y, frequency, 16, _DIM, 1 << 16)
 
 
 def _thumbnail(frame: Frame, mattes: Mattes, numbers: Sequence[int]) -> Pixels:
     """Return a small image of a frame with its mattes drawn."""
     scale = min(_WIDE / frame.width, _HIGH / frame.height, 1.0)
     size = max(round(frame.width * scale), 1), max(round(frame.height * scale), 1)
-    pixels = _smaller(frame.pixels, size)
+    pixels = _shrink(frame.pixels, size)
     whole = ((0, 0, *size),)
-    small_mattes = tuple(Matte(_smaller(matte.alpha, size), whole) for matte in mattes.each)
+    small_mattes = tuple(Matte(_shrink(matte.alpha, size), whole) for matte in mattes.each)
     styles = tuple(PromptStyle(colour=_colour(number), opacity=0.45) for number in numbers)
     small = Mattes(size[1], size[0], small_mattes, mattes.maps, mattes.presence)
     return EffectRenderer(RenderSettings(effects=_EFFECTS, styles=styles)).compose(pixels, small)
 
 
-def _smaller(picture: Any, size: tuple[int, int]) -> Any:
+def _shrink(picture: Any, size: tuple[int, int]) -> Any:
     resized = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     return np.asarray(resized, np.uint8).reshape(size[1], size[0], *picture.shape[2:])
 
@@ -284,7 +292,7 @@ def _percent(share: float) -> str:
 
 def _write(pen: ImageDraw.ImageDraw, x: int, y: int, text: str, size: int, colour: RGB, width: int) -> float:
     """Write a line from its top left corner, shortened to a width; return the width of the text."""
-    text = _shortened(text, size, width)
+    text = _shorten(text, size, width)
     pen.text((x, y + size), text, colour, font_for(text, size), anchor="ls")
     return _length(text, size)
 
@@ -293,7 +301,7 @@ def _length(text: str, size: int) -> float:
     return font_for(text, size).getlength(text)
 
 
-def _shortened(text: str, size: int, width: float) -> str:
+def _shorten(text: str, size: int, width: float) -> str:
     """Return the text, cut at the end if it is longer than a width in pixels; "" if nothing fits."""
     text = " ".join(text.split())
     if _length(text, size) <= width:
@@ -316,20 +324,20 @@ def is_whole_image(path: Path) -> bool:
 @lru_cache(maxsize=64)
 def font_for(text: str, size: int) -> Font:
     """Return Pillow's own font if it has every letter of the text, else the system font that lacks the fewest."""
-    best, fewest = ImageFont.load_default(size), _missing(ImageFont.load_default(size), text)
-    for name in _SYSTEM_FONTS if fewest else ():
+    best, best_missing = ImageFont.load_default(size), _missing(ImageFont.load_default(size), text)
+    for name in _SYSTEM_FONTS if best_missing else ():
         try:
             font = ImageFont.truetype(name, size)
         except OSError:  # it is not installed
             continue
-        lacking = _missing(font, text)
-        if lacking < fewest:
-            best, fewest = font, lacking
-        if not fewest:
+        missing = _missing(font, text)
+        if missing < best_missing:
+            best, best_missing = font, missing
+        if not best_missing:
             break
     return best
 
 
 def _missing(font: Font, text: str) -> int:
-    nothing = bytes(font.getmask(_NOWHERE))
-    return sum(bytes(font.getmask(letter)) == nothing for letter in set(text) if not letter.isspace())
+    missing_glyph = bytes(font.getmask(_UNSUPPORTED))
+    return sum(bytes(font.getmask(letter)) == missing_glyph for letter in set(text) if not letter.isspace())

@@ -72,14 +72,16 @@ class FolderSink(ABC):
         self._first_labels = tuple(labels)
         self._categories = Categories(labels)
         self._live = live
-        self._place = AtomicOutput(folder, overwrite, folder=True, ours=self.ours, visible=live, listed=self._listed_in)
-        self._place.check()
+        self._output = AtomicOutput(
+            folder, overwrite, folder=True, ours=self.ours, visible=live, listed=self._listed_in
+        )
+        self._output.check()
         self._names = FrameNames()
         self._working: Path | None = None
         self._lists: dict[str, TextIO] = {}
-        self._begun: set[str] = set()
-        self._outlined = -1  # number of prompts in the outline
-        self._whole: bool | None = None  # None before the only attempt to write the index
+        self._started_lists: set[str] = set()
+        self._outlined_prompts = -1  # number of prompts in the outline
+        self._is_complete: bool | None = None  # None before the only attempt to write the index
 
     @classmethod
     def create(cls, path: Path, options: DataOptions) -> Self:
@@ -95,15 +97,15 @@ class FolderSink(ABC):
         self.info = info
         self._categories = Categories(self._first_labels)
         self._names = FrameNames()
-        self._working = self._place.begin()
-        self._begun.clear()
-        self._whole = None
+        self._working = self._output.begin()
+        self._started_lists.clear()
+        self._is_complete = None
         try:
             for name in self.lists:
                 self._lists[name] = (self._working / f".{name}").open("w", encoding="utf-8")
             self._begin(info)
-            self._outlined = -1
-            self._outline()
+            self._outlined_prompts = -1
+            self._write_outline()
         except OSError as error:
             raise write_error(self.path, error) from error
 
@@ -114,11 +116,11 @@ class FolderSink(ABC):
             SinkError: if the frame cannot be written.
         """
         frame, mattes, labels = rendered.frame, rendered.mattes, rendered.labels
-        self._opened()
-        fits(self.path, mattes, labels)
+        self._require_folder()
+        check_labels(self.path, mattes, labels)
         try:
             self._add(frame, mattes, labels)
-            self._outline()
+            self._write_outline()
             if self._live:
                 for file in self._lists.values():
                     file.flush()
@@ -132,7 +134,7 @@ class FolderSink(ABC):
             SinkError: if the index cannot be written or the folder cannot be moved.
         """
         self._complete()
-        self._place.commit()
+        self._output.commit()
         self._working = None
 
     def abort(self, keep_partial: bool = False) -> Path | None:
@@ -142,15 +144,15 @@ class FolderSink(ABC):
         """
         kept = None
         if self._working is not None and keep_partial:
-            if self._whole is None:
+            if self._is_complete is None:
                 with suppress(SinkError):
                     self._complete()
-            if not self._whole:
+            if not self._is_complete:
                 self._keep_lists(self._working)
-            kept = self._place.keep_partial()
+            kept = self._output.keep_partial()
         self._close()
         self._working = None
-        self._place.discard()
+        self._output.discard()
         return kept
 
     @classmethod
@@ -180,7 +182,7 @@ class FolderSink(ABC):
     def _begin(self, info: SourceInfo) -> None:  # noqa: B027 (most folders have nothing else to begin)
         """Prepare the new, empty folder. May raise OSError and SinkError."""
 
-    def _prompts_grew(self, first: int) -> None:  # noqa: B027
+    def _write_prompts(self, first: int) -> None:  # noqa: B027
         """Write files that list the prompts. May raise OSError and SinkError.
 
         Args:
@@ -191,7 +193,7 @@ class FolderSink(ABC):
         """Complete the other files of the folder. May raise OSError and SinkError."""
 
     def _put(self, name: str, data: bytes) -> None:
-        path = self._opened() / name
+        path = self._require_folder() / name
         try:
             path.write_bytes(data)
         except OSError:
@@ -200,24 +202,24 @@ class FolderSink(ABC):
             raise
 
     def _list(self, name: str, entry: Mapping[str, Any]) -> None:
-        self._lists[name].write((",\n" if name in self._begun else "") + to_json(entry))
-        self._begun.add(name)
+        self._lists[name].write((",\n" if name in self._started_lists else "") + to_json(entry))
+        self._started_lists.add(name)
 
-    def _outline(self) -> None:
+    def _write_outline(self) -> None:
         """Update the outline, which changes only with the prompts."""
-        known = len(self._categories.labels)
-        if known == self._outlined:
+        count = len(self._categories.labels)
+        if count == self._outlined_prompts:
             return
-        self._prompts_grew(max(self._outlined, 0))
+        self._write_prompts(max(self._outlined_prompts, 0))
         outline = {"index": self.index, "lists": self.lists, "head": self._head()}
-        fresh = self._opened() / f"{OUTLINE}.new"
-        fresh.write_text(to_json(outline), encoding="utf-8")
-        fresh.replace(self._opened() / OUTLINE)
-        self._outlined = known
+        new_path = self._require_folder() / f"{OUTLINE}.new"
+        new_path.write_text(to_json(outline), encoding="utf-8")
+        new_path.replace(self._require_folder() / OUTLINE)
+        self._outlined_prompts = count
 
     def _complete(self) -> None:
-        folder = self._opened()
-        self._whole = False
+        folder = self._require_folder()
+        self._is_complete = False
         try:
             self._end()
             for file in self._lists.values():
@@ -225,7 +227,7 @@ class FolderSink(ABC):
             _write_index(folder, self.index, self._head(), self.lists)
         except OSError as error:
             raise write_error(self.path, error) from error
-        self._whole = True
+        self._is_complete = True
 
     def _keep_lists(self, folder: Path) -> None:
         self._close()
@@ -243,7 +245,7 @@ class FolderSink(ABC):
                 file.close()
         self._lists.clear()
 
-    def _opened(self) -> Path:
+    def _require_folder(self) -> Path:
         if self._working is None:
             raise SinkError(f"{self.path.name} is not open.")
         return self._working
@@ -327,14 +329,14 @@ def slug(text: str) -> str:
     return re.sub(r"[\W_]+", "-", text.casefold()).strip("-")[:40].strip("-") or "prompt"
 
 
-def fits(path: Path, mattes: Mattes, labels: Sequence[Label]) -> None:
+def check_labels(path: Path, mattes: Mattes, labels: Sequence[Label]) -> None:
     """Check that there is one matte for each label.
 
     Raises:
         SinkError: if the numbers differ.
     """
     if len(mattes.each) != len(labels):
-        raise SinkError(f"{len(mattes.each)} mattes do not fit {path.name}: {len(labels)} prompts need one each.")
+        raise SinkError(f"{path.name} needs one matte for each of {len(labels)} prompts, but got {len(mattes.each)}.")
 
 
 def write_error(path: Path, error: OSError) -> SinkError:

@@ -16,7 +16,7 @@ from clipseg_live.core.mattes import Label, Mattes, mask_of
 from clipseg_live.core.settings.base import PALETTE
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.folder import FolderSink
-from clipseg_live.exporters.masks import png_of
+from clipseg_live.exporters.masks import encode_png
 from clipseg_live.media.images.icc_profiles import srgb_tag
 from clipseg_live.media.images.writers import check_side
 from clipseg_live.rendering.blending import area_of, union_of
@@ -49,9 +49,11 @@ class AlphaSequence(FolderSink):
         pixels = transparent(frame.pixels, union_of(mattes))
         name = f"{self._names.stem(frame)}.{self._form}"
         if self._form == "png":
-            self._put(name, png_of(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA), np.uint8)))
+            self._put(name, encode_png(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA), np.uint8)))
         else:
-            self._put(name, saved(Image.fromarray(pixels), "WEBP", lossless=True, exact=True, method=1, quality=0))
+            self._put(
+                name, encode_image(Image.fromarray(pixels), "WEBP", lossless=True, exact=True, method=1, quality=0)
+            )
         self._list("frames", {"frame": frame.index, "time": float(frame.time), "file": name})
 
     def _head(self) -> dict[str, Any]:
@@ -70,7 +72,9 @@ class IndexedSink(FolderSink):
     def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
         numbers = self._categories.numbers(labels)
         if max(numbers, default=0) > _MOST_INDEXED:
-            raise SinkError(f"{self.path.name} tells at most {_MOST_INDEXED} prompts apart: begin another folder.")
+            raise SinkError(
+                f"{self.path.name} supports at most {_MOST_INDEXED} prompts: use another folder for the rest."
+            )
         values = np.zeros((frame.height, frame.width), np.uint8)
         for number, matte in zip(numbers, mattes.each, strict=True):
             for area in map(area_of, matte.boxes):
@@ -78,7 +82,7 @@ class IndexedSink(FolderSink):
         picture = Image.fromarray(values).convert("P")  # keeps the grey levels as indices
         picture.putpalette(indexed_palette().tobytes())
         name = f"{self._names.stem(frame)}.png"
-        self._put(name, saved(picture, "PNG"))
+        self._put(name, encode_image(picture, "PNG"))
         thresholds = {str(number): label.threshold for number, label in zip(numbers, labels, strict=True)}
         self._list("frames", {"frame": frame.index, "time": float(frame.time), "file": name, "thresholds": thresholds})
 
@@ -138,7 +142,7 @@ def indexed_palette() -> NDArray[np.uint8]:
     return spread
 
 
-def saved(picture: Image.Image, form: str, **options: Any) -> bytes:
+def encode_image(picture: Image.Image, form: str, **options: Any) -> bytes:
     """Return an image as the bytes of a file, with colours tagged as sRGB."""
     if picture.mode in ("RGB", "RGBA"):
         options = srgb_tag(form) | options

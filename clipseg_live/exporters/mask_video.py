@@ -14,7 +14,7 @@ from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.rendered_frame import RenderedFrame
-from clipseg_live.exporters.alpha_video import ALPHA_KEYFRAME_INTERVAL, WriterSink, require_film
+from clipseg_live.exporters.alpha_video import ALPHA_KEYFRAME_INTERVAL, WriterSink, require_video
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.folder import FolderSink, slug
 from clipseg_live.media.colour.conversion import tagged
@@ -51,7 +51,7 @@ class MaskVideoSink(WriterSink):
         name = Path(path).name
         if Path(name).suffix.lower() not in CONTAINERS:
             raise UsageError(
-                f"{name} cannot hold a video of masks: name a .mkv (lossless), .mp4, .mov or .webm file, or a folder."
+                f"{name} cannot hold a mask video: use a .mkv (lossless), .mp4, .mov or .webm file, or a folder."
             )
         super().__init__(_GreyWriter(path, overwrite, start, end, live))
 
@@ -59,7 +59,7 @@ class MaskVideoSink(WriterSink):
         """Start the file under a temporary name, without sound."""
         super().open(replace(info, audio_path=None, media_path=None))
 
-    def _picture(self, frame: Frame, mattes: Mattes) -> Pixels:
+    def _image(self, frame: Frame, mattes: Mattes) -> Pixels:
         return union_of(mattes).alpha
 
 
@@ -83,7 +83,7 @@ class MaskVideoFolder(FolderSink):
     ) -> None:
         super().__init__(folder, header, labels, overwrite, live)
         self._start = start
-        self._zero: Fraction | None = None
+        self._first_time: Fraction | None = None
         self._writers: dict[int, _GreyWriter] = {}
 
     def abort(self, keep_partial: bool = False) -> Path | None:
@@ -95,28 +95,28 @@ class MaskVideoFolder(FolderSink):
         return kept
 
     def _begin(self, info: SourceInfo) -> None:
-        require_film(self.path, info)
-        self._zero = None
+        require_video(self.path, info)
+        self._first_time = None
         self._writers = {}
 
     def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
-        if self._zero is None:
-            self._zero = frame.time if self._start else Fraction(0)
+        if self._first_time is None:
+            self._first_time = frame.time if self._start else Fraction(0)
         numbers = self._categories.numbers(labels)
         alphas = {number: matte.alpha for number, matte in zip(numbers, mattes.each, strict=True)}
         for number in numbers:
             if number not in self._writers:
-                self._writers[number] = self._begun_video(number)
+                self._writers[number] = self._start_video(number)
         for number, writer in self._writers.items():
             alpha = alphas.get(number, np.zeros((frame.height, frame.width), np.uint8))
-            writer.write(RenderedFrame.of(replace(frame, pixels=alpha, time=frame.time - self._zero)))
+            writer.write(RenderedFrame.of(replace(frame, pixels=alpha, time=frame.time - self._first_time)))
         thresholds = {self._name(number): label.threshold for number, label in zip(numbers, labels, strict=True)}
         self._list("frames", {"frame": frame.index, "time": float(frame.time), "thresholds": thresholds})
 
-    def _begun_video(self, number: int) -> "_GreyWriter":
+    def _start_video(self, number: int) -> "_GreyWriter":
         if self.info is None:
             raise SinkError(f"{self.path.name} is not open.")
-        writer = _GreyWriter(self._opened() / self._name(number), live=self._live)
+        writer = _GreyWriter(self._require_folder() / self._name(number), live=self._live)
         writer.open(replace(self.info, audio_path=None, media_path=None, fields=None))
         return writer
 

@@ -60,7 +60,7 @@ class PngMaskSink(FolderSink):
         stem = self._names.stem(frame)
         for number, label, matte in zip(self._categories.numbers(labels), labels, mattes.each, strict=True):
             name = self._name(number)
-            self._put(f"{stem}_{name}.png", png_of(mask_of(matte.alpha) * np.uint8(255)))
+            self._put(f"{stem}_{name}.png", encode_png(mask_of(matte.alpha) * np.uint8(255)))
             thresholds[name] = label.threshold
         entry = {"frame": frame.index, "time": float(frame.time), "name": stem, "thresholds": thresholds}
         self._list("frames", entry)
@@ -76,7 +76,7 @@ class PngMaskSink(FolderSink):
         return f"{number}-{slug(self._categories.labels[number - 1].name)}"
 
 
-def png_of(picture: NDArray[np.uint8]) -> bytes:
+def encode_png(picture: NDArray[np.uint8]) -> bytes:
     """Return grey, BGR or BGRA, uint8, as a PNG file, with colours tagged as sRGB."""
     _, encoded = cv2.imencode(".png", picture)
     data = encoded.tobytes()

@@ -26,7 +26,7 @@ class FrameNames:
         self._stems: dict[str, Path] = {}
         self._numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))  # next to try
         self._files: dict[Path, str] = {}
-        self._taken: set[str] = set()
+        self._used_names: set[str] = set()
 
     def stem(self, frame: Frame) -> str:
         """Return the name of the frame's files without suffix.
@@ -34,13 +34,13 @@ class FrameNames:
         Call it once for each frame.
         """
         if frame.file is None:
-            return film_stem(frame.index)
+            return video_stem(frame.index)
         path = Path(os.path.abspath(frame.file))
-        own = _clean(path.stem)
-        numbered = (f"{own}-{number}" for number in self._numbers[own])
-        candidates = chain(_candidates(own, path, self._stems), numbered)
-        stem = next(name for name in candidates if folded(name) not in self._stems)
-        self._stems[folded(stem)] = path
+        photo_stem = _clean(path.stem)
+        numbered = (f"{photo_stem}-{number}" for number in self._numbers[photo_stem])
+        candidates = chain(_candidates(photo_stem, path, self._stems), numbered)
+        stem = next(name for name in candidates if fold_name(name) not in self._stems)
+        self._stems[fold_name(stem)] = path
         return stem
 
     def file(self, frame: Frame, source: str) -> str:
@@ -58,29 +58,29 @@ class FrameNames:
         if path not in self._files:
             parts = [_readable(part) for part in path.parts]
             names = ("/".join(parts[-length:]) for length in range(1, len(parts) + 1))
-            self._files[path] = next((name for name in names if name not in self._taken), "/".join(parts))
-            self._taken.add(self._files[path])
+            self._files[path] = next((name for name in names if name not in self._used_names), "/".join(parts))
+            self._used_names.add(self._files[path])
         return self._files[path]
 
 
-def film_stem(index: int) -> str:
+def video_stem(index: int) -> str:
     """Return the name of a frame that is not a photo."""
     return f"{index:06}"
 
 
-def folded(name: str) -> str:
+def fold_name(name: str) -> str:
     """Return a key that is equal for names that some file systems do not distinguish."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _candidates(own: str, path: Path, stems: dict[str, Path]) -> Iterator[str]:
-    yield own
-    holder = stems.get(folded(own), path)
-    folder, kind = _clean(path.parent.name), path.suffix.lstrip(".")
-    if holder.parent != path.parent and path.parent.name:
-        yield f"{folder}-{own}"
-    if holder.suffix != path.suffix and kind:
-        yield f"{own}-{kind}"
+def _candidates(stem: str, path: Path, stems: dict[str, Path]) -> Iterator[str]:
+    yield stem
+    owner = stems.get(fold_name(stem), path)
+    folder, suffix = _clean(path.parent.name), path.suffix.lstrip(".")
+    if owner.parent != path.parent and path.parent.name:
+        yield f"{folder}-{stem}"
+    if owner.suffix != path.suffix and suffix:
+        yield f"{stem}-{suffix}"
 
 
 def _clean(stem: str) -> str:

@@ -17,18 +17,18 @@ from clipseg_live.media.writers.video import CONTAINERS
 
 logger = logging.getLogger(__name__)
 
-_WHOLE = re.compile(r"(?P<name>.+)" + re.escape(RECORDING_MARK) + r"(-\d+)?(?P<suffix>\.[A-Za-z0-9]+)?")
+_RECORDING_NAME = re.compile(r"(?P<name>.+)" + re.escape(RECORDING_MARK) + r"(-\d+)?(?P<suffix>\.[A-Za-z0-9]+)?")
 _MOST_NUMBERS = 1000
-_UNTOUCHED_SECONDS = 30.0
+_IDLE_SECONDS = 30.0
 _STALE_SECONDS = 3600.0
 _STILL_RECORDING = re.compile(re.escape(RECORDING_MARK) + r"(-\d+)?$")
 
 
-def recover_interrupted(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[Path]:
+def recover_interrupted(folder: str | Path, idle_seconds: float = _IDLE_SECONDS) -> list[Path]:
     """Recover the recordings of killed processes in a folder, and name them ``NAME (recovered).SUFFIX``.
 
     Data exported with them is completed as far as possible, and named alike. A file counts as abandoned if it has not
-    been written to for ``untouched`` seconds. A live recording is written to or touched every few seconds. Files
+    been written to for ``idle_seconds`` seconds. A live recording is written to or touched every few seconds. Files
     without any frame keep their name. Nothing is replaced, and only unfinished plain copies of complete files are
     deleted. Never raises.
     """
@@ -40,14 +40,14 @@ def recover_interrupted(folder: str | Path, untouched: float = _UNTOUCHED_SECOND
                 name = _STILL_RECORDING.sub("", entry.stem)
                 if name == entry.stem or entry.suffix.lower() not in CONTAINERS or entry.is_symlink():
                     continue
-                if abs(time.time() - entry.stat().st_mtime) < untouched or is_claimed(entry):
+                if abs(time.time() - entry.stat().st_mtime) < idle_seconds or is_claimed(entry):
                     continue
                 if not is_playable(entry):
                     continue
                 truncate_to_last_fragment(entry)
-                recovered.append(_renamed(entry, name, entry.suffix))
+                recovered.append(_rename(entry, name, entry.suffix))
     with contextlib.suppress(OSError):
-        recovered += _recover_data(Path(folder), untouched)
+        recovered += _recover_data(Path(folder), idle_seconds)
     return recovered
 
 
@@ -61,36 +61,36 @@ def _clear_copies(folder: Path) -> None:
                         entry.unlink()
 
 
-def _recover_data(folder: Path, untouched: float) -> list[Path]:
+def _recover_data(folder: Path, idle_seconds: float) -> list[Path]:
     """Complete the data of killed recordings in a folder, and name it ``NAME (recovered).SUFFIX``.
 
-    Data counts as abandoned if no process has claimed it and nothing has been written for ``untouched`` seconds.
+    Data counts as abandoned if no process has claimed it and nothing has been written for ``idle_seconds`` seconds.
     Formats that are kept in memory (contact sheets) leave an empty file, which is deleted. Data that cannot be
     completed is kept.
 
     Args:
         folder: the folder.
-        untouched: seconds without a change.
+        idle_seconds: seconds without a change.
     """
     recovered = []
     for entry in sorted(folder.iterdir()):
-        named = _name_of(entry)
-        if named is None or entry.is_symlink():
+        name_and_suffix = _split_name(entry)
+        if name_and_suffix is None or entry.is_symlink():
             continue
         try:
-            if _seconds_untouched(entry) < untouched or is_claimed(entry):
+            if _idle_seconds(entry) < idle_seconds or is_claimed(entry):
                 continue
             if entry.is_dir():
                 _complete(entry)
-            elif not _mend(entry):
+            elif not _repair(entry):
                 continue
-            recovered.append(_renamed(entry, *named))
+            recovered.append(_rename(entry, *name_and_suffix))
         except (OSError, Failure):
             logger.warning("The data of a recording could not be recovered", exc_info=True)
     return recovered
 
 
-def _renamed(entry: Path, name: str, suffix: str) -> Path:
+def _rename(entry: Path, name: str, suffix: str) -> Path:
     """Move a file or folder to ``NAME (recovered).SUFFIX``, with a number if that is taken.
 
     Raises:
@@ -109,29 +109,29 @@ def _renamed(entry: Path, name: str, suffix: str) -> Path:
         except FileExistsError:
             continue
         return target
-    raise Failure(f"{entry} could not be given another name: too many files were recovered here.")
+    raise Failure(f"{entry} could not be renamed: its folder has too many recovered files.")
 
 
-def _name_of(entry: Path) -> tuple[str, str] | None:
+def _split_name(entry: Path) -> tuple[str, str] | None:
     """Return the name without its mark and the suffix of the remains of a recording, or None for other entries."""
-    match = _WHOLE.fullmatch(entry.name)
+    match = _RECORDING_NAME.fullmatch(entry.name)
     if match is None or entry.name.startswith("."):
         return None
     suffix = match["suffix"] or ""
-    known = not suffix if entry.is_dir() else suffix.lower() in _repairs()
-    return (match["name"], suffix) if known else None
+    is_known = not suffix if entry.is_dir() else suffix.lower() in _repairs()
+    return (match["name"], suffix) if is_known else None
 
 
-def _seconds_untouched(entry: Path) -> float:
-    newest = max((each.lstat().st_mtime for each in (entry, *_within(entry))), default=0.0)
+def _idle_seconds(entry: Path) -> float:
+    newest = max((path.lstat().st_mtime for path in (entry, *_children(entry))), default=0.0)
     return abs(time.time() - newest)
 
 
-def _within(entry: Path) -> Iterator[Path]:
+def _children(entry: Path) -> Iterator[Path]:
     return entry.iterdir() if entry.is_dir() else iter(())
 
 
-def _mend(entry: Path) -> bool:
+def _repair(entry: Path) -> bool:
     """Complete a file; return False if nothing in it can be used."""
     if not entry.stat().st_size:
         entry.unlink()
@@ -142,7 +142,7 @@ def _mend(entry: Path) -> bool:
 def _complete(folder: Path) -> None:
     """Complete a folder: its videos and its JSON file."""
     for entry in sorted(folder.iterdir()):
-        match = _WHOLE.fullmatch(entry.name)
+        match = _RECORDING_NAME.fullmatch(entry.name)
         if (
             match is not None
             and entry.is_file()

@@ -30,7 +30,7 @@ def open_data_sink(form: str, path: str | Path, options: DataOptions = NO_OPTION
     spec, path = find_format(form), Path(path)
     if spec.suffixes and path.suffix.lower() not in spec.suffixes:
         raise UsageError(f"{form} cannot be written to {path.name}: use a name ending in {' or '.join(spec.suffixes)}.")
-    return _opened(spec, path, options)
+    return _create(spec, path, options)
 
 
 def open_transparent_sink(
@@ -54,16 +54,18 @@ def open_transparent_sink(
     suffix = "" if path.is_dir() else path.suffix.lower()
     if suffix not in formats and suffix != ".png":
         raise UsageError(
-            f"{path.name} cannot be transparent: name a {', '.join(filter(None, formats))} file, a .png for a single "
-            "picture, or a folder for PNG pictures."
+            f"{path.name} cannot be transparent: use a {', '.join(filter(None, formats))} file, a .png file for a "
+            "single image, or a folder for PNG images."
         )
     if codec is not None and (suffix == ".png" or codec != formats[suffix].codec):
-        known = ", ".join(f"{each} is {spec.title}" for each, spec in formats.items() if spec.codec is not None)
-        raise UsageError(f"{codec} in {path.name} cannot be transparent: leave out --codec; {known}.")
-    return AlphaPictureSink(path, options.overwrite) if suffix == ".png" else _opened(formats[suffix], path, options)
+        codec_names = ", ".join(
+            f"{format_suffix} is {spec.title}" for format_suffix, spec in formats.items() if spec.codec is not None
+        )
+        raise UsageError(f"{codec} in {path.name} cannot be transparent: leave out --codec; {codec_names}.")
+    return AlphaPictureSink(path, options.overwrite) if suffix == ".png" else _create(formats[suffix], path, options)
 
 
-def _opened(spec: FormatSpec, path: Path, options: DataOptions) -> FileOutput:
+def _create(spec: FormatSpec, path: Path, options: DataOptions) -> FileOutput:
     sink: FileOutput = resolve_name(spec.exporter)(path, options)
     return sink
 
@@ -85,7 +87,7 @@ class SelectedFrames:
             UsageError: if ``every`` is below 1.
         """
         if every < 1:
-            raise UsageError(f"Every {every}-th frame is not possible: --every goes from 1 (all of them).")
+            raise UsageError(f"--every must be 1 or more, not {every}.")
         self._sink, self._every, self._only_present, self._present = sink, every, only_present, present
         self._count = 0
 
@@ -107,7 +109,7 @@ class SelectedFrames:
     def write(self, rendered: RenderedFrame) -> None:
         """Pass the frame on if it is selected."""
         self._count += 1
-        if (self._count - 1) % self._every == 0 and (not self._only_present or self._shows(rendered.mattes)):
+        if (self._count - 1) % self._every == 0 and (not self._only_present or self._has_mask(rendered.mattes)):
             self._sink.write(rendered)
 
     def finish(self) -> None:
@@ -118,7 +120,7 @@ class SelectedFrames:
         """Abandon the other exporter."""
         return self._sink.abort(keep_partial)
 
-    def _shows(self, mattes: Mattes) -> bool:
+    def _has_mask(self, mattes: Mattes) -> bool:
         return any(
             presence >= self._present and any(mask_of(matte.alpha[area_of(box)]).any() for box in matte.boxes)
             for matte, presence in zip(mattes.each, mattes.presence, strict=True)

@@ -16,7 +16,7 @@ from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, InstanceRule
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.instances import annotations_of, empty_annotation
-from clipseg_live.exporters.folder import fits, to_json, write_error
+from clipseg_live.exporters.folder import check_labels, to_json, write_error
 from clipseg_live.exporters.naming import FrameNames
 from clipseg_live.media.atomic_output import AtomicOutput
 
@@ -38,7 +38,7 @@ class TableSink(ABC):
     ``NAME.jsonl.header.json``. A recording has no such file, because its header has no settings.
     """
 
-    _before: ClassVar[str] = ""
+    _preamble: ClassVar[str] = ""
     """Text before the first line."""
 
     def __init__(
@@ -65,8 +65,8 @@ class TableSink(ABC):
         self.path = Path(path)
         self.notices: list[str] = []
         self._header, self._live, self._rule = dict(header), live, rule
-        self._place = AtomicOutput(path, overwrite, visible=live)
-        self._place.check()
+        self._output = AtomicOutput(path, overwrite, visible=live)
+        self._output.check()
         self._file: TextIO | None = None
         self._names = FrameNames()
         self._source = ""
@@ -82,11 +82,11 @@ class TableSink(ABC):
         Raises:
             SinkError: if the file cannot be started.
         """
-        working = self._place.begin()
+        working = self._output.begin()
         self._names, self._source = FrameNames(), info.name
         try:
             self._file = working.open("w", encoding="utf-8", newline="", buffering=1 if self._live else -1)
-            self._put(self._before)
+            self._put(self._preamble)
         except OSError as error:
             raise write_error(self.path, error) from error
 
@@ -97,7 +97,7 @@ class TableSink(ABC):
             SinkError: if the frame cannot be written.
         """
         frame, mattes, labels = rendered.frame, rendered.mattes, rendered.labels
-        fits(self.path, mattes, labels)
+        check_labels(self.path, mattes, labels)
         if self._file is None:
             raise SinkError(f"{self.path.name} is not open.")
         file = self._names.file(frame, self._source)
@@ -119,7 +119,7 @@ class TableSink(ABC):
             self._file.close()
         except OSError as error:
             raise write_error(self.path, error) from error
-        self._place.commit()
+        self._output.commit()
         self._file = None
         if self._header and not self._live:
             self._write_header()
@@ -131,11 +131,11 @@ class TableSink(ABC):
         if file is not None:
             try:
                 file.close()
-                kept = self._place.keep_partial() if keep_partial else None
+                kept = self._output.keep_partial() if keep_partial else None
             except OSError:
                 logger.warning("A table could not be kept", exc_info=True)
                 kept = None
-        self._place.discard()
+        self._output.discard()
         return kept
 
     @abstractmethod
@@ -155,7 +155,7 @@ class TableSink(ABC):
             output.commit()
         except (OSError, ClipsegLiveError):
             logger.warning("The header of a table could not be written", exc_info=True)
-            self.notices.append(f"{path.name}, which tells how {self.path.name} was made, could not be written.")
+            self.notices.append(f"{path.name}, which describes how {self.path.name} was made, could not be written.")
         finally:
             output.discard()
 
@@ -215,17 +215,17 @@ class CsvSink(TableSink):
     x, y, width, height: box of the mask.
     """
 
-    _before = ",".join(CSV_COLUMNS) + "\r\n"
+    _preamble = ",".join(CSV_COLUMNS) + "\r\n"
 
     def _lines(self, file: str, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> Iterator[str]:
         for number, label in enumerate(labels):
             parts = len(annotations_of(frame, mattes, number, "component"))
             masks = annotations_of(frame, mattes, number, "prompt")
-            whole = masks[0] if masks else empty_annotation(frame, mattes, number)
-            share = whole.area / (frame.width * frame.height)
+            annotation = masks[0] if masks else empty_annotation(frame, mattes, number)
+            share = annotation.area / (frame.width * frame.height)
             yield _row(
                 file, frame.index, float(frame.time), label.name, float(label.threshold), "true" if masks else "false",
-                whole.presence, whole.probability, whole.area, f"{share:.8f}", parts, *whole.box,
+                annotation.presence, annotation.probability, annotation.area, f"{share:.8f}", parts, *annotation.box,
             )  # fmt: skip
 
 
@@ -238,17 +238,17 @@ def cut_to_whole_rows(path: Path) -> bool:
         OSError: if the file cannot be read or changed.
     """
     with path.open("rb+") as file:
-        position = whole = 0
-        quoted = False
+        position = end = 0
+        in_quotes = False
         while block := file.read(_BLOCK):
             for number, text in enumerate(block.split(b'"')):
                 if number:
-                    quoted = not quoted
+                    in_quotes = not in_quotes
                     position += 1
-                if not quoted and b"\n" in text:
-                    whole = position + text.rindex(b"\n") + 1
+                if not in_quotes and b"\n" in text:
+                    end = position + text.rindex(b"\n") + 1
                 position += len(text)
-        file.truncate(whole)
+        file.truncate(end)
         return file.seek(0, os.SEEK_END) > 0
 
 

@@ -122,7 +122,7 @@ CANVAS_CONTROLS: tuple[tuple[str, str], ...] = (
 """Controls that the canvas handles itself: (mouse action or key, effect)."""
 
 
-def translated(text: str) -> str:
+def translate(text: str) -> str:
     """Return the translation of a text of the table."""
     return QCoreApplication.translate(_CONTEXT, text)
 
@@ -143,7 +143,7 @@ def make_actions(window: QWidget, picture: QWidget, handlers: Mapping[str, Calla
     """
     actions: dict[str, QAction] = {}
     for row in TABLE:
-        action = QAction(translated(row.text), window)
+        action = QAction(translate(row.text), window)
         action.setShortcuts([QKeySequence(key) for key in row.keys])
         if row.icon:
             action.setIcon(theme.icon(row.icon))
@@ -163,20 +163,20 @@ class ShortcutsDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(self.tr("Keyboard shortcuts"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        inside = QWidget()
-        columns = QHBoxLayout(inside)
+        content = QWidget()
+        columns = QHBoxLayout(content)
         columns.setContentsMargins(3 * theme.UNIT, theme.UNIT, 3 * theme.UNIT, 2 * theme.UNIT)
         columns.setSpacing(5 * theme.UNIT)
         groups = list(dict.fromkeys(row.group for row in TABLE))
         left, right = self._column(groups[:_LEFT_GROUPS]), self._column(groups[_LEFT_GROUPS:])
         for keys, text in CANVAS_CONTROLS:
-            self._line(right, translated(keys), translated(text))
+            self._line(right, translate(keys), translate(text))
         columns.addLayout(left, 1)
         columns.addLayout(right, 1)
         for column in (left, right):
             column.setRowStretch(column.rowCount(), 1)
         area = QScrollArea()
-        area.setWidget(inside)
+        area.setWidget(content)
         area.setWidgetResizable(True)
         area.setAccessibleName(self.tr("Keyboard shortcuts"))
         close = QPushButton(self.tr("Close"))
@@ -185,21 +185,21 @@ class ShortcutsDialog(QDialog):
         layout.setContentsMargins(0, 0, 0, 2 * theme.UNIT)
         layout.addWidget(area)
         layout.addWidget(close, 0, Qt.AlignmentFlag.AlignHCenter)
-        width = inside.sizeHint().width() + 2 * theme.UNIT  # room for the scroll bar
+        width = content.sizeHint().width() + 2 * theme.UNIT  # room for the scroll bar
         self.resize(width, min(640, max(360, parent.height() - 40)))
 
     def _column(self, groups: list[str]) -> QGridLayout:
         grid = QGridLayout()
         grid.setVerticalSpacing(theme.UNIT // 2)
         for group in groups:
-            heading = QLabel(translated(group))
+            heading = QLabel(translate(group))
             theme.set_kind(heading, "heading")
             heading.setContentsMargins(0, theme.UNIT, 0, theme.UNIT // 2)
             grid.addWidget(heading, grid.rowCount(), 0, 1, 2)
             for row in TABLE:
                 if row.group == group and row.keys:
                     keys = [QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in row.keys]
-                    self._line(grid, self.tr(" or ").join(keys), translated(row.text).rstrip("…"))
+                    self._line(grid, self.tr(" or ").join(keys), translate(row.text).rstrip("…"))
         return grid
 
     def _line(self, grid: QGridLayout, keys: str, text: str) -> None:

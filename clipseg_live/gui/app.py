@@ -113,7 +113,7 @@ def _run(
             window.show_message(Message("preferences", problem, "warning"))
         window.show()
         message_hook = logs.uncaught_shown(lambda text: session.on_message(Message("unexpected", text, "error")))
-        with message_hook, _closing(window, request):
+        with message_hook, _close_on_signal(window, request):
             code = app.exec()
     finally:
         if window is not None:
@@ -180,7 +180,7 @@ def _real_session(settings: LiveSettings) -> Startable:
 
 
 @contextmanager
-def _closing(window: MainWindow, request: signals.Request) -> Iterator[None]:
+def _close_on_signal(window: MainWindow, request: signals.Request) -> Iterator[None]:
     """Close the window, and all open dialogs, on a signal of the operating system."""
 
     def close() -> None:

@@ -28,18 +28,18 @@ def make_application(arguments: Sequence[str]) -> QApplication:
     _drop_impossible_wayland()
 
     def handle(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
-        if before is not None:
-            before(kind, context, text)
+        if previous is not None:
+            previous(kind, context, text)
         if kind == QtMsgType.QtFatalMsg:
             print(f"clipseg-live: {_reason(variables)}, or {_ALTERNATIVES}", file=sys.stderr, flush=True)  # noqa: T201
             logging.shutdown()
             os._exit(1)
 
-    before: MessageHandler | None = qInstallMessageHandler(handle)
+    previous: MessageHandler | None = qInstallMessageHandler(handle)
     try:
         return QApplication(list(arguments))
     finally:
-        qInstallMessageHandler(before)
+        qInstallMessageHandler(previous)
 
 
 def _drop_impossible_wayland() -> None:

@@ -26,7 +26,7 @@ from clipseg_live.gui.widgets.controls import line, tool_button
 PANEL_WIDTH = 352
 
 MakePanels = Callable[[Store], tuple[Any, QWidget]]
-"""Creates the prompt panel (``show_areas``, ``set_image``, ``focus_new_row``, ``box_requested``) and the look
+"""Creates the prompt panel (``show_areas``, ``set_image``, ``focus_new_row``, ``box_requested``) and the settings
 panel."""
 
 
@@ -70,7 +70,7 @@ class WindowBody(QWidget):
         self._panel_visible = True
 
     def show_tab(self, tab: int) -> None:
-        """Show a panel (0: prompts, 1: look) and focus it."""
+        """Show a panel (0: prompts, 1: settings) and focus it."""
         self._panel_visible = True
         self.panel.show()
         self.tabs.setCurrentIndex(tab)
@@ -84,12 +84,12 @@ class WindowBody(QWidget):
         self._panel_visible = not self._panel_visible
         self.panel.setVisible(self._panel_visible)
 
-    def show_canvas_only(self, bare: bool) -> None:
+    def show_canvas_only(self, canvas_only: bool) -> None:
         """Show only the canvas (True), or restore the other widgets (False)."""
         for widget in self._bars:
-            widget.setVisible(not bare)
-        self.stats_panel.setVisible(not bare and self.status_line.details_button.isChecked())
-        self.panel.setVisible(not bare and self._panel_visible)
+            widget.setVisible(not canvas_only)
+        self.stats_panel.setVisible(not canvas_only and self.status_line.details_button.isChecked())
+        self.panel.setVisible(not canvas_only and self._panel_visible)
 
     def _tabs(self) -> QTabWidget:
         tabs = QTabWidget()

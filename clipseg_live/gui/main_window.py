@@ -66,7 +66,7 @@ class MainWindow(QMainWindow):
         self._preferences_store = preferences_store
         self.files = SessionFiles(store, preferences_store, self)
         self._spec: SourceSpec | None = None
-        self._source_shown = False
+        self._has_frame = False
         self._camera_dialog: CameraDialog | None = None
         self._ticks = 0
         self._is_shut_down = False
@@ -106,11 +106,11 @@ class MainWindow(QMainWindow):
         The source is added to the recent ones when its first frame is shown.
         """
         self._spec = spec
-        self._source_shown = False
+        self._has_frame = False
         self.source_menu.show_source(spec)
 
     def _remember_source(self) -> None:
-        if self._spec is not None and self._source_shown:
+        if self._spec is not None and self._has_frame:
             self._preferences_store.change(self._preferences_store.value.with_source(self._spec))
 
     def open_source(self, spec: SourceSpec) -> None:
@@ -165,8 +165,8 @@ class MainWindow(QMainWindow):
     def _show_presence(self, status: SessionStatus) -> None:
         picture = self._session.picture()
         if picture is not None:
-            known = dict(zip(picture.ids, picture.presence, strict=False))
-            presence = {row_id: known[row_id] for row_id in picture.drawn_ids if row_id in known}
+            presence_by_id = dict(zip(picture.ids, picture.presence, strict=False))
+            presence = {row_id: presence_by_id[row_id] for row_id in picture.drawn_ids if row_id in presence_by_id}
             self.prompts.show_areas(dict(zip(picture.ids, picture.areas, strict=True)), presence)
 
     def shut_down(self) -> None:
@@ -217,13 +217,13 @@ class MainWindow(QMainWindow):
         self.status_line.restart_requested.connect(self._session.restart_worker)
         self.status_line.details_toggled.connect(self.stats_panel.setVisible)
         self.stats_panel.copy_requested.connect(self._copy_diagnostics)
-        self.canvas.files_dropped.connect(self._dropped)
+        self.canvas.files_dropped.connect(self._open_dropped)
         self.canvas.full_screen_requested.connect(self._toggle_full_screen)
         self.picture_tools.message.connect(self.show_message)
         bar, view = self.playback_bar, self.canvas
         application = QApplication.instance()
         assert isinstance(application, QApplication)
-        application.focusChanged.connect(self._focus_changed)
+        application.focusChanged.connect(self._follow_focus)
         self.actions_by_name = make_actions(
             self,
             view,
@@ -269,15 +269,15 @@ class MainWindow(QMainWindow):
         self.body.menu_button.setMenu(menu)
         self._apply_settings()
 
-    def _focus_changed(self, old: QWidget | None, now: QWidget | None) -> None:
+    def _follow_focus(self, old: QWidget | None, now: QWidget | None) -> None:
         self.body.help_line.focus(now)
 
     def _show_newest_frame(self) -> None:
         picture = self._session.picture()
         if picture is not None:  # keep the last frame until the next source has one
             self.canvas.show_frame(picture)
-            if not self._source_shown:
-                self._source_shown = True
+            if not self._has_frame:
+                self._has_frame = True
                 self._remember_source()
 
     def _show_new_messages(self) -> None:
@@ -305,9 +305,9 @@ class MainWindow(QMainWindow):
     def dropEvent(self, event: QDropEvent) -> None:
         """Open the dropped file."""
         event.acceptProposedAction()
-        self._dropped(dropped_paths(event))
+        self._open_dropped(dropped_paths(event))
 
-    def _dropped(self, paths: list[Path]) -> None:
+    def _open_dropped(self, paths: list[Path]) -> None:
         if is_session_name(str(paths[0])):
             self.files.open(paths[0])
         else:
@@ -333,17 +333,17 @@ class MainWindow(QMainWindow):
         dialog = self._camera_dialog = CameraDialog(self._spec, self)
         dialog.source_changed.connect(self.open_source)
         dialog.control_changed.connect(self._set_control)
-        dialog.destroyed.connect(self._camera_dialog_closed)
+        dialog.destroyed.connect(self._forget_camera_dialog)
         dialog.show()
 
-    def _camera_dialog_closed(self) -> None:
+    def _forget_camera_dialog(self) -> None:
         self._camera_dialog = None
 
     def _set_control(self, name: str, value: float) -> None:
         self._session.set_control(name, value)
         if self._spec is not None:
-            others = tuple(control for control in self._spec.controls if control[0] != name)
-            self._spec = self._spec.model_copy(update={"controls": (*others, (name, value))})
+            other_controls = tuple(control for control in self._spec.controls if control[0] != name)
+            self._spec = self._spec.model_copy(update={"controls": (*other_controls, (name, value))})
             self.source_menu.show_source(self._spec)
             self._remember_source()
 
@@ -363,9 +363,9 @@ class MainWindow(QMainWindow):
 
     def _toggle_full_screen(self) -> None:
         """Enter or leave full screen, which shows only the canvas."""
-        bare = not self.isFullScreen()
+        is_full_screen = not self.isFullScreen()
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
-        self.body.show_canvas_only(bare)
+        self.body.show_canvas_only(is_full_screen)
         self.canvas.setFocus()
         self.refresh()
 

@@ -28,7 +28,7 @@ class PictureTools(QObject):
         self._body = body
         self._store = store
         self._services = services
-        body.canvas.box_tool.drawn.connect(self._box_drawn)
+        body.canvas.box_tool.drawn.connect(self._use_box)
         body.canvas.wipe_tool.moved.connect(self._move_wipe)
         body.canvas.wipe_tool.released.connect(store.end_merge)
         body.framing_menu.crop_requested.connect(self.begin_crop)
@@ -52,7 +52,7 @@ class PictureTools(QObject):
             self._body.toasts.remove("box")
             self._body.canvas.box_tool.begin(purpose)
 
-    def _box_drawn(self, purpose: object, box: QRectF) -> None:
+    def _use_box(self, purpose: object, box: QRectF) -> None:
         picture = self._body.canvas.frame
         if purpose == _CROP:
             framing = self._store.settings.framing

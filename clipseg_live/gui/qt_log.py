@@ -20,11 +20,11 @@ _LEVELS = {
 @contextmanager
 def qt_messages_logged() -> Iterator[None]:
     """Send Qt's messages to the log until the context exits."""
-    before = qInstallMessageHandler(_log)
+    previous = qInstallMessageHandler(_log)
     try:
         yield
     finally:
-        qInstallMessageHandler(before)
+        qInstallMessageHandler(previous)
 
 
 def _log(kind: QtMsgType, context: QMessageLogContext, message: str) -> None:

@@ -16,13 +16,13 @@ def letterbox(picture: NDArray[Any], width: int, height: int, *, quick: bool = F
         quick: Average pixels only for reductions to a half and below. This takes a fifth of the time between them.
     """
     scale = min(width / picture.shape[1], height / picture.shape[0])
-    inner = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
-    resized = cv2.resize(picture, inner, interpolation=_interpolation(scale, quick))
-    if inner == (width, height):
+    inner_size = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
+    resized = cv2.resize(picture, inner_size, interpolation=_interpolation(scale, quick))
+    if inner_size == (width, height):
         return resized
-    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    left, top = (width - inner_size[0]) // 2, (height - inner_size[1]) // 2
     return cv2.copyMakeBorder(
-        resized, top, height - inner[1] - top, left, width - inner[0] - left, cv2.BORDER_CONSTANT, value=0
+        resized, top, height - inner_size[1] - top, left, width - inner_size[0] - left, cv2.BORDER_CONSTANT, value=0
     )
 
 
@@ -43,5 +43,5 @@ def cover(picture: NDArray[Any], width: int, height: int, *, quick: bool = False
 
 
 def _interpolation(scale: float, quick: bool) -> int:
-    shrinks = scale <= 0.5 if quick else scale < 1
-    return cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    is_reduction = scale <= 0.5 if quick else scale < 1
+    return cv2.INTER_AREA if is_reduction else cv2.INTER_LINEAR

@@ -56,10 +56,10 @@ def resized_strips(
         _Ramp.between(probability.shape[1], width, columns),
         _Ramp.between(probability.shape[0], height, rows),
     )
-    part = cv2.transpose(probability[down.needed, across.needed])
+    part = cv2.transpose(probability[down.used_lines, across.used_lines])
     wide = np.empty((across.count, part.shape[1]), np.float32)
-    for where, strip in across.strips(part, "resized columns"):
-        wide[where] = strip
+    for span, strip in across.strips(part, "resized columns"):
+        wide[span] = strip
     yield from down.strips(cv2.transpose(wide), "resized rows")
 
 
@@ -68,12 +68,12 @@ class _Ramp:
     """Linear interpolation between lines.
 
     Attributes:
-        needed: Lines that are used.
+        used_lines: Lines that are used.
         above: Index of the used line before each new line, intp (count,).
         weights: Distance of each new line from that line, float32 (count, 1).
     """
 
-    needed: slice
+    used_lines: slice
     above: NDArray[np.intp]
     weights: NDArray[np.float32]
 
@@ -82,8 +82,8 @@ class _Ramp:
         """Return the interpolation from ``old`` lines to ``part`` of ``new`` lines."""
         above, weights = positions(old, new)
         above = above[part]
-        needed = slice(int(above[0]), min(int(above[-1]) + 2, old))
-        return cls(needed, above - needed.start, weights[part])
+        used_lines = slice(int(above[0]), min(int(above[-1]) + 2, old))
+        return cls(used_lines, above - used_lines.start, weights[part])
 
     @property
     def count(self) -> int:
@@ -100,17 +100,17 @@ class _Ramp:
         rises = SCRATCH.take(name + " rises", lines.shape, np.float32)
         np.subtract(lines[1:], lines[:-1], out=rises[:-1])
         rises[-1] = 0
-        most = max(1, _STRIP // lines.shape[1])
-        for first in range(0, self.count, most):
-            where = slice(first, min(first + most, self.count))
-            near = self.above[where]
+        step = max(1, _STRIP // lines.shape[1])
+        for first in range(0, self.count, step):
+            span = slice(first, min(first + step, self.count))
+            near = self.above[span]
             strip = SCRATCH.take(name, (len(near), lines.shape[1]), np.float32)
             rise = SCRATCH.take(name + " rise", strip.shape, np.float32)
             np.take(lines, near, axis=0, out=strip, mode="clip")
             np.take(rises, near, axis=0, out=rise, mode="clip")
-            rise *= self.weights[where]
+            rise *= self.weights[span]
             strip += rise
-            yield where, strip
+            yield span, strip
 
 
 @lru_cache(maxsize=16)

@@ -55,24 +55,24 @@ def build_mattes(
     styles: Sequence[PromptStyle],
     small: DownscaledFrame,
     trust: NDArray[np.float32],
-    before: Planes | None,
+    previous: Planes | None,
     pixels: Pixels,
     request: MatteRequest,
-    standings: Sequence[PresenceFlags],
+    flags: Sequence[PresenceFlags],
     own: bool,
     newest: Planes | None = None,
 ) -> tuple[Mattes, Planes | None]:
     """Build the mattes of a frame.
 
     Args:
-        maps: float32 (prompts, h, w), one map for each drawn prompt, in the order of ``styles`` and ``standings``.
+        maps: float32 (prompts, h, w), one map for each drawn prompt, in the order of ``styles`` and ``flags``.
         styles: styles of the drawn prompts.
         small: the frame on the working grid.
         trust: float32 (h, w), 0..1, how far the maps can be trusted.
-        before: coverage of the same mattes in the last frame, warped to this one; None without one.
+        previous: coverage of the same mattes in the last frame, warped to this one; None without one.
         pixels: uint8 (height, width, 3), the frame.
         request: settings and kind of the mattes.
-        standings: presence of the drawn prompts.
+        flags: presence of the drawn prompts.
         own: True if the prediction belongs to this frame.
         newest: the prediction for this very frame, shaped as ``maps``; None without one. Cautious mattes cover it in
             full, regardless of smoothing.
@@ -83,30 +83,30 @@ def build_mattes(
     """
     if not styles:
         return Mattes(pixels.shape[0], pixels.shape[1], own=own), None
-    covers = None
-    seen = np.maximum(maps, newest) if request.cautious and newest is not None else maps
+    coverage = None
+    planes = np.maximum(maps, newest) if request.cautious and newest is not None else maps
     if not request.settings.edge_refinement or (request.effort == "least" and not request.cautious):
-        mattes = binary_mattes(seen, styles, *pixels.shape[:2], cautious=bool(request.cautious))
+        mattes = binary_mattes(planes, styles, *pixels.shape[:2], cautious=bool(request.cautious))
     else:
-        shaper = guided_filter.MaskRefiner(small.picture, trust, close=request.effort == "full")
-        levels = _thresholds(styles, before, request)
+        refiner = guided_filter.MaskRefiner(small.picture, trust, close=request.effort == "full")
+        levels = _thresholds(styles, previous, request)
         if not request.cautious:
-            seen = seen * (_UNTRUSTED + (1 - _UNTRUSTED) * trust)
-        covers = np.stack([shaper.covers(plane, level) for plane, level in zip(seen, levels, strict=True)])
-        if request.cautious and before is not None:
-            covers = _kept(covers, before, standings)
-        covers = np.stack([_cleaned(plane, style.shape) for plane, style in zip(covers, styles, strict=True)])
-        mattes = [read_only(*shaper.placed(plane).alpha(pixels, small.factor)) for plane in covers]
+            planes = planes * (_UNTRUSTED + (1 - _UNTRUSTED) * trust)
+        coverage = np.stack([refiner.coverage(plane, level) for plane, level in zip(planes, levels, strict=True)])
+        if request.cautious and previous is not None:
+            coverage = _add_previous(coverage, previous, flags)
+        coverage = np.stack([_clean(plane, style.shape) for plane, style in zip(coverage, styles, strict=True)])
+        mattes = [read_only(*refiner.refine_border(plane).alpha(pixels, small.factor)) for plane in coverage]
         if request.cautious and newest is not None:
             binary = binary_mattes(newest, styles, *pixels.shape[:2], cautious=True)
             mattes = [_union(matte, other) for matte, other in zip(mattes, binary, strict=True)]
-    mattes = [_moved_border(matte, style.shape) for matte, style in zip(mattes, styles, strict=True)]
+    mattes = [_apply_shape(matte, style.shape) for matte, style in zip(mattes, styles, strict=True)]
     if request.settings.auto_hide and not request.cautious:
         mattes = [
-            matte if one.shown else empty_matte(*pixels.shape[:2]) for matte, one in zip(mattes, standings, strict=True)
+            matte if flag.shown else empty_matte(*pixels.shape[:2]) for matte, flag in zip(mattes, flags, strict=True)
         ]
-    presence = tuple(one.presence for one in standings)
-    return Mattes(pixels.shape[0], pixels.shape[1], tuple(mattes), maps, presence, own), covers
+    presence = tuple(flag.presence for flag in flags)
+    return Mattes(pixels.shape[0], pixels.shape[1], tuple(mattes), maps, presence, own), coverage
 
 
 def _union(matte: Matte, other: Matte) -> Matte:
@@ -120,11 +120,11 @@ def kinds_of(request: MatteRequest) -> tuple[MatteRequest, ...]:
     return tuple(replace(request, cautious=kind) for kind in kinds)
 
 
-def join_mattes(found: Mapping[bool, Mattes]) -> Mattes:
+def join_mattes(mattes: Mapping[bool, Mattes]) -> Mattes:
     """Join the normal and the cautious mattes of a frame, keyed by caution."""
-    if len(found) == 1:
-        return next(iter(found.values()))
-    return replace(found[False], cautious=found[True].each)
+    if len(mattes) == 1:
+        return next(iter(mattes.values()))
+    return replace(mattes[False], cautious=mattes[True].each)
 
 
 def binary_mattes(
@@ -157,52 +157,55 @@ def read_only(alpha: NDArray[np.uint8], boxes: Sequence[Box]) -> Matte:
 
 
 def _thresholds(
-    styles: Sequence[PromptStyle], before: Planes | None, request: MatteRequest
+    styles: Sequence[PromptStyle], previous: Planes | None, request: MatteRequest
 ) -> list[NDArray[np.float32] | np.float32]:
     """Return the threshold of each prompt with hysteresis: lower inside the last frame's coverage, higher outside."""
     levels = [_level(style, bool(request.cautious)) for style in styles]
-    if before is None or request.settings.smoothing <= 0:
+    if previous is None or request.settings.smoothing <= 0:
         return list(levels)
-    give = np.float32(2 * _HYSTERESIS * request.settings.smoothing)
-    return [level - min(level, 1 - level) * give * (2 * plane - 1) for level, plane in zip(levels, before, strict=True)]
+    hysteresis = np.float32(2 * _HYSTERESIS * request.settings.smoothing)
+    return [
+        level - min(level, 1 - level) * hysteresis * (2 * plane - 1)
+        for level, plane in zip(levels, previous, strict=True)
+    ]
 
 
 def _level(style: PromptStyle, cautious: bool) -> np.float32:
     return np.float32(style.threshold * (_CAUTIOUS if cautious else 1.0))
 
 
-def _kept(covers: Planes, before: Planes, standings: Sequence[PresenceFlags]) -> Planes:
+def _add_previous(coverage: Planes, previous: Planes, flags: Sequence[PresenceFlags]) -> Planes:
     """Add the grown coverage of the last frame for prompts whose presence is unsure."""
     window = np.ones((2 * _KEPT_GROWTH + 1,) * 2, np.uint8)
     return np.stack(
         [
-            np.maximum(plane, cv2.dilate(last, window).reshape(plane.shape)) if standing.unsure else plane
-            for plane, last, standing in zip(covers, before, standings, strict=True)
+            np.maximum(plane, cv2.dilate(last, window).reshape(plane.shape)) if flag.unsure else plane
+            for plane, last, flag in zip(coverage, previous, flags, strict=True)
         ]
     )
 
 
-def _cleaned(covers: NDArray[np.float32], shape: MatteShape) -> NDArray[np.float32]:
+def _clean(coverage: NDArray[np.float32], shape: MatteShape) -> NDArray[np.float32]:
     """Remove parts and fill holes that are smaller than the shape allows."""
-    least, most = shape.min_area / 100 * covers.size, shape.fill_holes / 100 * covers.size
-    inside = covers > 0.5
-    if least > 1 and (spots := _small_parts(inside, least)) is not None:
+    min_cells, max_cells = shape.min_area / 100 * coverage.size, shape.fill_holes / 100 * coverage.size
+    mask = coverage > 0.5
+    if min_cells > 1 and (spots := _small_parts(mask, min_cells)) is not None:
         window = np.ones((5, 5), np.uint8)  # include their soft border
-        covers = np.where(cv2.dilate(spots.view(np.uint8), window).reshape(covers.shape) > 0, 0, covers)
-    if most > 0 and (holes := _small_parts(~inside, most)) is not None:
-        covers = np.where(holes, 1, covers)
-    return np.asarray(covers, np.float32)
+        coverage = np.where(cv2.dilate(spots.view(np.uint8), window).reshape(coverage.shape) > 0, 0, coverage)
+    if max_cells > 0 and (holes := _small_parts(~mask, max_cells)) is not None:
+        coverage = np.where(holes, 1, coverage)
+    return np.asarray(coverage, np.float32)
 
 
-def _small_parts(marked: NDArray[np.bool_], least: float) -> NDArray[np.bool_] | None:
-    """Return the connected parts of fewer than ``least`` cells, or None without any."""
-    count, labels, statistics, _ = cv2.connectedComponentsWithStats(marked.view(np.uint8), connectivity=4)
-    small = statistics[:, cv2.CC_STAT_AREA] < least
+def _small_parts(mask: NDArray[np.bool_], min_cells: float) -> NDArray[np.bool_] | None:
+    """Return the connected parts of fewer than ``min_cells`` cells, or None without any."""
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
+    small = statistics[:, cv2.CC_STAT_AREA] < min_cells
     small[0] = False
-    return np.asarray(small[labels].reshape(marked.shape), np.bool_) if count > 1 and small.any() else None
+    return np.asarray(small[labels].reshape(mask.shape), np.bool_) if count > 1 and small.any() else None
 
 
-def _moved_border(matte: Matte, shape: MatteShape) -> Matte:
+def _apply_shape(matte: Matte, shape: MatteShape) -> Matte:
     """Grow or shrink a matte and feather its border, according to the shape."""
     height, width = matte.alpha.shape
     unit = min(height, width) / 100
@@ -219,11 +222,11 @@ def _moved_border(matte: Matte, shape: MatteShape) -> Matte:
     alpha = np.zeros_like(matte.alpha)
     for left, top, right, bottom in boxes:
         area = slice(top, bottom), slice(left, right)
-        alpha[area] = _feathered(_grown(matte.alpha[area], grow), feather)
+        alpha[area] = _feather(_move_border(matte.alpha[area], grow), feather)
     return read_only(alpha, boxes)
 
 
-def _grown(alpha: NDArray[np.uint8], length: float) -> NDArray[np.uint8]:
+def _move_border(alpha: NDArray[np.uint8], length: float) -> NDArray[np.uint8]:
     """Move the border by ``length`` pixels, outwards if positive; the values at the edge continue beyond the array."""
     if abs(length) < 0.5:
         return alpha
@@ -233,18 +236,18 @@ def _grown(alpha: NDArray[np.uint8], length: float) -> NDArray[np.uint8]:
     small = alpha if shrink == 1 else cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
     reach = max(round(abs(length) / shrink), 1)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    moved = (cv2.dilate if length > 0 else cv2.erode)(small, disc)
+    result = (cv2.dilate if length > 0 else cv2.erode)(small, disc)
     if shrink > 1:
-        moved = cv2.resize(moved, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(moved, np.uint8).reshape(alpha.shape)
+        result = cv2.resize(result, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(result, np.uint8).reshape(alpha.shape)
 
 
-def _feathered(alpha: NDArray[np.uint8], length: float) -> NDArray[np.uint8]:
+def _feather(alpha: NDArray[np.uint8], length: float) -> NDArray[np.uint8]:
     """Fade the border over ``length`` pixels outside it, or inside if negative."""
     if abs(length) < 0.5:
         return alpha
     soft = cv2.GaussianBlur(
-        _grown(alpha, length / 2), (0, 0), max(abs(length) / 4, 0.5), borderType=cv2.BORDER_REPLICATE
+        _move_border(alpha, length / 2), (0, 0), max(abs(length) / 4, 0.5), borderType=cv2.BORDER_REPLICATE
     )
-    faded = (np.maximum if length > 0 else np.minimum)(alpha, np.asarray(soft, np.uint8).reshape(alpha.shape))
-    return np.asarray(faded, np.uint8)
+    result = (np.maximum if length > 0 else np.minimum)(alpha, np.asarray(soft, np.uint8).reshape(alpha.shape))
+    return np.asarray(result, np.uint8)

@@ -18,18 +18,18 @@ from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, 
 from clipseg_live.matting.temporal_filter import FilterState, update_filter
 from clipseg_live.matting.working_grid import DownscaledFrame
 
-_LONGEST_WAY = 90
+_HISTORY_FRAMES = 90
 """Number of frames for which the backward flow is kept; older predictions are dropped."""
 _SPARSE = 2
 """Step in pixels at which maps are sampled to measure presence."""
-_FAR = 2.5
+_HALF_STILL_PIXELS = 2.5
 """Motion in pixels of the working grid that halves the calm."""
-_STILL = 0.25
+_STILL_CHANGE = 0.25
 """Mean change of brightness in levels below which a frame counts as still."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MapAnswer:
+class MapPrediction:
     """Prediction of the model for a frame.
 
     Attributes:
@@ -75,37 +75,38 @@ class MattingState:
         epoch: epoch of the shown frame.
         time: time of the shown frame in seconds.
         small: the shown frame on the working grid.
-        ways: for each of the last frames its index, its time, and the flow back to the frame before it on half the
+        history: for each of the last frames its index, its time, and the flow back to the frame before it on half the
             working grid.
-        way: flow back from the shown frame to the frame at which ``belief`` was formed.
-        trust: float32 (h, w), 0..1, how reliable ``belief`` was when it was formed.
-        seen: the small image of the frame at which ``belief`` was formed; None without a prediction.
-        answer: the last prediction.
-        answered: time of the frame of the last prediction in seconds.
-        belief: smoothed maps since then.
+        flow: flow back from the shown frame to the frame at which ``filter_state`` was formed.
+        trust: float32 (h, w), 0..1, how reliable ``filter_state`` was when it was formed.
+        prediction_image: the small image of the frame at which ``filter_state`` was formed; None without a prediction.
+        prediction: the last prediction.
+        prediction_time: time of the frame of the last prediction in seconds.
+        filter_state: smoothed maps since then.
         presence: smoothed presence of the prompts.
-        standings: presence flags by prompt key.
-        news: seconds between the last two predictions; None once ``standings`` include the last one.
-        before: coverage of the last frame, warped to this one, for normal and cautious mattes, keyed by caution.
-        covers: coverage of this frame once it is drawn, keyed by caution.
+        flags: presence flags by prompt key.
+        prediction_interval: seconds between the last two predictions; None once ``flags`` include the last one.
+        previous_coverage: coverage of the last frame, warped to this one, for normal and cautious mattes, keyed by
+            caution.
+        coverage: coverage of this frame once it is drawn, keyed by caution.
     """
 
     index: int
     epoch: int
     time: Fraction
     small: DownscaledFrame
-    ways: tuple[tuple[int, Fraction, BackwardFlow], ...]
-    way: BackwardFlow
+    history: tuple[tuple[int, Fraction, BackwardFlow], ...]
+    flow: BackwardFlow
     trust: NDArray[np.float32]
-    seen: NDArray[np.float32] | None = None
-    answer: MapAnswer | None = None
-    answered: Fraction | None = None
-    belief: FilterState | None = None
+    prediction_image: NDArray[np.float32] | None = None
+    prediction: MapPrediction | None = None
+    prediction_time: Fraction | None = None
+    filter_state: FilterState | None = None
     presence: PresenceState = field(default_factory=PresenceState)
-    standings: Mapping[Hashable, PresenceFlags] = field(default_factory=dict)
-    news: float | None = None
-    before: Mapping[bool, Coverage] = field(default_factory=dict)
-    covers: Mapping[bool, Coverage] = field(default_factory=dict)
+    flags: Mapping[Hashable, PresenceFlags] = field(default_factory=dict)
+    prediction_interval: float | None = None
+    previous_coverage: Mapping[bool, Coverage] = field(default_factory=dict)
+    coverage: Mapping[bool, Coverage] = field(default_factory=dict)
 
 
 class CausalMattes:
@@ -120,7 +121,7 @@ class CausalMattes:
     def __init__(self) -> None:
         self._flow = FlowEstimator()
         self._state: MattingState | None = None
-        self._waiting: MapAnswer | None = None
+        self._pending: MapPrediction | None = None
 
     def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
         """Store a prediction for frame ``index``; the next call of ``show`` applies it.
@@ -131,18 +132,18 @@ class CausalMattes:
             index: index of the frame.
             epoch: epoch of the frame.
         """
-        self._waiting = MapAnswer(maps, tuple(keys), index, epoch)
+        self._pending = MapPrediction(maps, tuple(keys), index, epoch)
 
     def show(self, frame: Frame, settings: MatteSettings) -> None:
         """Advance to a frame, or stay at it, and apply the waiting prediction."""
-        waiting = self._waiting
-        fits = waiting is not None and waiting.epoch == frame.epoch and waiting.index <= frame.index
-        if frame.independent and (fits or not self._shows(frame)):
+        pending = self._pending
+        is_applicable = pending is not None and pending.epoch == frame.epoch and pending.index <= frame.index
+        if frame.independent and (is_applicable or not self._is_shown(frame)):
             self._state = None  # neither another photo nor an earlier prediction counts
-        self._state = state = self._moved(frame, settings)
-        if waiting is not None and fits:
-            self._waiting = None
-            self._state = with_prediction(state, waiting, settings)
+        self._state = state = self._advance(frame, settings)
+        if pending is not None and is_applicable:
+            self._pending = None
+            self._state = with_prediction(state, pending, settings)
 
     def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
         """Return the mattes of the shown frame; they are empty before the first prediction.
@@ -150,156 +151,180 @@ class CausalMattes:
         The keys of the request must be among those of the last prediction.
         """
         state, height, width = self._state, frame.height, frame.width
-        answer = state.answer if state is not None else None
-        if state is None or answer is None:
+        prediction = state.prediction if state is not None else None
+        if state is None or prediction is None:
             return Mattes(height, width, own=False)
-        if not set(request.keys) <= set(answer.keys):  # the prediction with these keys was too late
+        if not set(request.keys) <= set(prediction.keys):  # the prediction with these keys was too late
             return no_mattes(height, width, request.drawn)
-        own = (answer.index, answer.epoch) == (frame.index, frame.epoch)
+        own = (prediction.index, prediction.epoch) == (frame.index, frame.epoch)
         settings = request.settings
         if not request.keys:
             return Mattes(height, width, own=own)
-        indices = [answer.keys.index(key) for key in request.keys]
+        indices = [prediction.keys.index(key) for key in request.keys]
         if (settings.smoothing, settings.motion_tracking, settings.edge_refinement) == (0, False, False):
-            maps, chosen = resolve_overlaps(answer.maps[indices], request.styles, request.ids, settings)
-            flags = self._stood([request.keys[index] for index in chosen], maps, settings)
-            styles = [request.styles[index] for index in chosen]
-            presence = tuple(one.presence for one in flags)
-            plain: dict[bool, Mattes] = {}
+            maps, shown = resolve_overlaps(prediction.maps[indices], request.styles, request.ids, settings)
+            flags = self._update_presence([request.keys[index] for index in shown], maps, settings)
+            styles = [request.styles[index] for index in shown]
+            presence = tuple(flag.presence for flag in flags)
+            binary: dict[bool, Mattes] = {}
             for kind in kinds_of(request):
-                each = binary_mattes(maps, styles, height, width, cautious=bool(kind.cautious))
-                plain[bool(kind.cautious)] = Mattes(height, width, tuple(each), maps, presence, own)
-            return join_mattes(plain)
-        assert state.belief is not None
-        maps = np.ascontiguousarray(np.moveaxis(warp(state.belief.maps[..., indices], state.way.back), 2, 0))
+                kind_mattes = binary_mattes(maps, styles, height, width, cautious=bool(kind.cautious))
+                binary[bool(kind.cautious)] = Mattes(height, width, tuple(kind_mattes), maps, presence, own)
+            return join_mattes(binary)
+        assert state.filter_state is not None
+        maps = np.ascontiguousarray(np.moveaxis(warp(state.filter_state.maps[..., indices], state.flow.back), 2, 0))
         maps.setflags(write=False)
-        trust = _trusted(state)
-        maps, chosen = resolve_overlaps(maps, request.styles, request.ids, settings)
-        keys = tuple(request.keys[index] for index in chosen)
-        flags = self._stood(keys, maps, settings)
-        styles = [request.styles[index] for index in chosen]
+        trust = _current_trust(state)
+        maps, shown = resolve_overlaps(maps, request.styles, request.ids, settings)
+        keys = tuple(request.keys[index] for index in shown)
+        flags = self._update_presence(keys, maps, settings)
+        styles = [request.styles[index] for index in shown]
         newest = self._newest(state, request, indices) if own and request.cautious is not False else None
         mattes: dict[bool, Mattes] = {}
-        covers: dict[bool, Coverage] = {}
+        coverage: dict[bool, Coverage] = {}
         for kind in kinds_of(request):
             cautious = bool(kind.cautious)
-            before = state.before[cautious].planes_of(keys) if cautious in state.before else None
+            previous = (
+                state.previous_coverage[cautious].planes_of(keys) if cautious in state.previous_coverage else None
+            )
             mattes[cautious], planes = build_mattes(
-                maps, styles, state.small, trust, before, frame.pixels, kind, flags, own, newest
+                maps, styles, state.small, trust, previous, frame.pixels, kind, flags, own, newest
             )
             if planes is not None:
-                covers[cautious] = Coverage(keys, planes)
-        self._state = replace(self._state or state, covers=covers)
+                coverage[cautious] = Coverage(keys, planes)
+        self._state = replace(self._state or state, coverage=coverage)
         return join_mattes(mattes)
 
     @staticmethod
-    def _newest(state: MattingState, request: MatteRequest, places: Sequence[int]) -> Planes:
+    def _newest(state: MattingState, request: MatteRequest, indices: Sequence[int]) -> Planes:
         """Return the last prediction alone for the drawn prompts, on the working grid."""
-        assert state.answer is not None
-        maps = np.moveaxis(state.small.on_grid(state.answer.maps[list(places)]), 2, 0)
+        assert state.prediction is not None
+        maps = np.moveaxis(state.small.on_grid(state.prediction.maps[list(indices)]), 2, 0)
         return resolve_overlaps(np.ascontiguousarray(maps), request.styles, request.ids, request.settings)[0]
 
-    def _stood(self, keys: Sequence[Hashable], maps: Maps, settings: MatteSettings) -> list[PresenceFlags]:
+    def _update_presence(self, keys: Sequence[Hashable], maps: Maps, settings: MatteSettings) -> list[PresenceFlags]:
         """Return the presence flags of prompts from their maps after the overlap rules.
 
         The last prediction is counted once.
         """
         state = self._state
-        assert state is not None and state.answer is not None
-        if state.news is not None:
+        assert state is not None and state.prediction is not None
+        if state.prediction_interval is not None:
             newest = presence_of(maps[:, ::_SPARSE, ::_SPARSE])
-            presence, values, drawn = update_presence(state.presence, keys, newest, state.news, settings)
-            indices = [state.answer.keys.index(key) for key in keys]
-            alone = presence_of(state.answer.maps[indices, :: 2 * _SPARSE, :: 2 * _SPARSE])
-            rows = zip(keys, values, drawn, alone, strict=True)
-            standings = {key: PresenceFlags.of(float(value), shown, float(now)) for key, value, shown, now in rows}
-            state = self._state = replace(state, presence=presence, standings=standings, news=None)
-        return [state.standings.get(key, PresenceFlags()) for key in keys]
+            presence, values, is_drawn = update_presence(
+                state.presence, keys, newest, state.prediction_interval, settings
+            )
+            indices = [state.prediction.keys.index(key) for key in keys]
+            newest_alone = presence_of(state.prediction.maps[indices, :: 2 * _SPARSE, :: 2 * _SPARSE])
+            rows = zip(keys, values, is_drawn, newest_alone, strict=True)
+            flags = {key: PresenceFlags.of(float(value), shown, float(now)) for key, value, shown, now in rows}
+            state = self._state = replace(state, presence=presence, flags=flags, prediction_interval=None)
+        return [state.flags.get(key, PresenceFlags()) for key in keys]
 
-    def _shows(self, frame: Frame) -> bool:
+    def _is_shown(self, frame: Frame) -> bool:
         """Return True if the frame is already shown."""
         state = self._state
         return state is not None and (state.index, state.epoch) == (frame.index, frame.epoch)
 
-    def _moved(self, frame: Frame, settings: MatteSettings) -> MattingState:
-        past = self._state
-        if past is not None and self._shows(frame):
-            return past
+    def _advance(self, frame: Frame, settings: MatteSettings) -> MattingState:
+        last = self._state
+        if last is not None and self._is_shown(frame):
+            return last
         small = DownscaledFrame.of(frame.pixels)
-        if past is None or past.epoch != frame.epoch or frame.index < past.index or past.small.size != small.size:
-            return _begun(frame, small)
-        if small.follows_cut(past.small):
-            return _begun(frame, small)
-        follows = settings.motion_tracking and small.change(past.small) > _STILL
+        if last is None or last.epoch != frame.epoch or frame.index < last.index or last.small.size != small.size:
+            return _initial_state(frame, small)
+        if small.follows_cut(last.small):
+            return _initial_state(frame, small)
+        is_moving = settings.motion_tracking and small.change(last.small) > _STILL_CHANGE
         step = (
-            self._flow.step(past.small.grey, small.grey)
-            if follows
-            else BackwardFlow.still(small.grey.shape[0], small.grey.shape[1])
+            self._flow.step(last.small.grey, small.grey)
+            if is_moving
+            else BackwardFlow.identity(small.grey.shape[0], small.grey.shape[1])
         )
-        before = past.covers or past.before
-        if follows:
-            before = {
+        previous_coverage = last.coverage or last.previous_coverage
+        if is_moving:
+            previous_coverage = {
                 kind: replace(coverage, planes=np.stack([warp(plane, step.back) for plane in coverage.planes]))
-                for kind, coverage in before.items()
+                for kind, coverage in previous_coverage.items()
             }
         return replace(
-            past,
+            last,
             index=frame.index,
             time=frame.time,
             small=small,
-            ways=(*past.ways[-_LONGEST_WAY:], (frame.index, frame.time, _halved(step))),
-            way=step.after(past.way) if follows else past.way,
-            before=before,
-            covers={},
+            history=(*last.history[-_HISTORY_FRAMES:], (frame.index, frame.time, _halve(step))),
+            flow=step.compose(last.flow) if is_moving else last.flow,
+            previous_coverage=previous_coverage,
+            coverage={},
         )
 
 
-def _begun(frame: Frame, small: DownscaledFrame) -> MattingState:
+def _initial_state(frame: Frame, small: DownscaledFrame) -> MattingState:
     """Return the state at a first frame, or at the first one after a cut."""
-    still = BackwardFlow.still(small.grey.shape[0], small.grey.shape[1])
-    ways = ((frame.index, frame.time, _halved(still)),)
-    return MattingState(frame.index, frame.epoch, frame.time, small, ways, still, still.trust)
+    identity = BackwardFlow.identity(small.grey.shape[0], small.grey.shape[1])
+    history = ((frame.index, frame.time, _halve(identity)),)
+    return MattingState(frame.index, frame.epoch, frame.time, small, history, identity, identity.trust)
 
 
-def with_prediction(state: MattingState, answer: MapAnswer, settings: MatteSettings) -> MattingState:
+def with_prediction(state: MattingState, prediction: MapPrediction, settings: MatteSettings) -> MattingState:
     """Return the state after a prediction for its frame or a recent one, or ``state`` if the prediction is too old."""
-    if answer.index < state.ways[0][0]:
+    if prediction.index < state.history[0][0]:
         return state
-    if not answer.keys:
-        return replace(state, answer=answer, answered=None, belief=None, standings={}, news=None)
-    back, answered = _way_to(state, answer.index)
-    maps = state.small.on_grid(answer.maps)
+    if not prediction.keys:
+        return replace(
+            state,
+            prediction=prediction,
+            prediction_time=None,
+            filter_state=None,
+            flags={},
+            prediction_interval=None,
+        )
+    back, prediction_time = _flow_to(state, prediction.index)
+    maps = state.small.on_grid(prediction.maps)
     height, width = state.small.grey.shape
-    sure = np.ones((height, width), np.float32)
+    prediction_trust = np.ones((height, width), np.float32)
     if back is not None:
-        maps, sure = warp(maps, back.back), back.trust
-    trust = _trusted(state)
-    past = state.belief
-    if past is not None:
-        maps_and_support = warp(np.dstack([past.maps, past.support]), state.way.back)
-        count = len(past.keys)
-        past = replace(past, maps=maps_and_support[..., :count], support=np.floor(maps_and_support[..., count:] + 0.5))
-    seconds = float(answered - state.answered) if state.answered is not None else 0.0
-    belief = update_filter(past, answer.keys, maps, trust, sure, state.way.calm(_FAR), settings.smoothing, seconds)
+        maps, prediction_trust = warp(maps, back.back), back.trust
+    trust = _current_trust(state)
+    last_filter = state.filter_state
+    if last_filter is not None:
+        maps_and_support = warp(np.dstack([last_filter.maps, last_filter.support]), state.flow.back)
+        count = len(last_filter.keys)
+        last_filter = replace(
+            last_filter, maps=maps_and_support[..., :count], support=np.floor(maps_and_support[..., count:] + 0.5)
+        )
+    seconds = float(prediction_time - state.prediction_time) if state.prediction_time is not None else 0.0
+    filter_state = update_filter(
+        last_filter,
+        prediction.keys,
+        maps,
+        trust,
+        prediction_trust,
+        state.flow.stillness(_HALF_STILL_PIXELS),
+        settings.smoothing,
+        seconds,
+    )
     return replace(
         state,
-        answer=answer,
-        answered=answered,
-        belief=belief,
-        news=seconds,
-        trust=sure if past is None else np.maximum(sure, trust),
-        way=BackwardFlow.still(height, width),
-        seen=state.small.picture,
+        prediction=prediction,
+        prediction_time=prediction_time,
+        filter_state=filter_state,
+        prediction_interval=seconds,
+        trust=prediction_trust if last_filter is None else np.maximum(prediction_trust, trust),
+        flow=BackwardFlow.identity(height, width),
+        prediction_image=state.small.picture,
     )
 
 
-def _trusted(state: MattingState) -> NDArray[np.float32]:
-    """Return how far ``belief`` still holds in the shown frame, float32 (h, w), 0..1."""
-    trust = warp(state.trust, state.way.back) * state.way.trust
-    return trust if state.seen is None else trust * colour_consistency(state.seen, state.small.picture, state.way.back)
+def _current_trust(state: MattingState) -> NDArray[np.float32]:
+    """Return how far ``filter_state`` still holds in the shown frame, float32 (h, w), 0..1."""
+    trust = warp(state.trust, state.flow.back) * state.flow.trust
+    if state.prediction_image is None:
+        return trust
+    return trust * colour_consistency(state.prediction_image, state.small.picture, state.flow.back)
 
 
-def _way_to(state: MattingState, index: int) -> tuple[BackwardFlow | None, Fraction]:
+def _flow_to(state: MattingState, index: int) -> tuple[BackwardFlow | None, Fraction]:
     """Return the flow back to frame ``index``, or to the last one shown before it, and the time of that frame.
 
     The flow is None if that frame is the shown one.
@@ -308,23 +333,24 @@ def _way_to(state: MattingState, index: int) -> tuple[BackwardFlow | None, Fract
         ValueError: if the frame is older than all that are kept.
     """
     back: BackwardFlow | None = None
-    for shown, time, step in reversed(state.ways):
+    for shown, time, step in reversed(state.history):
         if shown <= index:
-            return (None if back is None else _resized(back, *state.small.grey.shape)), time
-        back = step if back is None else back.after(step)
+            return (None if back is None else _resize(back, *state.small.grey.shape)), time
+        back = step if back is None else back.compose(step)
     raise ValueError(f"Frame {index} is no longer in the history.")
 
 
-def _halved(step: BackwardFlow) -> BackwardFlow:
+def _halve(step: BackwardFlow) -> BackwardFlow:
     height, width = step.trust.shape
-    return _resized(step, max(height // 2, 1), max(width // 2, 1))
+    return _resize(step, max(height // 2, 1), max(width // 2, 1))
 
 
-def _resized(step: BackwardFlow, height: int, width: int) -> BackwardFlow:
+def _resize(step: BackwardFlow, height: int, width: int) -> BackwardFlow:
     """Return the flow on another grid over the same frame."""
     columns, rows = step.back.shape[1], step.back.shape[0]
-    how = cv2.INTER_AREA if width < columns else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_AREA if width < columns else cv2.INTER_LINEAR
     scale = np.array([width / columns, height / rows], np.float32)
-    back = (cv2.resize(step.back, (width, height), interpolation=how) + np.float32(0.5)) * scale - np.float32(0.5)
-    trust = cv2.resize(step.trust, (width, height), interpolation=how)
+    half = np.float32(0.5)  # positions are relative to the centre of the first pixel
+    back = (cv2.resize(step.back, (width, height), interpolation=interpolation) + half) * scale - half
+    trust = cv2.resize(step.trust, (width, height), interpolation=interpolation)
     return BackwardFlow(np.asarray(back, np.float32), np.asarray(trust, np.float32).reshape(height, width))

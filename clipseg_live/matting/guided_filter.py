@@ -30,10 +30,10 @@ _STEEP = 4.0
 _CRISP = 1.4
 _EXPLAINED = 0.1, 0.5
 """Shares of a map's variance explained by colour: below the first only the map counts, above the second only colour."""
-_LEVEL = 1e-4
+_FLAT_VARIANCE = 1e-4
 """Variance of a map that counts as none."""
 _TILE, _MOST_BOXES = 8, 24
-_MOST_AT_ONCE = 8 << 20
+_MAX_PIXELS = 8 << 20
 """Pixels of the frame that are processed at once."""
 _LEAST_RANGE = 0.15
 _MIDDLE = 1.25
@@ -55,7 +55,7 @@ class GuidedFilter:
         self._weights = None if weights is None else weights + np.float32(1e-3)
         self._share = None if self._weights is None else 1 / self._blur(self._weights)
         self._colours = red, green, blue = cv2.split(picture)
-        self._means = r, g, b = [self._average(each) for each in self._colours]
+        self._means = r, g, b = [self._average(plane) for plane in self._colours]
         rr = self._average(red * red) - r * r + np.float32(flat)
         gg = self._average(green * green) - g * g + np.float32(flat)
         bb = self._average(blue * blue) - b * b + np.float32(flat)
@@ -65,8 +65,8 @@ class GuidedFilter:
         irr, irg, irb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
         igg, igb, ibb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
         scale = 1 / (irr * rr + irg * rg + irb * rb)
-        for each in (irr, irg, irb, igg, igb, ibb):
-            each *= scale
+        for plane in (irr, irg, irb, igg, igb, ibb):
+            plane *= scale
         self._inverse = (irr, irg, irb), (irg, igg, igb), (irb, igb, ibb)
 
     def coefficients(self, plane: FloatPlane, area: Slices = _WHOLE) -> NDArray[np.float32]:
@@ -81,19 +81,19 @@ class GuidedFilter:
         """
         mean = self._average(plane, area)
         slopes, _ = self._slopes(plane, mean, area)
-        return self._merged(slopes, mean, area)
+        return self._merge(slopes, mean, area)
 
-    def explained(self, plane: FloatPlane) -> tuple[NDArray[np.float32], FloatPlane]:
+    def fit_with_share(self, plane: FloatPlane) -> tuple[NDArray[np.float32], FloatPlane]:
         """Return the coefficients of a whole map, and the share of its variance that they explain near each pixel.
 
         The share is float32 (h, w), about 0..1.
         """
         mean = self._average(plane)
         slopes, covariances = self._slopes(plane, mean, _WHOLE)
-        explained = sum(slope * covariance for slope, covariance in zip(slopes, covariances, strict=True))
+        explained_variance = sum(slope * covariance for slope, covariance in zip(slopes, covariances, strict=True))
         variance = self._blur(self._average(plane * plane) - mean * mean)
-        share = np.asarray(self._blur(explained) / (variance + np.float32(_LEVEL)), np.float32)
-        return self._merged(slopes, mean, _WHOLE), share
+        share = np.asarray(self._blur(explained_variance) / (variance + np.float32(_FLAT_VARIANCE)), np.float32)
+        return self._merge(slopes, mean, _WHOLE), share
 
     def _slopes(self, plane: FloatPlane, mean: FloatPlane, area: Slices) -> tuple[list[FloatPlane], list[FloatPlane]]:
         """Return the slopes of the map over each colour, and the covariances of the map with each colour."""
@@ -109,11 +109,11 @@ class GuidedFilter:
             slopes.append(slope)
         return slopes, covariances
 
-    def _merged(self, slopes: list[FloatPlane], mean: FloatPlane, area: Slices) -> NDArray[np.float32]:
+    def _merge(self, slopes: list[FloatPlane], mean: FloatPlane, area: Slices) -> NDArray[np.float32]:
         rest = mean
         for slope, average in zip(slopes, self._means, strict=True):
             rest = rest - slope * average[area]
-        return np.asarray(cv2.merge([self._blur(each) for each in (*slopes, rest)]), np.float32)
+        return np.asarray(cv2.merge([self._blur(plane) for plane in (*slopes, rest)]), np.float32)
 
     def _average(self, plane: Any, area: Slices = _WHOLE) -> FloatPlane:
         if self._weights is None or self._share is None:
@@ -145,38 +145,38 @@ class MaskRefiner:
         height, width = trust.shape
         self._half = max(width // 2, 1), max(height // 2, 1)
         self._token = max(round(max(self._half) / _TOKENS), 1)
-        self._small = _resized(picture, self._half)
-        self._far = GuidedFilter(self._small, self._token, _COARSE, _resized(trust, self._half))
+        self._small = _resize(picture, self._half)
+        self._far = GuidedFilter(self._small, self._token, _COARSE, _resize(trust, self._half))
         self._near = GuidedFilter(picture, _NEAR, _CLOSE) if close else None
 
-    def covers(self, plane: FloatPlane, threshold: "FloatPlane | np.float32") -> FloatPlane:
+    def coverage(self, plane: FloatPlane, threshold: "FloatPlane | np.float32") -> FloatPlane:
         """Return the coverage of a map, float32 (h, w), 0..1, with 0.5 at the border.
 
         Args:
             plane: float32 (h, w), the map.
             threshold: one threshold, or float32 (h, w) with one for each pixel.
         """
-        half = _resized(plane, self._half)
-        coefficients, explained = self._far.explained(half)
+        half = _resize(plane, self._half)
+        coefficients, r2 = self._far.fit_with_share(half)
         low = apply_coefficients(coefficients, self._small)
         # Keep the map where colours do not explain it, for example with equal colours on both sides.
-        known = np.clip((explained - np.float32(_EXPLAINED[0])) / np.float32(_EXPLAINED[1] - _EXPLAINED[0]), 0, 1)
-        unexplained = (1 - known) * (half - low)
+        colour_weight = np.clip((r2 - np.float32(_EXPLAINED[0])) / np.float32(_EXPLAINED[1] - _EXPLAINED[0]), 0, 1)
+        unexplained = (1 - colour_weight) * (half - low)
         low = np.clip(low + unexplained, 0, 1)
-        border, contrast, passes = self._border(low, plane, threshold)
-        covers = np.zeros_like(plane)
-        box = _box_around(passes > 0, 1, 1)
+        border, contrast, reachable = self._border(low, plane, threshold)
+        coverage = np.zeros_like(plane)
+        box = _box_around(reachable > 0, 1, 1)
         if box is not None:
             left, top, right, bottom = box
             area = slices_of((2 * left, 2 * top, 2 * right, 2 * bottom))
-            border, contrast, passes = (_doubled(each, box) for each in (border, contrast, passes))
-            steep = apply_coefficients(_doubled(coefficients, box), self._picture[area]) + _doubled(unexplained, box)
+            border, contrast, reachable = (_double(part, box) for part in (border, contrast, reachable))
+            steep = apply_coefficients(_double(coefficients, box), self._picture[area]) + _double(unexplained, box)
             steep = (steep - border) / contrast
             steep *= np.float32(_STEEP)
             steep += np.float32(0.5)
-            steep *= passes
-            covers[area] = np.clip(steep, 0, 1, out=steep)
-        return covers
+            steep *= reachable
+            coverage[area] = np.clip(steep, 0, 1, out=steep)
+        return coverage
 
     def _border(
         self, low: FloatPlane, plane: FloatPlane, threshold: "FloatPlane | np.float32"
@@ -187,22 +187,22 @@ class MaskRefiner:
         lower, between the minimum and the maximum around it. All three are on half the grid.
         """
         window, size = np.ones((2 * self._token + 1,) * 2, np.uint8), (2 * self._token + 1,) * 2
-        level = threshold if isinstance(threshold, np.floating) else _resized(threshold, self._half)
-        reached = _resized((plane >= threshold).astype(np.float32), self._half)
-        passes = cv2.dilate((reached > 0).astype(np.float32), window).reshape(low.shape)
-        most = cv2.blur(cv2.dilate(low, window), size).reshape(low.shape)
-        least = cv2.blur(cv2.erode(low, window), size).reshape(low.shape)
-        contrast = np.clip(most - least, np.float32(_LEAST_RANGE), np.float32(1))
-        border = np.minimum(level, least + np.float32(_MIDDLE) * level * contrast)
-        return np.asarray(border, np.float32), contrast, np.asarray(passes, np.float32)
+        level = threshold if isinstance(threshold, np.floating) else _resize(threshold, self._half)
+        above_threshold = _resize((plane >= threshold).astype(np.float32), self._half)
+        reachable = cv2.dilate((above_threshold > 0).astype(np.float32), window).reshape(low.shape)
+        maximum = cv2.blur(cv2.dilate(low, window), size).reshape(low.shape)
+        minimum = cv2.blur(cv2.erode(low, window), size).reshape(low.shape)
+        contrast = np.clip(maximum - minimum, np.float32(_LEAST_RANGE), np.float32(1))
+        border = np.minimum(level, minimum + np.float32(_MIDDLE) * level * contrast)
+        return np.asarray(border, np.float32), contrast, np.asarray(reachable, np.float32)
 
-    def placed(self, covers: FloatPlane) -> "RefinedMatte":
+    def refine_border(self, coverage: FloatPlane) -> "RefinedMatte":
         """Return the matte with the border of the covered area placed in the image."""
-        box = _box_around(covers > 0, 2 * _NEAR + 1, _TILE)
+        box = _box_around(coverage > 0, 2 * _NEAR + 1, _TILE)
         if box is None:
             return RefinedMatte(np.zeros((0, 0, 4), np.float32), self._picture[:0, :0], 0, 0)
         area = slices_of(box)
-        part = covers[area]
+        part = coverage[area]
         if self._near is None:
             flat = np.zeros_like(part)
             coefficients = np.asarray(cv2.merge([flat, flat, flat, part]), np.float32)
@@ -226,11 +226,11 @@ class RefinedMatte:
         self._full = self._border = np.zeros((0, 0), np.bool_)
         if not coefficients.size:
             return
-        least, most = _extremes(
+        minimum, maximum = _extremes(
             (apply_coefficients(coefficients, picture) - np.float32(0.5)) * np.float32(_CRISP) + 0.5
         )
-        self._full = least > 0.996
-        self._border = (most > 0.004) & ~self._full
+        self._full = minimum > 0.996
+        self._border = (maximum > 0.004) & ~self._full
 
     def alpha(self, pixels: Pixels, factor: int) -> tuple[NDArray[np.uint8], list[Box]]:
         """Return the matte over the frame, uint8 (height, width), and boxes around everything it covers.
@@ -250,7 +250,7 @@ class RefinedMatte:
         for top, bottom, left, right in _runs(self._full):
             target[top * side : bottom * side, left * side : right * side] = 255
         # Tiles of a thin frame are many pixels long: enlarge a run of them in parts.
-        step = max(_MOST_AT_ONCE // (min(side, height) * min(side, width)), 1)
+        step = max(_MAX_PIXELS // (min(side, height) * min(side, width)), 1)
         for top, bottom, left, right in _runs(self._border):
             for start in range(left, right, step):
                 self._fill(target, pixels[y0:, x0:], factor, top, bottom, start, min(start + step, right))
@@ -273,7 +273,7 @@ class RefinedMatte:
         inner = pixels[y : bottom * _TILE * factor, x : right * _TILE * factor]
         y0, x0 = y - rows.start * factor, x - columns.start * factor
         height, width = inner.shape[:2]
-        spread = _enlarged(part, factor, (slice(y0, y0 + height), slice(x0, x0 + width)))
+        spread = _enlarge(part, factor, (slice(y0, y0 + height), slice(x0, x0 + width)))
         colours = SCRATCH.take("colours", (height, width, 4), np.float32)
         cv2.cvtColor(inner.astype(np.float32), cv2.COLOR_RGB2RGBA, dst=colours)
         colours[..., 3] = 255
@@ -285,13 +285,13 @@ class RefinedMatte:
         )  # fmt: skip
 
 
-def _enlarged(part: NDArray[np.float32], factor: int, area: Slices) -> NDArray[np.float32]:
+def _enlarge(part: NDArray[np.float32], factor: int, area: Slices) -> NDArray[np.float32]:
     """Return an area of a part of the grid that is enlarged by a factor, bilinear."""
     size = part.shape[1] * factor, part.shape[0] * factor
-    wanted = (area[0].stop - area[0].start) * (area[1].stop - area[1].start)
+    area_pixels = (area[0].stop - area[0].start) * (area[1].stop - area[1].start)
     if factor == 1:
         return part[area]
-    if size[0] * size[1] <= max(_MOST_AT_ONCE // 2, 4 * wanted):
+    if size[0] * size[1] <= max(_MAX_PIXELS // 2, 4 * area_pixels):
         return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), np.float32)[area]
     # Most of it is outside a thin frame: enlarge the thin side first, and keep only the rows or columns needed.
     if (area[0].stop - area[0].start) < (area[1].stop - area[1].start):
@@ -306,12 +306,12 @@ def slices_of(box: Box) -> Slices:
     return slice(box[1], box[3]), slice(box[0], box[2])
 
 
-def _box_around(marked: NDArray[np.bool_], margin: int, step: int) -> Box | None:
+def _box_around(mask: NDArray[np.bool_], margin: int, step: int) -> Box | None:
     """Return the box around marked cells with a margin, on whole steps within the array, or None without marks."""
-    x, y, wide, high = cv2.boundingRect(marked.view(np.uint8))
+    x, y, wide, high = cv2.boundingRect(mask.view(np.uint8))
     if wide == 0:
         return None
-    height, width = marked.shape
+    height, width = mask.shape
     return (
         max(x - margin, 0) // step * step,
         max(y - margin, 0) // step * step,
@@ -320,19 +320,19 @@ def _box_around(marked: NDArray[np.bool_], margin: int, step: int) -> Box | None
     )
 
 
-def _doubled(plane: Any, box: Box) -> FloatPlane:
+def _double(plane: Any, box: Box) -> FloatPlane:
     """Return a part of ``plane`` at twice its size, bilinear, equal to the same part of the doubled whole."""
     left, top, right, bottom = box
     x0, y0 = max(left - 1, 0), max(top - 1, 0)
     part = plane[y0 : bottom + 1, x0 : right + 1]
-    large = _resized(part, (2 * part.shape[1], 2 * part.shape[0]))
+    large = _resize(part, (2 * part.shape[1], 2 * part.shape[0]))
     y, x = 2 * (top - y0), 2 * (left - x0)
     return large[y : y + 2 * (bottom - top), x : x + 2 * (right - left)]
 
 
-def mask_boxes(marked: NDArray[np.bool_]) -> list[Box]:
+def mask_boxes(mask: NDArray[np.bool_]) -> list[Box]:
     """Return a box around each connected group of cells, or one box for all of many groups."""
-    cells = marked.view(np.uint8)
+    cells = mask.view(np.uint8)
     count, _, statistics, _ = cv2.connectedComponentsWithStats(cells)
     if count - 1 > _MOST_BOXES:
         x, y, width, height = cv2.boundingRect(cells)
@@ -340,10 +340,10 @@ def mask_boxes(marked: NDArray[np.bool_]) -> list[Box]:
     return disjoint([(x, y, x + width, y + height) for x, y, width, height, _ in statistics[1:].tolist()])
 
 
-def _resized(plane: Any, size: tuple[int, int]) -> FloatPlane:
+def _resize(plane: Any, size: tuple[int, int]) -> FloatPlane:
     """Resize bilinearly, or by averaging where it shrinks."""
-    shrinks = size[0] < plane.shape[1]
-    resized = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    is_reduction = size[0] < plane.shape[1]
+    resized = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if is_reduction else cv2.INTER_LINEAR)
     return np.asarray(resized, np.float32).reshape(size[1], size[0], *plane.shape[2:])
 
 
@@ -353,14 +353,16 @@ def _extremes(low: FloatPlane) -> tuple[FloatPlane, FloatPlane]:
     down, across = -height % _TILE, -width % _TILE
     padded = cv2.copyMakeBorder(low, 0, down, 0, across, cv2.BORDER_REPLICATE)
     window, middle = np.ones((_TILE + 2, _TILE + 2), np.uint8), slice(_TILE // 2, None, _TILE)
-    least, most = (np.asarray(each, np.float32) for each in (cv2.erode(padded, window), cv2.dilate(padded, window)))
+    minimum, maximum = (
+        np.asarray(plane, np.float32) for plane in (cv2.erode(padded, window), cv2.dilate(padded, window))
+    )
     shape = height + down, width + across
-    return least.reshape(shape)[middle, middle], most.reshape(shape)[middle, middle]
+    return minimum.reshape(shape)[middle, middle], maximum.reshape(shape)[middle, middle]
 
 
-def _runs(marked: NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int]]:
+def _runs(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int]]:
     """Yield top, bottom, left and right of each run of marked tiles in a row."""
-    padded = np.pad(marked, ((0, 0), (1, 1)))
+    padded = np.pad(mask, ((0, 0), (1, 1)))
     steps = np.diff(padded.view(np.int8), axis=1)
     for row, (left, right) in zip(
         np.nonzero(steps == 1)[0].tolist(),

@@ -31,14 +31,14 @@ class _Item:
         small: the frame on the working grid.
         maps: float32 (h, w, prompts); None without a prediction.
         back: flow back to the item before; None at a cut.
-        on: flow from the item before to this one; None at a cut.
+        forward: flow from the item before to this one; None at a cut.
     """
 
     frame: Frame
     small: DownscaledFrame
     maps: NDArray[np.float32] | None
     back: BackwardFlow | None
-    on: BackwardFlow | None
+    forward: BackwardFlow | None
 
 
 class LookaheadMattes:
@@ -56,66 +56,66 @@ class LookaheadMattes:
         self.delay = round(_REACH * settings.smoothing) if settings.motion_tracking and not independent else 0
         self._flow = FlowEstimator()
         self._items: deque[_Item] = deque()
-        self._done = 0
-        self._waiting: tuple[Maps, int, int] | None = None
+        self._next_index = 0
+        self._pending: tuple[Maps, int, int] | None = None
         self._presence = PresenceState()
-        self._covers: dict[bool, Planes] = {}
+        self._coverage: dict[bool, Planes] = {}
 
     def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
         """Store the prediction of the next frame that is shown."""
-        self._waiting = maps, index, epoch
+        self._pending = maps, index, epoch
 
     def show(self, frame: Frame, settings: MatteSettings) -> None:
         """Add the next frame, with the prediction if it is that of the frame."""
-        waiting, self._waiting = self._waiting, None
+        pending, self._pending = self._pending, None
         small = DownscaledFrame.of(frame.pixels)
-        back = on = None
+        back = forward = None
         last = self._items[-1] if self._items else None
-        goes_on = last is not None and last.small.size == small.size and last.frame.epoch == frame.epoch
-        if last is not None and goes_on and not small.follows_cut(last.small):
-            back, on = self._flow.steps(last.small.grey, small.grey)
-        own = waiting is not None and waiting[1:] == (frame.index, frame.epoch)
-        maps = small.on_grid(waiting[0]) if waiting is not None and own else None
-        self._items.append(_Item(frame, small, maps, back, on))
+        is_continuous = last is not None and last.small.size == small.size and last.frame.epoch == frame.epoch
+        if last is not None and is_continuous and not small.follows_cut(last.small):
+            back, forward = self._flow.steps(last.small.grey, small.grey)
+        own = pending is not None and pending[1:] == (frame.index, frame.epoch)
+        maps = small.on_grid(pending[0]) if pending is not None and own else None
+        self._items.append(_Item(frame, small, maps, back, forward))
 
     def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
         """Return the mattes of the next frame, from its own prediction and those around it."""
-        items, index = self._items, self._done
-        average = self._averaged(index)
+        items, index = self._items, self._next_index
+        average = self._average(index)
         mattes = (
             no_mattes(frame.height, frame.width, request.drawn)
             if average is None
-            else self._fitted(index, average, request)
+            else self._build(index, average, request)
         )
-        if self._done >= self.delay:
+        if self._next_index >= self.delay:
             items.popleft()
         else:
-            self._done += 1
+            self._next_index += 1
         return mattes
 
-    def _fitted(self, place: int, average: NDArray[np.float32], request: MatteRequest) -> Mattes:
+    def _build(self, index: int, average: NDArray[np.float32], request: MatteRequest) -> Mattes:
         """Return the mattes of an item from averaged maps, float32 (h, w, prompts)."""
-        item = self._items[place]
-        maps, chosen = _combined(average, request)
-        newest = None if item.maps is None or request.cautious is False else _combined(item.maps, request)[0]
+        item = self._items[index]
+        maps, shown = _combine(average, request)
+        newest = None if item.maps is None or request.cautious is False else _combine(item.maps, request)[0]
         trust = np.ones(maps.shape[1:], np.float32)
-        styles = [request.styles[position] for position in chosen]
-        standings = self._standings(place, maps, [request.keys[position] for position in chosen], request.settings)
+        styles = [request.styles[position] for position in shown]
+        flags = self._presence_flags(index, maps, [request.keys[position] for position in shown], request.settings)
         mattes: dict[bool, Mattes] = {}
-        last, self._covers = self._covers, {}
+        last, self._coverage = self._coverage, {}
         for kind in kinds_of(request):
-            cautious, before = bool(kind.cautious), None
+            cautious, previous = bool(kind.cautious), None
             if item.back is not None and cautious in last:
-                before = np.stack([warp(plane, item.back.back) for plane in last[cautious]])
-            mattes[cautious], covers = build_mattes(
-                maps, styles, item.small, trust, before, item.frame.pixels, kind, standings, item.maps is not None,
+                previous = np.stack([warp(plane, item.back.back) for plane in last[cautious]])
+            mattes[cautious], coverage = build_mattes(
+                maps, styles, item.small, trust, previous, item.frame.pixels, kind, flags, item.maps is not None,
                 newest,
             )  # fmt: skip
-            if covers is not None:
-                self._covers[cautious] = covers
+            if coverage is not None:
+                self._coverage[cautious] = coverage
         return join_mattes(mattes)
 
-    def _averaged(self, place: int) -> NDArray[np.float32] | None:
+    def _average(self, index: int) -> NDArray[np.float32] | None:
         """Return the average of the maps of an item and those around it, where they can be tracked.
 
         The result is float32 (h, w, prompts). It is None if none of these items has a prediction.
@@ -123,20 +123,20 @@ class LookaheadMattes:
         items = self._items
         samples: list[NDArray[np.float32]] = []
         weights: list[NDArray[np.float32]] = []
-        own = items[place].maps
+        own = items[index].maps
         if own is not None:
             samples.append(own)
             weights.append(np.ones(own.shape[:2], np.float32))
         for step in (-1, 1):
             flow: BackwardFlow | None = None
             for distance in range(1, self.delay + 1):
-                other = place + step * distance
+                other = index + step * distance
                 if not 0 <= other < len(items):
                     break
-                link = items[other + 1].back if step < 0 else items[other].on
+                link = items[other + 1].back if step < 0 else items[other].forward
                 if link is None:
                     break
-                flow = link if flow is None else flow.after(link)
+                flow = link if flow is None else flow.compose(link)
                 maps = items[other].maps
                 if maps is None:
                     continue
@@ -154,22 +154,22 @@ class LookaheadMattes:
         result: NDArray[np.float32] = (values * likely).sum(axis=0) / likely.sum(axis=0)
         return result
 
-    def _standings(
-        self, place: int, maps: Planes, keys: Sequence[Hashable], settings: MatteSettings
+    def _presence_flags(
+        self, index: int, maps: Planes, keys: Sequence[Hashable], settings: MatteSettings
     ) -> list[PresenceFlags]:
         items = self._items
         newest = presence_of(maps)
-        seconds = float(items[place].frame.time - items[place - 1].frame.time) if place else 0.0
-        if items[place].back is None:
+        seconds = float(items[index].frame.time - items[index - 1].frame.time) if index else 0.0
+        if items[index].back is None:
             self._presence = PresenceState()
-        self._presence, values, drawn = update_presence(self._presence, keys, newest, seconds, settings)
+        self._presence, values, is_drawn = update_presence(self._presence, keys, newest, seconds, settings)
         return [
             PresenceFlags.of(float(value), shown, float(now))
-            for value, shown, now in zip(values, drawn, newest, strict=True)
+            for value, shown, now in zip(values, is_drawn, newest, strict=True)
         ]
 
 
-def _combined(maps: NDArray[np.float32], request: MatteRequest) -> tuple[Planes, tuple[int, ...]]:
+def _combine(maps: NDArray[np.float32], request: MatteRequest) -> tuple[Planes, tuple[int, ...]]:
     """Return the maps of the drawn prompts, and the positions of these prompts, from float32 (h, w, prompts)."""
     planes = np.ascontiguousarray(np.moveaxis(maps, 2, 0))
     planes.setflags(write=False)

@@ -13,7 +13,7 @@ FlowField = NDArray[np.float32]
 
 _LEAST_SIDE = 64
 """Smallest side in pixels for DIS, which reads beyond its memory in smaller images."""
-_AGREES = 1.0, 0.05
+_TOLERANCE = 1.0, 0.05
 """Allowed difference of forward and backward flow: pixels, plus a share of the flow's length."""
 _COLOUR_STEP = 0.08
 """Allowed change of a colour, 0..1, between the frame of a prediction and the current one."""
@@ -34,16 +34,16 @@ class BackwardFlow:
     trust: NDArray[np.float32]
 
     @classmethod
-    def still(cls, height: int, width: int) -> "BackwardFlow":
+    def identity(cls, height: int, width: int) -> "BackwardFlow":
         """Return a flow without motion."""
         return cls(pixel_grid(height, width), np.ones((height, width), np.float32))
 
-    def calm(self, half: float) -> NDArray[np.float32]:
+    def stillness(self, half: float) -> NDArray[np.float32]:
         """Return the calm, float32 (h, w): 1 for zero displacement, 0.5 at ``half`` pixels, towards 0 beyond."""
         start = pixel_grid(*self.trust.shape)
         return np.asarray(half / (half + _length(self.back - start)), np.float32)
 
-    def after(self, earlier: "BackwardFlow") -> "BackwardFlow":
+    def compose(self, earlier: "BackwardFlow") -> "BackwardFlow":
         """Return this flow followed by the earlier one."""
         back = warp(earlier.back, self.back)
         return BackwardFlow(back, self.trust * warp(earlier.trust, self.back))
@@ -62,108 +62,110 @@ class FlowEstimator:
         It is trusted where three conditions hold. Forward and backward flow agree (Sundaram et al., ECCV 2010). The
         position lies within the image. The brightness is the same.
         """
-        return self._steps(before, after, forth=False)[0]
+        return self._steps(before, after, both_ways=False)[0]
 
     def steps(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[BackwardFlow, BackwardFlow]:
         """Return the flow back from ``after`` to ``before``, and the flow from ``before`` to ``after``."""
-        back, on = self._steps(before, after, forth=True)
-        return back, on
+        back, forward = self._steps(before, after, both_ways=True)
+        return back, forward
 
-    def _steps(self, before: Any, after: Any, forth: bool) -> list[BackwardFlow]:
+    def _steps(self, before: Any, after: Any, both_ways: bool) -> list[BackwardFlow]:
         height, width = after.shape
         size = max(width, _LEAST_SIDE), max(height, _LEAST_SIDE)
         if size != (width, height):
-            before, after = _resized(before, size), _resized(after, size)
+            before, after = _resize(before, size), _resize(after, size)
         backward = self._flow(self._fine, after, before)
         # the forward flow may be rough if it only checks the backward one
-        forward = self._flow(self._fine if forth else self._fast, before, after)
+        forward = self._flow(self._fine if both_ways else self._fast, before, after)
         flows = [_step(before, after, backward, forward)]
-        if forth:
+        if both_ways:
             flows.append(_step(after, before, forward, backward))
         if size != (width, height):
             scale = np.array([width / size[0], height / size[1]], np.float32)
             half = np.float32(0.5)  # positions are relative to the centre of the first pixel
             flows = [
                 BackwardFlow(
-                    (_resized(flow.back, (width, height)) + half) * scale - half,
-                    _resized(flow.trust, (width, height)),
+                    (_resize(flow.back, (width, height)) + half) * scale - half,
+                    _resize(flow.trust, (width, height)),
                 )
                 for flow in flows
             ]
         return flows
 
-    def _flow(self, estimator: cv2.DISOpticalFlow, here: Any, there: Any) -> FlowField:
-        start = np.zeros((*here.shape, 2), np.float32)
-        return np.asarray(estimator.calc(here, there, start), np.float32)
+    def _flow(self, estimator: cv2.DISOpticalFlow, source: Any, target: Any) -> FlowField:
+        start = np.zeros((*source.shape, 2), np.float32)
+        return np.asarray(estimator.calc(source, target, start), np.float32)
 
 
-def _step(there: Any, here: Any, flow: FlowField, counter: FlowField) -> BackwardFlow:
-    """Return the flow from ``here`` to ``there`` along ``flow``, checked with ``counter`` in the opposite direction."""
-    places = pixel_grid(*here.shape) + flow
+def _step(target: Any, source: Any, flow: FlowField, reverse_flow: FlowField) -> BackwardFlow:
+    """Return the flow from ``source`` to ``target`` along ``flow``, checked with ``reverse_flow``."""
+    positions = pixel_grid(*source.shape) + flow
     return BackwardFlow(
-        places,
-        _forward_backward_consistency(flow, warp(counter, places), places)
-        * _photometric_consistency(there, here, places),
+        positions,
+        _forward_backward_consistency(flow, warp(reverse_flow, positions), positions)
+        * _photometric_consistency(target, source, positions),
     )
 
 
-def colour_consistency(before: NDArray[np.float32], now: NDArray[np.float32], back: FlowField) -> NDArray[np.float32]:
+def colour_consistency(
+    earlier: NDArray[np.float32], current: NDArray[np.float32], back: FlowField
+) -> NDArray[np.float32]:
     """Return float32 (h, w), 1 where the flow leads to the same colour and 0 where it leads to a different one.
 
     Small errors that no single step shows add up over many steps. A change of the whole image counts as light and is
     removed first.
 
     Args:
-        before: earlier image, float32 (h, w, 3), 0..1.
-        now: current image, float32 (h, w, 3), 0..1.
+        earlier: earlier image, float32 (h, w, 3), 0..1.
+        current: current image, float32 (h, w, 3), 0..1.
         back: position of each current pixel in the earlier image.
     """
-    change = cv2.subtract(_fetched(before, back), now)
+    change = cv2.subtract(_sample(earlier, back), current)
     light = np.array(cv2.mean(change)[:3], np.float32)
     red, green, blue = cv2.split(np.abs(change - light))
-    most = cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3))
-    return np.asarray(np.clip(2 - most / np.float32(_COLOUR_STEP), 0, 1), np.float32)
+    largest = cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3))
+    return np.asarray(np.clip(2 - largest / np.float32(_COLOUR_STEP), 0, 1), np.float32)
 
 
 def warp(values: NDArray[np.float32], back: FlowField) -> NDArray[np.float32]:
     """Return the values at the positions of the field, float32 (h, w) or (h, w, n), of the field's height and width."""
     if not values.size:
         return np.zeros((*back.shape[:2], *values.shape[2:]), np.float32)
-    fetched: NDArray[np.float32] = _fetched(values, back).reshape(*back.shape[:2], *values.shape[2:])
-    return fetched
+    warped: NDArray[np.float32] = _sample(values, back).reshape(*back.shape[:2], *values.shape[2:])
+    return warped
 
 
 @lru_cache(maxsize=8)
 def pixel_grid(height: int, width: int) -> FlowField:
     """Return the position of every pixel, read-only."""
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    places = np.stack([x, y], axis=-1)
-    places.setflags(write=False)
-    return places
+    positions = np.stack([x, y], axis=-1)
+    positions.setflags(write=False)
+    return positions
 
 
 def _forward_backward_consistency(backward: FlowField, forward: FlowField, back: FlowField) -> NDArray[np.float32]:
     """Return 1 where flow and counter flow end at the start, falling to 0 over the allowed distance beyond it."""
-    missed = _length(backward + forward)
-    allowed = _AGREES[0] + _AGREES[1] * (_length(backward) + _length(forward))
+    error = _length(backward + forward)
+    allowed = _TOLERANCE[0] + _TOLERANCE[1] * (_length(backward) + _length(forward))
     height, width = back.shape[:2]
     x, y = back[..., 0], back[..., 1]
-    within = (x > -1) & (y > -1) & (x < width) & (y < height)
-    trust: NDArray[np.float32] = np.clip(2 - missed / allowed, 0, 1) * within
+    is_inside = (x > -1) & (y > -1) & (x < width) & (y < height)
+    trust: NDArray[np.float32] = np.clip(2 - error / allowed, 0, 1) * is_inside
     return trust
 
 
 def _photometric_consistency(before: Any, after: Any, back: FlowField) -> NDArray[np.float32]:
-    change = cv2.blur(cv2.absdiff(_fetched(before, back), after), (3, 3))
+    change = cv2.blur(cv2.absdiff(_sample(before, back), after), (3, 3))
     trust: NDArray[np.float32] = np.clip(2 - np.asarray(change, np.float32) / np.float32(_LIGHT_STEP), 0, 1)
     return trust
 
 
-def _fetched(values: Any, back: FlowField) -> Any:
+def _sample(values: Any, back: FlowField) -> Any:
     return cv2.remap(values, back, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
 
 
-def _resized(values: Any, size: tuple[int, int]) -> Any:
+def _resize(values: Any, size: tuple[int, int]) -> Any:
     return cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
 
 

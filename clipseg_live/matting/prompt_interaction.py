@@ -71,10 +71,10 @@ def resolve_overlaps(
     }
     for position, targets in opponents["negative"]:
         if targets:
-            result[targets] *= 1 - _matched(maps[position], styles[position].threshold)
+            result[targets] *= 1 - _negative_effect(maps[position], styles[position].threshold)
     thresholds = np.array([styles[position].threshold for position in shown], np.float32)
     if exclusive or any(targets for _, targets in opponents["contrast"]):
-        result = _judged(
+        result = _apply_competition(
             result, thresholds, [(maps[index], rows) for index, rows in opponents["contrast"]], exclusive, settings
         )
     return result, shown
@@ -85,7 +85,7 @@ def _targets(style: PromptStyle, shown: Sequence[int], ids: Sequence[int]) -> li
     return [row for row, position in enumerate(shown) if not style.targets or ids[position] in style.targets]
 
 
-def _judged(
+def _apply_competition(
     raw: Maps,
     thresholds: NDArray[np.float32],
     contrasts: Sequence[tuple[NDArray[np.float32], list[int]]],
@@ -94,31 +94,31 @@ def _judged(
 ) -> Maps:
     """Return ``raw`` lowered by contrast prompts and, if ``exclusive``, by one another."""
     odds = _logit(raw)
-    bars = _logit(thresholds)[:, None, None]
-    own = odds - bars
+    threshold_odds = _logit(thresholds)[:, None, None]
+    own = odds - threshold_odds
     evidence = own
     for contrast, rows in contrasts:
         against = _logit(contrast)
         evidence = evidence.copy()
         evidence[rows] = np.minimum(evidence[rows], odds[rows] - against)
     if exclusive:
-        reached = (evidence + bars).max(axis=0) - _logit(np.float32(settings.background_threshold))
-        evidence = np.minimum(evidence - np.maximum(_largest_other(evidence), 0), reached)
-    return _lowered(raw, thresholds, evidence, own)
+        margin = (evidence + threshold_odds).max(axis=0) - _logit(np.float32(settings.background_threshold))
+        evidence = np.minimum(evidence - np.maximum(_largest_other(evidence), 0), margin)
+    return _lower(raw, thresholds, evidence, own)
 
 
 def _largest_other(evidence: Maps) -> Maps:
     """Return the largest evidence among the other prompts for each prompt and pixel; minus infinity without others."""
-    first = np.full(evidence.shape[1:], -np.inf, np.float32)
-    second = first.copy()
-    for each in evidence:
-        np.maximum(second, np.minimum(first, each), out=second)
-        np.maximum(first, each, out=first)
-    others: Maps = np.where(evidence == first, second, first)
+    largest = np.full(evidence.shape[1:], -np.inf, np.float32)
+    second_largest = largest.copy()
+    for plane in evidence:
+        np.maximum(second_largest, np.minimum(largest, plane), out=second_largest)
+        np.maximum(largest, plane, out=largest)
+    others: Maps = np.where(evidence == largest, second_largest, largest)
     return others
 
 
-def _lowered(raw: Maps, thresholds: NDArray[np.float32], evidence: Maps, own: Maps) -> Maps:
+def _lower(raw: Maps, thresholds: NDArray[np.float32], evidence: Maps, own: Maps) -> Maps:
     """Return the probabilities for ``evidence``; where it equals ``own``, the raw ones are kept bit by bit.
 
     Rounding and the limits of log-odds must not decide whether a pixel reaches the threshold. Values are therefore
@@ -128,20 +128,20 @@ def _lowered(raw: Maps, thresholds: NDArray[np.float32], evidence: Maps, own: Ma
     changed = evidence != own
     for row, threshold in enumerate(thresholds):
         pixels = changed[row]
-        left = evidence[row][pixels]
-        values = 1 / (1 + np.exp(-(left + _logit(threshold))))
-        under = np.maximum(np.nextafter(threshold, np.float32(-1)), 0)
-        values = np.where(left < 0, np.minimum(values, under), np.maximum(values, threshold))
+        new_evidence = evidence[row][pixels]
+        values = 1 / (1 + np.exp(-(new_evidence + _logit(threshold))))
+        just_below = np.maximum(np.nextafter(threshold, np.float32(-1)), 0)
+        values = np.where(new_evidence < 0, np.minimum(values, just_below), np.maximum(values, threshold))
         result[row][pixels] = np.minimum(values, raw[row][pixels])
     return result
 
 
-def _matched(negative: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+def _negative_effect(negative: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
     """Return the effect of a negative prompt, 0..1: 0.5 at its threshold, with the smooth step 3t² - 2t³ around it."""
     step = (_logit(negative) - _logit(np.float32(threshold))) / np.float32(2 * NEGATIVE_WIDTH) + np.float32(0.5)
     step = step.clip(0, 1)
-    matched: NDArray[np.float32] = step * step * (3 - 2 * step)
-    return matched
+    effect: NDArray[np.float32] = step * step * (3 - 2 * step)
+    return effect
 
 
 def _logit(probability: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
@@ -209,13 +209,13 @@ def update_presence(
     """
     prompts: dict[Hashable, Presence] = {}
     for key, value in zip(keys, values.tolist(), strict=True):
-        before = state.prompts.get(key)
-        if before is None:
+        last = state.prompts.get(key)
+        if last is None:
             prompts[key] = Presence(value, value >= settings.presence_threshold)
             continue
-        constant = RISE_SECONDS if value > before.value else FALL_SECONDS
-        smoothed = before.value + (value - before.value) * (1 - math.exp(-max(seconds, 0.0) / constant))
-        level = settings.presence_threshold * (HIDE_SHARE if before.shown else 1.0)
+        constant = RISE_SECONDS if value > last.value else FALL_SECONDS
+        smoothed = last.value + (value - last.value) * (1 - math.exp(-max(seconds, 0.0) / constant))
+        level = settings.presence_threshold * (HIDE_SHARE if last.shown else 1.0)
         prompts[key] = Presence(smoothed, smoothed >= level)
     smoothed_values = np.array([prompts[key].value for key in keys], np.float32)
     return PresenceState(prompts), smoothed_values, tuple(prompts[key].shown for key in keys)

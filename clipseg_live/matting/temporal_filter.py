@@ -51,10 +51,10 @@ def filter_gain(strength: float, seconds: float) -> float:
 def update_filter(
     past: FilterState | None,
     keys: Sequence[Hashable],
-    answer: Maps,
+    prediction: Maps,
     trust: NDArray[np.float32],
-    sure: NDArray[np.float32],
-    calm: NDArray[np.float32],
+    prediction_trust: NDArray[np.float32],
+    stillness: NDArray[np.float32],
     strength: float,
     seconds: float,
 ) -> FilterState:
@@ -64,35 +64,35 @@ def update_filter(
     one is accepted.
 
     Args:
-        past: smoothed predictions in the same coordinates as ``answer``. A prompt that is not in it is new, and its map
-            is taken as it is; None if all are new.
+        past: smoothed predictions in the same coordinates as ``prediction``. A prompt that is not in it is new, and
+            its map is taken as it is; None if all are new.
         keys: identity of each prompt.
-        answer: the prediction, float32 (h, w, prompts).
+        prediction: the prediction, float32 (h, w, prompts).
         trust: float32 (h, w), 0..1, how far the image still matches the one of ``past``.
-        sure: float32 (h, w), 0..1, how far the image of the prediction matches this one.
-        calm: float32 (h, w), 1 where nothing moved since ``past`` was formed, towards 0 with growing motion, because
-            long motion is tracked less exactly.
+        prediction_trust: float32 (h, w), 0..1, how far the image of the prediction matches this one.
+        stillness: float32 (h, w), 1 where nothing moved since ``past`` was formed, towards 0 with growing motion,
+            because long motion is tracked less exactly.
         strength: smoothing, 0..1; 0 returns the prediction as it is.
         seconds: time between the frames of the last prediction and of this one.
     """
     keys = tuple(keys)
-    if past is None or strength <= 0 or past.maps.shape[:2] != answer.shape[:2]:
-        return FilterState(keys, answer, np.ones_like(answer))
+    if past is None or strength <= 0 or past.maps.shape[:2] != prediction.shape[:2]:
+        return FilterState(keys, prediction, np.ones_like(prediction))
     indices = [past.keys.index(key) if key in past.keys else -1 for key in keys]
-    known = np.array([index >= 0 for index in indices])
-    before = np.where(known, past.maps[..., indices], answer) if past.keys else answer
-    support = np.where(known, past.support[..., indices], 0) if past.keys else np.zeros_like(answer)
-    difference = answer - before
-    size = np.abs(difference)
-    moved = (1 - trust)[..., None]
+    is_known = np.array([index >= 0 for index in indices])
+    last = np.where(is_known, past.maps[..., indices], prediction) if past.keys else prediction
+    support = np.where(is_known, past.support[..., indices], 0) if past.keys else np.zeros_like(prediction)
+    difference = prediction - last
+    magnitude = np.abs(difference)
+    lost = (1 - trust)[..., None]
     gain = np.float32(filter_gain(strength, seconds))
-    changed = 1 - (trust * calm)[..., None]
-    share = gain + (1 - gain) * changed * np.clip(size / np.float32(_CHANGE), 0, 1)
-    unlikely = size > _UNLIKELY
-    share = np.where(unlikely & (support >= _SUPPORTED) & (moved < 0.5), np.float32(_HELD) * share, share)
-    share = np.where(known, share * sure[..., None], 1)
-    support = np.where(unlikely, 0, np.minimum(support + 1, _SUPPORTED))
-    return FilterState(keys, np.clip(before + share * difference, 0, 1).astype(np.float32), support.astype(np.float32))
+    changed = 1 - (trust * stillness)[..., None]
+    share = gain + (1 - gain) * changed * np.clip(magnitude / np.float32(_CHANGE), 0, 1)
+    is_outlier = magnitude > _UNLIKELY
+    share = np.where(is_outlier & (support >= _SUPPORTED) & (lost < 0.5), np.float32(_HELD) * share, share)
+    share = np.where(is_known, share * prediction_trust[..., None], 1)
+    support = np.where(is_outlier, 0, np.minimum(support + 1, _SUPPORTED))
+    return FilterState(keys, np.clip(last + share * difference, 0, 1).astype(np.float32), support.astype(np.float32))
 
 
 def is_cut(previous: NDArray[np.uint8], thumbnail: NDArray[np.uint8]) -> bool:
@@ -114,7 +114,7 @@ def is_cut(previous: NDArray[np.uint8], thumbnail: NDArray[np.uint8]) -> bool:
     if spreads[0] < _FLAT:  # an empty image has nothing to match: compare only colours
         step = float(np.abs(before.mean(axis=(1, 2)) - after.mean(axis=(1, 2))).max())
         return spreads[1] > 4 * _FLAT or (spreads[1] < _FLAT and step > _FLAT_STEP)
-    before, after = _normalised(before), _normalised(after)
+    before, after = _normalise(before), _normalise(after)
     plain = float(np.abs(after).sum(axis=0).mean())
     return float(_prediction_error(before, after)) > _CUT_RATIO * plain
 
@@ -129,7 +129,7 @@ def _channels(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack([values.mean(axis=2), 0.7 * (red - green), 0.5 * (blue - yellow)])
 
 
-def _normalised(channels: NDArray[np.float32]) -> NDArray[np.float32]:
+def _normalise(channels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Remove brightness and contrast: centre each channel on its mean, in units of the deviation of luma."""
     centred: NDArray[np.float32] = channels - channels.mean(axis=(1, 2), keepdims=True)
     return centred / max(float(centred[0].std()), _FLAT)

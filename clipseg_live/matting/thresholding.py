@@ -17,7 +17,7 @@ from clipseg_live.core.mattes import Box
 from clipseg_live.imaging.resize import positions, resized_strips
 from clipseg_live.matting.guided_filter import mask_boxes
 
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 
 _ROUNDING = np.float32(1e-6)
 """Largest error by which rounding moves a value outside the range of the two values it lies between."""
@@ -44,7 +44,7 @@ def threshold_map(
     """
     if probability.shape == (height, width):
         alpha = (probability >= threshold) * _FULL
-        return alpha, _tight(alpha, mask_boxes(alpha > 0))
+        return alpha, _tighten(alpha, mask_boxes(alpha > 0))
     cells = probability
     for axis in (0, 1):
         if probability.shape[axis] == 1:  # each cell needs a next one
@@ -53,22 +53,22 @@ def threshold_map(
     alpha = np.zeros((height, width), np.uint8)
     boxes = []
     for (left, top, right, bottom), squares in _parts(cells, threshold):
-        x, y, r, b = across.firsts[left], down.firsts[top], across.firsts[right], down.firsts[bottom]
+        x, y, r, b = across.starts[left], down.starts[top], across.starts[right], down.starts[bottom]
         if x == r or y == b:  # if the map is larger than the frame, some squares hold no pixel
             continue
         target = alpha[y:b, x:r]
         target[:] = squares.take(across.above[x:r] - left, axis=1).take(down.above[y:b] - top, axis=0)
         rows, columns = np.unravel_index(np.flatnonzero(squares == _BORDER), squares.shape)
-        if min(down.fewest, across.fewest) == 0:
-            held = down.holds(rows + top) & across.holds(columns + left)
-            rows, columns = rows[held], columns[held]
-        if len(rows) * down.most * across.most > _MANY * target.size:
+        if min(down.min_count, across.min_count) == 0:
+            is_used = down.has_pixels(rows + top) & across.has_pixels(columns + left)
+            rows, columns = rows[is_used], columns[is_used]
+        if len(rows) * down.max_count * across.max_count > _MANY * target.size:
             for strip, part in resized_strips(probability, height, width, slice(y, b), slice(x, r)):
                 np.multiply(part >= threshold, _FULL, out=target[strip])
         else:
-            _settle(alpha, cells, threshold, (down, rows + top), (across, columns + left))
+            _interpolate_border(alpha, cells, threshold, (down, rows + top), (across, columns + left))
         boxes.append((int(x), int(y), int(r), int(b)))
-    return alpha, _tight(alpha, boxes)
+    return alpha, _tighten(alpha, boxes)
 
 
 def _parts(cells: FloatPlane, threshold: np.float32) -> Iterator[tuple[Box, BytePlane]]:
@@ -81,33 +81,33 @@ def _parts(cells: FloatPlane, threshold: np.float32) -> Iterator[tuple[Box, Byte
         return
     left, top = max(x - 1, 0), max(y - 1, 0)
     near = cells[top : y + high + 1, left : x + wide + 1]
-    some, all_four = (
-        _corners(near >= level, how)
-        for level, how in ((threshold - _ROUNDING, np.maximum), (threshold + _ROUNDING, np.minimum))
+    any_corner, all_corners = (
+        _corners(near >= level, reduce)
+        for level, reduce in ((threshold - _ROUNDING, np.maximum), (threshold + _ROUNDING, np.minimum))
     )
-    squares = np.maximum(some, all_four * _FULL)  # the mark of a border is 1
+    squares = np.maximum(any_corner, all_corners * _FULL)  # the mark of a border is 1
     # find connected squares on a coarser grid
     coarse = np.asarray(cv2.dilate(squares, _WINDOW, anchor=(0, 0)), np.uint8).reshape(squares.shape)[::_STEP, ::_STEP]
     for x, y, right, bottom in mask_boxes(coarse > 0):
         part = squares[y * _STEP : bottom * _STEP, x * _STEP : right * _STEP]
-        placed = left + x * _STEP, top + y * _STEP
-        yield (*placed, placed[0] + part.shape[1], placed[1] + part.shape[0]), part
+        origin = left + x * _STEP, top + y * _STEP
+        yield (*origin, origin[0] + part.shape[1], origin[1] + part.shape[0]), part
 
 
-def _corners(marked: NDArray[np.bool_], how: np.ufunc) -> BytePlane:
+def _corners(mask: NDArray[np.bool_], reduce: np.ufunc) -> BytePlane:
     """Return the maximum or the minimum of the marks, 1 or 0, at the corners of each square."""
-    cells = marked.view(np.uint8)
-    pairs = how(cells[:-1], cells[1:])
-    corners: BytePlane = how(pairs[:, :-1], pairs[:, 1:])
+    cells = mask.view(np.uint8)
+    pairs = reduce(cells[:-1], cells[1:])
+    corners: BytePlane = reduce(pairs[:, :-1], pairs[:, 1:])
     return corners
 
 
-def _settle(
+def _interpolate_border(
     alpha: BytePlane,
     cells: FloatPlane,
     threshold: np.float32,
-    down: tuple["_Line", Places],
-    across: tuple["_Line", Places],
+    down: tuple["_Line", Indices],
+    across: tuple["_Line", Indices],
 ) -> None:
     """Compute the pixels of some squares in place, with the rounding of ``resize_map``."""
     (rows, upper), (columns, left) = down, across
@@ -128,42 +128,42 @@ class _Line:
     Attributes:
         above: the cell before each pixel.
         shares: the distance of each pixel from that cell, 0..1.
-        firsts: the first pixel of each cell, and the end.
-        fewest: smallest number of pixels of a cell.
-        most: largest number of pixels of a cell.
+        starts: the first pixel of each cell, and the end.
+        min_count: smallest number of pixels of a cell.
+        max_count: largest number of pixels of a cell.
     """
 
-    above: Places
+    above: Indices
     shares: FloatPlane
-    firsts: Places
-    fewest: int
-    most: int
+    starts: Indices
+    min_count: int
+    max_count: int
 
     @classmethod
     @lru_cache(maxsize=16)
     def between(cls, old: int, new: int) -> "_Line":
         """Return the positions of ``new`` pixels between ``old`` cells."""
         above, shares = positions(old, new)
-        firsts = np.searchsorted(above, np.arange(max(old, 2)))
-        counts = np.diff(firsts)
-        return cls(above, shares[:, 0], firsts, int(counts.min()), int(counts.max()))
+        starts = np.searchsorted(above, np.arange(max(old, 2)))
+        counts = np.diff(starts)
+        return cls(above, shares[:, 0], starts, int(counts.min()), int(counts.max()))
 
-    def holds(self, cells: Places) -> NDArray[np.bool_]:
+    def has_pixels(self, cells: Indices) -> NDArray[np.bool_]:
         """Return which of the cells have a pixel."""
-        return self.firsts[cells] < self.firsts[cells + 1]
+        return self.starts[cells] < self.starts[cells + 1]
 
-    def pixels(self, cells: Places) -> Places:
+    def pixels(self, cells: Indices) -> Indices:
         """Return the pixels of the cells, intp (most, cells); the last one is repeated for cells with fewer."""
-        pixels = self.firsts[cells] + np.arange(self.most)[:, None]
-        within: Places = np.minimum(pixels, self.firsts[cells + 1] - 1)
-        return within
+        pixels = self.starts[cells] + np.arange(self.max_count)[:, None]
+        clipped: Indices = np.minimum(pixels, self.starts[cells + 1] - 1)
+        return clipped
 
 
-def _tight(alpha: BytePlane, boxes: Iterable[Box]) -> list[Box]:
+def _tighten(alpha: BytePlane, boxes: Iterable[Box]) -> list[Box]:
     """Return the boxes shrunk to their non-zero pixels, without empty ones."""
-    tight = []
+    result = []
     for left, top, right, bottom in boxes:
         x, y, wide, high = cv2.boundingRect(alpha[top:bottom, left:right])
         if wide:
-            tight.append((left + x, top + y, left + x + wide, top + y + high))
-    return tight
+            result.append((left + x, top + y, left + x + wide, top + y + high))
+    return result

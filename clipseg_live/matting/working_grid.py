@@ -47,20 +47,20 @@ class DownscaledFrame:
         if (height + down) * (width + across) > _MOST_PADDING * height * width:
             # A thin frame: shorten its longer side first, so that the padding of the other stays small.
             if width > height:
-                pixels, across = _reduced(_padded(pixels, 0, across), (size[0], height)), 0
+                pixels, across = _reduce(_pad(pixels, 0, across), (size[0], height)), 0
             else:
-                pixels, down = _reduced(_padded(pixels, down, 0), (width, size[1])), 0
-        small = _reduced(_padded(pixels, down, across), size)
+                pixels, down = _reduce(_pad(pixels, down, 0), (width, size[1])), 0
+        small = _reduce(_pad(pixels, down, across), size)
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8).reshape(size[1], size[0])
         return cls((height, width), factor, grey, small.astype(np.float32) * np.float32(1 / 255))
 
-    def change(self, before: "DownscaledFrame") -> float:
+    def change(self, other: "DownscaledFrame") -> float:
         """Return the mean change of brightness since another frame of the same size, in levels."""
-        return float(cv2.absdiff(self.grey, before.grey).mean())
+        return float(cv2.absdiff(self.grey, other.grey).mean())
 
-    def follows_cut(self, before: "DownscaledFrame") -> bool:
-        """Return True if a cut lies between ``before`` and this frame."""
-        return self.change(before) > _SUDDEN and is_cut(_thumbnail(before.picture), _thumbnail(self.picture))
+    def follows_cut(self, earlier: "DownscaledFrame") -> bool:
+        """Return True if a cut lies between ``earlier`` and this frame."""
+        return self.change(earlier) > _SUDDEN and is_cut(_thumbnail(earlier.picture), _thumbnail(self.picture))
 
     def on_grid(self, maps: Maps) -> NDArray[np.float32]:
         """Resample maps over the frame to the grid, bilinear.
@@ -71,12 +71,14 @@ class DownscaledFrame:
         Returns:
             float32 (h, w, prompts), on the grid.
         """
-        places = _places(maps.shape[1], maps.shape[2], self.size, self.factor, self.grey.shape)
-        return warp(np.ascontiguousarray(np.moveaxis(maps, 0, 2)), places)
+        positions = _positions(maps.shape[1], maps.shape[2], self.size, self.factor, self.grey.shape)
+        return warp(np.ascontiguousarray(np.moveaxis(maps, 0, 2)), positions)
 
 
 @lru_cache(maxsize=8)
-def _places(rows: int, columns: int, size: tuple[int, int], factor: int, grid: tuple[int, ...]) -> NDArray[np.float32]:
+def _positions(
+    rows: int, columns: int, size: tuple[int, int], factor: int, grid: tuple[int, ...]
+) -> NDArray[np.float32]:
     """Return the positions of the grid's pixels in maps over a frame.
 
     Args:
@@ -94,13 +96,13 @@ def _places(rows: int, columns: int, size: tuple[int, int], factor: int, grid: t
     return np.stack(np.meshgrid(across, down), axis=-1).astype(np.float32)
 
 
-def _padded(pixels: Pixels, down: int, across: int) -> Pixels:
+def _pad(pixels: Pixels, down: int, across: int) -> Pixels:
     if not (down or across):
         return pixels
     return np.asarray(cv2.copyMakeBorder(pixels, 0, down, 0, across, cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _reduced(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+def _reduce(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """Return pixels reduced to a size of (width, height) by averaging; the same array if they have that size."""
     if size == (pixels.shape[1], pixels.shape[0]):
         return pixels

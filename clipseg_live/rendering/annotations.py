@@ -18,9 +18,9 @@ from clipseg_live.rendering.blending import (
     blend_over,
     cover_with,
     draw_text,
-    grown,
+    grow_box,
 )
-from clipseg_live.rendering.distance_field import blurred, distances, filled, shrinkage
+from clipseg_live.rendering.distance_field import blur_mask, distances, fill_small_masks, shrinkage
 from clipseg_live.rendering.tiles import TILE, Tiles, TileSize
 
 _HALO = 1.9
@@ -49,11 +49,11 @@ def _draw_line(drawn: BytePlane, alpha: BytePlane, width: int, tile: TileSize, k
     """Draw a line along the border of a matte, in place; only the tiles on the border are processed."""
     mask = SCRATCH.take("mask", alpha.shape)
     cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY, dst=mask)
-    field = blurred(mask, width)
-    seen = np.flatnonzero(keep != 255)
-    for tiles in Tiles.marked(field.marks(int(seen[0]), int(seen[-1])), tile, field.scale).chunks():
-        part = tiles.taken(drawn)
-        blend_evenly(part, filled(tiles.taken(field.values), tiles.taken(mask)), keep, add)
+    field = blur_mask(mask, width)
+    drawn_levels = np.flatnonzero(keep != 255)
+    for tiles in Tiles.from_marks(field.marks(int(drawn_levels[0]), int(drawn_levels[-1])), tile, field.scale).chunks():
+        part = tiles.extract(drawn)
+        blend_evenly(part, fill_small_masks(tiles.extract(field.values), tiles.extract(mask)), keep, add)
         tiles.put(part, drawn)
 
 
@@ -80,7 +80,7 @@ def draw_glow(canvas: EffectCanvas, effect: Glow) -> None:
     shrink = max(1, int(reach // 6))
     for matte, style in canvas.each():
         for box in matte.boxes:
-            area = area_of(grown(box, int(2 * reach) + 2, canvas.size))
+            area = area_of(grow_box(box, int(2 * reach) + 2, canvas.size))
             alpha = matte.alpha[area]
             size = max(alpha.shape[1] // shrink, 1), max(alpha.shape[0] // shrink, 1)
             small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
@@ -93,7 +93,7 @@ def draw_glow(canvas: EffectCanvas, effect: Glow) -> None:
 def draw_labels(canvas: EffectCanvas, effect: Labels) -> None:
     """Draw the name of each prompt above its largest part, with the presence if the effect asks for it."""
     size = max(round(canvas.length(_FONT_PERCENT)), 9)
-    taken: list[Box] = []
+    used_boxes: list[Box] = []
     for number, (matte, style) in enumerate(canvas.each()):
         name = canvas.names[number] if number < len(canvas.names) else f"prompt {number + 1}"
         text = name if len(name) <= 28 else name[:27] + "…"
@@ -106,9 +106,11 @@ def draw_labels(canvas: EffectCanvas, effect: Labels) -> None:
         height, width = alpha.shape
         x = min(max(box[0] + (box[2] - box[0] - width) // 2, 0), max(canvas.size[1] - width, 0))
         y = min(max(box[1] - height - size // 3, 0), max(canvas.size[0] - height, 0))
-        while y + 2 * height < canvas.size[0] and any(overlap((x, y, x + width, y + height), area) for area in taken):
+        while y + 2 * height < canvas.size[0] and any(
+            overlap((x, y, x + width, y + height), area) for area in used_boxes
+        ):
             y += height + 2
-        taken.append((x, y, x + width, y + height))
+        used_boxes.append((x, y, x + width, y + height))
         draw_text(canvas, chip, alpha, x, y)
 
 

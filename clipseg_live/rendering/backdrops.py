@@ -25,8 +25,8 @@ class Backdrops:
     """
 
     def __init__(self) -> None:
-        self._pictures: dict[Path, Pixels] = {}
-        self._fitted: dict[tuple[Path, tuple[int, int]], Pixels] = {}
+        self._images: dict[Path, Pixels] = {}
+        self._scaled_images: dict[tuple[Path, tuple[int, int]], Pixels] = {}
         self._videos: dict[Path, _Loop] = {}
 
     def of(self, effect: CutOut, size: tuple[int, int], time: Fraction) -> Pixels:
@@ -46,15 +46,15 @@ class Backdrops:
         if effect.backdrop == "checkerboard":
             return checkerboard(*size)
         if effect.file is None:
-            raise UsageError(f"A cut-out on a {effect.backdrop} needs a file: choose one.")
+            raise UsageError(f"The {effect.backdrop} backdrop of a cut-out needs a file: choose one.")
         if effect.backdrop == "video":
-            return _covering(self._video(effect.file).at(time), size)
+            return _fill(self._video(effect.file).at(time), size)
         key = effect.file, size
-        if key not in self._fitted:
-            if effect.file not in self._pictures:
-                self._pictures[effect.file] = read_image(effect.file)
-            self._fitted = {key: _covering(self._pictures[effect.file], size)}
-        return self._fitted[key]
+        if key not in self._scaled_images:
+            if effect.file not in self._images:
+                self._images[effect.file] = read_image(effect.file)
+            self._scaled_images = {key: _fill(self._images[effect.file], size)}
+        return self._scaled_images[key]
 
     def close(self) -> None:
         """Close the videos."""
@@ -75,27 +75,27 @@ class _Loop:
         self._source = PlaybackSource(lambda start: open_source(path, start=start))
         info = self._source.open()
         self._duration = max(info.duration or Fraction(0), Fraction(0))
-        self._frame = self._next()
+        self._frame = self._read()
         if self._frame is None:
             self.close()
-            raise SourceError(f"{path.name} holds no pictures.")
-        self._after = self._next()
+            raise SourceError(f"{path.name} contains no frames.")
+        self._next_frame = self._read()
 
     def at(self, time: Fraction) -> Pixels:
         """Return the image shown at a time in seconds."""
         assert self._frame is not None
         moment = time % self._duration if self._duration > _SHORTEST else Fraction(0)
-        if moment < self._frame.time or (self._after is not None and moment > self._after.time + 1):
+        if moment < self._frame.time or (self._next_frame is not None and moment > self._next_frame.time + 1):
             self._source.seek(moment)
-            self._frame, self._after = self._next() or self._frame, self._next()
-        while self._after is not None and self._after.time <= moment:
-            self._frame, self._after = self._after, self._next()
+            self._frame, self._next_frame = self._read() or self._frame, self._read()
+        while self._next_frame is not None and self._next_frame.time <= moment:
+            self._frame, self._next_frame = self._next_frame, self._read()
         return self._frame.pixels
 
     def close(self) -> None:
         self._source.close()
 
-    def _next(self) -> Frame | None:
+    def _read(self) -> Frame | None:
         return self._source.read()
 
 
@@ -109,6 +109,6 @@ def checkerboard(height: int, width: int) -> Pixels:
     return board
 
 
-def _covering(picture: Pixels, size: tuple[int, int]) -> Pixels:
+def _fill(picture: Pixels, size: tuple[int, int]) -> Pixels:
     """Return the image scaled to fill (height, width), cropped around its centre."""
     return np.asarray(cover(picture, size[1], size[0]), np.uint8)

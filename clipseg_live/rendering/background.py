@@ -16,14 +16,14 @@ _LENS_SIDE = 180
 def draw_spotlight(canvas: EffectCanvas, effect: Spotlight) -> None:
     """Dim everything outside the masks."""
     dimmed = np.asarray(cv2.convertScaleAbs(canvas.picture, alpha=1 - effect.dim), np.uint8)
-    _behind(canvas, dimmed.reshape(canvas.picture.shape))
+    _compose(canvas, dimmed.reshape(canvas.picture.shape))
 
 
 def draw_desaturated(canvas: EffectCanvas, effect: Desaturate) -> None:
     """Desaturate everything outside the masks."""
     grey = cv2.cvtColor(cv2.cvtColor(canvas.picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    pale = cv2.addWeighted(grey, effect.amount, canvas.picture, 1 - effect.amount, 0)
-    _behind(canvas, np.asarray(pale, np.uint8).reshape(canvas.picture.shape))
+    desaturated = cv2.addWeighted(grey, effect.amount, canvas.picture, 1 - effect.amount, 0)
+    _compose(canvas, np.asarray(desaturated, np.uint8).reshape(canvas.picture.shape))
 
 
 def draw_inverted(canvas: EffectCanvas, effect: Invert) -> None:
@@ -36,13 +36,13 @@ def draw_inverted(canvas: EffectCanvas, effect: Invert) -> None:
 def draw_blurred(canvas: EffectCanvas, effect: Blur) -> None:
     """Blur the background, or the object if the effect asks for it."""
     alpha = canvas.union.alpha
-    hidden = effect.what == "object"
-    soft = _out_of_focus(canvas.picture, alpha if hidden else np.bitwise_not(alpha), canvas.length(effect.amount))
-    if hidden:
+    is_object_blurred = effect.what == "object"
+    soft = _blur(canvas.picture, alpha if is_object_blurred else np.bitwise_not(alpha), canvas.length(effect.amount))
+    if is_object_blurred:
         for area in map(area_of, canvas.union.boxes):
             blend_over(canvas.picture[area], soft[area], alpha[area])
     else:
-        _behind(canvas, soft)
+        _compose(canvas, soft)
 
 
 def draw_cutout(canvas: EffectCanvas, effect: CutOut) -> None:
@@ -54,26 +54,26 @@ def draw_cutout(canvas: EffectCanvas, effect: CutOut) -> None:
     canvas.picture = drawn
 
 
-def _behind(canvas: EffectCanvas, ground: Pixels) -> None:
-    """Draw the masked area in front of ``ground``, and make the result the canvas's image."""
+def _compose(canvas: EffectCanvas, background: Pixels) -> None:
+    """Draw the masked area in front of ``background``, and make the result the canvas's image."""
     for area in map(area_of, canvas.union.boxes):
-        blend_over(ground[area], canvas.picture[area], canvas.union.alpha[area])
-    canvas.picture = ground
+        blend_over(background[area], canvas.picture[area], canvas.union.alpha[area])
+    canvas.picture = background
 
 
-def _out_of_focus(picture: Pixels, seen: BytePlane, deviation: float) -> Pixels:
-    """Return the image blurred where ``seen``, uint8 (height, width), is not 0.
+def _blur(picture: Pixels, area: BytePlane, deviation: float) -> Pixels:
+    """Return the image blurred where ``area``, uint8 (height, width), is not 0.
 
     Pixels elsewhere contribute no colour; otherwise they would glow.
     """
-    height, width = seen.shape
+    height, width = area.shape
     shrink = max(1, min(min(height, width) // _LENS_SIDE, int(deviation // 2)))
     size = max(width // shrink, 1), max(height // shrink, 1)
-    weight = cv2.resize(seen, size, interpolation=cv2.INTER_AREA).reshape(size[::-1]) / np.float32(255)
+    weight = cv2.resize(area, size, interpolation=cv2.INTER_AREA).reshape(size[::-1]) / np.float32(255)
     weight = np.repeat((weight + np.float32(1e-3))[..., None], 3, axis=2)
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).reshape(weight.shape)
     sigma = max(deviation / shrink, 0.5)
-    spread = [cv2.GaussianBlur(each, (0, 0), sigma).reshape(weight.shape) for each in (small * weight, weight)]
+    spread = [cv2.GaussianBlur(plane, (0, 0), sigma).reshape(weight.shape) for plane in (small * weight, weight)]
     mixed = (spread[0] / spread[1] + np.float32(0.5)).astype(np.uint8)
     large = cv2.resize(mixed, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(large, np.uint8).reshape(picture.shape)

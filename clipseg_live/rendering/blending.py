@@ -69,8 +69,8 @@ class EffectCanvas:
     def each(self) -> Iterator[tuple[Matte, PromptStyle]]:
         """Yield the mattes from the lowest to the topmost, with their styles."""
         for number, matte in enumerate(self.mattes.each):
-            spare = PromptStyle(colour=PALETTE[number % len(PALETTE)])
-            yield matte, self.styles[number] if number < len(self.styles) else spare
+            default = PromptStyle(colour=PALETTE[number % len(PALETTE)])
+            yield matte, self.styles[number] if number < len(self.styles) else default
 
     def parts(self, matte: Matte, margin: int, tile: TileSize) -> Iterator[tuple[Pixels, BytePlane]]:
         """Yield parts of the image, to be drawn into, with the same parts of the matte.
@@ -79,15 +79,17 @@ class EffectCanvas:
         edge.
         """
         high, wide = tile
-        for left, top, right, bottom in disjoint([_on_tiles(box, margin, self.size, tile) for box in matte.boxes]):
+        for left, top, right, bottom in disjoint(
+            [_align_to_tiles(box, margin, self.size, tile) for box in matte.boxes]
+        ):
             drawn, alpha = self.picture[top:bottom, left:right], matte.alpha[top:bottom, left:right]
             down, across = -drawn.shape[0] % high, -drawn.shape[1] % wide
             if not (down or across):
                 yield drawn, alpha
                 continue
-            whole, beside = (np.asarray(_extended(each, down, across), np.uint8) for each in (drawn, alpha))
-            yield whole, beside.reshape(whole.shape[:2])
-            drawn[:] = whole[: drawn.shape[0], : drawn.shape[1]]
+            padded, padded_alpha = (np.asarray(_extend(plane, down, across), np.uint8) for plane in (drawn, alpha))
+            yield padded, padded_alpha.reshape(padded.shape[:2])
+            drawn[:] = padded[: drawn.shape[0], : drawn.shape[1]]
 
     @cached_property
     def union(self) -> Matte:
@@ -115,21 +117,21 @@ def area_of(box: Box) -> Area:
     return slice(box[1], box[3]), slice(box[0], box[2])
 
 
-def grown(box: Box, margin: int, size: tuple[int, int]) -> Box:
+def grow_box(box: Box, margin: int, size: tuple[int, int]) -> Box:
     """Return the box with a margin, clipped to an image of (height, width)."""
     left, top, right, bottom = box
     return max(left - margin, 0), max(top - margin, 0), min(right + margin, size[1]), min(bottom + margin, size[0])
 
 
-def _on_tiles(box: Box, margin: int, size: tuple[int, int], tile: TileSize) -> Box:
+def _align_to_tiles(box: Box, margin: int, size: tuple[int, int], tile: TileSize) -> Box:
     """Return the box with a margin, extended to whole tiles and clipped to an image of (height, width)."""
-    left, top, right, bottom = grown(box, margin, size)
+    left, top, right, bottom = grow_box(box, margin, size)
     high, wide = tile
     right, bottom = -(-right // wide) * wide, -(-bottom // high) * high
     return left // wide * wide, top // high * high, min(right, size[1]), min(bottom, size[0])
 
 
-def _extended(plane: BytePlane, down: int, across: int) -> Any:
+def _extend(plane: BytePlane, down: int, across: int) -> Any:
     return cv2.copyMakeBorder(plane, 0, down, 0, across, cv2.BORDER_REPLICATE)
 
 
@@ -145,9 +147,9 @@ def cover_with(drawn: Pixels, alpha: BytePlane, colour: RGB, opacity: float) -> 
     if not cv2.hasNonZero(soft):
         return
     keep, add = _soft_tables(colour, opacity)
-    for tiles in Tiles.marked(inside, TILE).chunks():
-        part = tiles.taken(drawn)
-        blend_evenly(part, tiles.taken(alpha), keep, add)
+    for tiles in Tiles.from_marks(inside, TILE).chunks():
+        part = tiles.extract(drawn)
+        blend_evenly(part, tiles.extract(alpha), keep, add)
         tiles.put(part, drawn)
 
 
@@ -205,18 +207,18 @@ def blend_over(drawn: Pixels, above: BytePlane | RGB, share: BytePlane) -> None:
     for top in range(0, len(share), height):
         rows = slice(top, top + height)
         part = share[rows]
-        cover_with = SCRATCH.take("cover", (*part.shape, 3))
-        rest = SCRATCH.take("rest", cover_with.shape)
-        cv2.cvtColor(part, cv2.COLOR_GRAY2RGB, dst=cover_with)
-        cv2.bitwise_not(cover_with, dst=rest)
+        weight = SCRATCH.take("cover", (*part.shape, 3))
+        rest = SCRATCH.take("rest", weight.shape)
+        cv2.cvtColor(part, cv2.COLOR_GRAY2RGB, dst=weight)
+        cv2.bitwise_not(weight, dst=rest)
         cv2.multiply(drawn[rows], rest, dst=rest, scale=1 / 255)
         if isinstance(above, tuple):
-            colour = SCRATCH.take("colour", cover_with.shape)
+            colour = SCRATCH.take("colour", weight.shape)
             cv2.applyColorMap(part, _ramp(above), dst=colour)
             cv2.add(rest, colour, dst=drawn[rows])
         else:
-            cv2.multiply(above[rows], cover_with, dst=cover_with, scale=1 / 255)
-            cv2.add(rest, cover_with, dst=drawn[rows])
+            cv2.multiply(above[rows], weight, dst=weight, scale=1 / 255)
+            cv2.add(rest, weight, dst=drawn[rows])
 
 
 @lru_cache(maxsize=64)
@@ -232,8 +234,3 @@ def draw_text(canvas: EffectCanvas, chip: Pixels, alpha: BytePlane, x: int, y: i
     height, width = drawn.shape[:2]
     if height and width:
         blend_over(drawn, chip[:height, :width], np.ascontiguousarray(alpha[:height, :width]))
-
-
-def scaled(alpha: Any, opacity: float) -> BytePlane:
-    """Return an alpha multiplied by an opacity, uint8."""
-    return np.asarray(cv2.convertScaleAbs(alpha, alpha=opacity), np.uint8).reshape(alpha.shape)

@@ -38,30 +38,30 @@ class DistanceField:
     small: BytePlane
     covered: BytePlane
 
-    def marks(self, least: int, most: int) -> BytePlane:
-        """Return where values, once ``filled``, may be from ``least`` to ``most``.
+    def marks(self, lowest: int, highest: int) -> BytePlane:
+        """Return where values, after ``fill_small_masks``, may be from ``lowest`` to ``highest``.
 
         Args:
-            least: a value below those just outside the border.
-            most: a value above those just outside the border.
+            lowest: a value below those just outside the border.
+            highest: a value above those just outside the border.
 
         Returns:
             uint8 on the smaller grid, 255 there and 0 elsewhere, valid as long as the field.
         """
-        marks, other = SCRATCH.take("marks", self.small.shape), SCRATCH.take("other marks", self.small.shape)
-        cv2.threshold(self.small, least - 1, 255, cv2.THRESH_BINARY, dst=marks)
-        cv2.threshold(self.covered, 0, 255, cv2.THRESH_BINARY, dst=other)
-        cv2.max(marks, other, dst=marks)
-        cv2.threshold(self.small, most, 255, cv2.THRESH_BINARY_INV, dst=other)
-        cv2.min(marks, other, dst=marks)
+        marks, buffer = SCRATCH.take("marks", self.small.shape), SCRATCH.take("other marks", self.small.shape)
+        cv2.threshold(self.small, lowest - 1, 255, cv2.THRESH_BINARY, dst=marks)
+        cv2.threshold(self.covered, 0, 255, cv2.THRESH_BINARY, dst=buffer)
+        cv2.max(marks, buffer, dst=marks)
+        cv2.threshold(self.small, highest, 255, cv2.THRESH_BINARY_INV, dst=buffer)
+        cv2.min(marks, buffer, dst=marks)
         if self.scale == 1:
             return marks
         # values are between their neighbours in the small field, which is too smooth to skip any
-        cv2.dilate(marks, _WINDOW, dst=other)
-        return other
+        cv2.dilate(marks, _WINDOW, dst=buffer)
+        return buffer
 
 
-def blurred(mask: BytePlane, deviation: int) -> DistanceField:
+def blur_mask(mask: BytePlane, deviation: int) -> DistanceField:
     """Return the distance field of a mask.
 
     A mask that touches the edge of the image continues beyond it.
@@ -84,7 +84,7 @@ def blurred(mask: BytePlane, deviation: int) -> DistanceField:
     return DistanceField(values, scale, small, covered)
 
 
-def filled(field: BytePlane, mask: BytePlane) -> BytePlane:
+def fill_small_masks(field: BytePlane, mask: BytePlane) -> BytePlane:
     """Raise ``field`` in place so that no pixel of the mask is far outside; blurring washes out small masks."""
     return np.maximum(field, np.bitwise_and(mask, _INSIDE), out=field)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Matte, disjoint
-from clipseg_live.rendering.blending import area_of, grown
+from clipseg_live.rendering.blending import area_of, grow_box
 
 _Means = Callable[[Pixels, Any, tuple[int, int]], NDArray[np.float32]]
 
@@ -58,7 +58,7 @@ def transparent(picture: Pixels, matte: Matte) -> NDArray[np.uint8]:
     size = matte.alpha.shape[0], matte.alpha.shape[1]
     drawn = np.zeros((*size, 4), np.uint8)
     drawn[..., 3] = matte.alpha
-    for area in map(area_of, disjoint([grown(box, _BLEED, size) for box in matte.boxes])):
+    for area in map(area_of, disjoint([grow_box(box, _BLEED, size) for box in matte.boxes])):
         alpha, colours = matte.alpha[area], drawn[area][..., :3]
         solid = alpha == 255
         np.copyto(colours, picture[area], where=solid[..., None])
@@ -73,17 +73,17 @@ def transparent(picture: Pixels, matte: Matte) -> NDArray[np.uint8]:
 
 def _foreground(
     picture: Pixels, alpha: NDArray[np.uint8], rows: NDArray[np.intp], columns: NDArray[np.intp],
-    share: NDArray[np.float32], front_of: _Means,
+    share: NDArray[np.float32], mean_of: _Means,
 ) -> NDArray[np.float32]:  # fmt: skip
     """Return the colour of the object at pixels of the soft border, float32 (n, 3), 0..255."""
     height, width = alpha.shape
     shrink = max(1, min(height, width) // _SMALL_SIDE)
     size = -(-width // shrink), -(-height // shrink)
     small = rows * size[1] // height, columns * size[0] // width
-    front = front_of(picture, alpha, size)[small]
+    front = mean_of(picture, alpha, size)[small]
     behind = _mean(picture, cv2.LUT(cv2.bitwise_not(alpha), _SOLID), size)[small]
-    seen = picture[rows, columns].astype(np.float32)
-    estimate = front + share * (seen - share * front - (1 - share) * behind)
+    colours = picture[rows, columns].astype(np.float32)
+    estimate = front + share * (colours - share * front - (1 - share) * behind)
     return np.asarray(np.clip(estimate, 0, 255), np.float32)
 
 
@@ -94,13 +94,13 @@ def _near_mean(picture: Pixels, alpha: Any, size: tuple[int, int]) -> NDArray[np
 
 def _mean(picture: Pixels, weight: Any, size: tuple[int, int]) -> NDArray[np.float32]:
     """Return the weighted mean of the colours near each cell of a smaller grid, float32 (h, w, 3)."""
-    cover = cv2.cvtColor(weight, cv2.COLOR_GRAY2RGB)
-    lit = cv2.multiply(picture, cover, scale=1 / 255)
+    weight_rgb = cv2.cvtColor(weight, cv2.COLOR_GRAY2RGB)
+    weighted = cv2.multiply(picture, weight_rgb, scale=1 / 255)
     shape = size[1], size[0], 3
     sums = []
-    for each in (lit, cover):
-        shrunk = cv2.resize(each, size, interpolation=cv2.INTER_AREA).reshape(shape).astype(np.float32)
-        sums.append(cv2.blur(shrunk, (_SIDE, _SIDE)).reshape(shape))
+    for plane in (weighted, weight_rgb):
+        small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA).reshape(shape).astype(np.float32)
+        sums.append(cv2.blur(small, (_SIDE, _SIDE)).reshape(shape))
     return np.asarray(sums[0] * 255 / (sums[1] + np.float32(1e-3)), np.float32)
 
 
@@ -108,16 +108,16 @@ def _far_mean(picture: Pixels, alpha: Any, size: tuple[int, int]) -> NDArray[np.
     """Return the same as ``_near_mean`` at any distance from solid pixels, exact for small alpha too, but slower."""
     weight = _WEIGHTS[alpha]
     sums = [
-        cv2.resize(each, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
-        for each in (picture * weight[..., None], weight)
+        cv2.resize(plane, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
+        for plane in (picture * weight[..., None], weight)
     ]
-    reached = [np.zeros_like(each) for each in sums]
-    for side, say in _REACHES:
-        for total, each in zip(reached, sums, strict=True):
-            total += say * cv2.blur(each, (side, side), borderType=cv2.BORDER_REPLICATE).reshape(each.shape)
-    for total, each in zip(reached, sums, strict=True):
-        total += np.float32(1e-6) * each.mean(axis=(0, 1))
-    return np.asarray(reached[0] / np.maximum(reached[1], np.float32(1e-35)), np.float32)
+    totals = [np.zeros_like(plane) for plane in sums]
+    for side, factor in _REACHES:
+        for total, plane in zip(totals, sums, strict=True):
+            total += factor * cv2.blur(plane, (side, side), borderType=cv2.BORDER_REPLICATE).reshape(plane.shape)
+    for total, plane in zip(totals, sums, strict=True):
+        total += np.float32(1e-6) * plane.mean(axis=(0, 1))
+    return np.asarray(totals[0] / np.maximum(totals[1], np.float32(1e-35)), np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -40,30 +40,30 @@ class HDRBlend:
         signal = frame.signal
         assert signal is not None
         changed = _differs(cv2.absdiff(drawn, frame.pixels), 0)
-        through: NDArray[np.float32] | None = None
-        lost = self._to_sdr.extended(signal) - frame.pixels / np.float32(255)
-        most = float(lost.max())
-        if most > _NOTICEABLE:
-            scale = 255 * min(1.0, _DARKEST / most)
-            step = np.clip(np.round(lost * scale), 0, frame.pixels).astype(np.uint8)
+        transmitted: NDArray[np.float32] | None = None
+        lost_brightness = self._to_sdr.extended(signal) - frame.pixels / np.float32(255)
+        largest_loss = float(lost_brightness.max())
+        if largest_loss > _NOTICEABLE:
+            scale = 255 * min(1.0, _DARKEST / largest_loss)
+            step = np.clip(np.round(lost_brightness * scale), 0, frame.pixels).astype(np.uint8)
             response = cv2.subtract(drawn, draw(frame.pixels - step), dtype=cv2.CV_32F)
             # White drawn over a white highlight does not change the SDR image.
             changed |= _differs(cv2.absdiff(response, step.astype(np.float32)), _ROUNDING)
-            through = np.asarray(response, np.float32)[changed] / np.float32(scale)
+            transmitted = np.asarray(response, np.float32)[changed] / np.float32(scale)
         if not changed.any():
             return signal
         values = drawn[changed] / np.float32(255)
-        if through is not None:
-            values += through
+        if transmitted is not None:
+            values += transmitted
         result = signal.copy()
-        result[changed] = self._encoded(values)
+        result[changed] = self._encode(values)
         return result
 
-    def _encoded(self, values: NDArray[np.floating]) -> NDArray[np.uint16]:
+    def _encode(self, values: NDArray[np.floating]) -> NDArray[np.uint16]:
         light = to_linear(np.maximum(values, 0), BT709) @ self._matrix.T
         return np.round(from_linear(light, self._transfer) * _LARGEST).astype(np.uint16)
 
 
-def _differs(difference: Any, most: float) -> NDArray[np.bool_]:
-    """Return where any channel of a non-negative difference exceeds ``most``."""
-    return np.asarray(np.asarray(cv2.inRange(difference, (0,) * 3, (most,) * 3)) == 0)
+def _differs(difference: Any, tolerance: float) -> NDArray[np.bool_]:
+    """Return where any channel of a non-negative difference exceeds ``tolerance``."""
+    return np.asarray(np.asarray(cv2.inRange(difference, (0,) * 3, (tolerance,) * 3)) == 0)

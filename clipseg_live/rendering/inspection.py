@@ -40,8 +40,8 @@ def draw_raw_maps(canvas: EffectCanvas, effect: Raw) -> None:
     light = np.full((*maps.shape[1:], 3), 0.5, np.float32)
     for (_, style), probability in zip(canvas.each(), maps, strict=True):
         light += probability[..., None] * np.array(style.colour, np.float32)
-    shown = cv2.resize(np.minimum(light, 255.0).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
-    canvas.picture = np.asarray(shown, np.uint8).reshape(height, width, 3)
+    resized = cv2.resize(np.minimum(light, 255.0).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+    canvas.picture = np.asarray(resized, np.uint8).reshape(height, width, 3)
 
 
 def draw_mattes(canvas: EffectCanvas, effect: MatteView) -> None:
@@ -62,13 +62,15 @@ def draw_side_by_side(canvas: EffectCanvas, effect: SideBySide) -> None:
     """Draw the original and the effects next to each other at half size."""
     height, width = canvas.size
     both = np.zeros_like(canvas.picture)
-    half, high = width // 2, max(height // 2, 1)
-    if not half:
+    half_width, half_height = width // 2, max(height // 2, 1)
+    if not half_width:
         return
-    top = (height - high) // 2
-    for left, picture in ((0, canvas.original), (width - half, canvas.picture)):
-        small = cv2.resize(picture, (half, high), interpolation=cv2.INTER_AREA)
-        both[top : top + high, left : left + half] = np.asarray(small, np.uint8).reshape(high, half, 3)
+    top = (height - half_height) // 2
+    for left, picture in ((0, canvas.original), (width - half_width, canvas.picture)):
+        small = cv2.resize(picture, (half_width, half_height), interpolation=cv2.INTER_AREA)
+        both[top : top + half_height, left : left + half_width] = np.asarray(small, np.uint8).reshape(
+            half_height, half_width, 3
+        )
     canvas.picture = both
 
 

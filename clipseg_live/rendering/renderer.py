@@ -38,7 +38,7 @@ class EffectRenderer:
 
     def __init__(self, look: RenderSettings) -> None:
         self._look = look
-        self._steps = [(effect, _drawing_of(type(effect))) for effect in in_order(look.effects)]
+        self._steps = [(effect, _import_drawing(type(effect))) for effect in in_order(look.effects)]
         self._kept: dict[Any, Any] = {}
 
     def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction = Fraction(0)) -> Pixels:
@@ -75,18 +75,20 @@ def _draw_foreign(canvas: EffectCanvas, effect: EffectSettings, draw: Drawing) -
     """Draw an effect of another package. A privacy effect draws over black where the whole frame must be hidden.
 
     Raises:
-        Failure: If the picture is of another size or type then.
+        Failure: If the effect changed the size or type of the image.
     """
     if effect.info.private and hides_whole(canvas.mattes, len(canvas.styles)):
         canvas.picture[:] = 0
     draw(canvas, effect)
     picture = canvas.picture
     if picture.shape != canvas.original.shape or picture.dtype != np.uint8:
-        raise Failure(f"The effect {effect.info.title} left a picture of the size {picture.shape}, {picture.dtype}.")
+        raise Failure(
+            f"The effect {effect.info.title} changed the image to shape {picture.shape} and type {picture.dtype}."
+        )
 
 
 @cache
-def _drawing_of(effect: type[EffectSettings]) -> Drawing:
+def _import_drawing(effect: type[EffectSettings]) -> Drawing:
     """Return the function that draws a kind of effect.
 
     Raises:
@@ -96,7 +98,7 @@ def _drawing_of(effect: type[EffectSettings]) -> Drawing:
         drawing: Drawing = resolve_name(effect.info.drawing)
         if not callable(drawing):
             raise TypeError(f"{effect.info.drawing} is not a function")
-    except Exception as error:  # the package of somebody else
+    except Exception as error:  # another package, which may raise anything
         logger.exception("The drawing function %s cannot be imported", effect.info.drawing)
         raise Failure(f"The effect {effect.info.title} cannot be drawn: {type(error).__name__}, {error}.") from error
     return drawing

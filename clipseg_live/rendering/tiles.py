@@ -38,7 +38,7 @@ class Tiles:
     size: TileSize
 
     @classmethod
-    def marked(cls, marks: NDArray[np.uint8], size: TileSize, scale: int = 1) -> "Tiles":
+    def from_marks(cls, marks: NDArray[np.uint8], size: TileSize, scale: int = 1) -> "Tiles":
         """Return the tiles that contain a mark.
 
         Args:
@@ -61,18 +61,18 @@ class Tiles:
     def chunks(self) -> Iterator["Tiles"]:
         """Yield the same tiles in chunks."""
         for first in range(0, len(self), _CHUNK):
-            some = slice(first, first + _CHUNK)
-            yield Tiles(self.rows[some], self.columns[some], self.size)
+            chunk = slice(first, first + _CHUNK)
+            yield Tiles(self.rows[chunk], self.columns[chunk], self.size)
 
-    def taken(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def extract(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a copy of these tiles of a plane, uint8 (tiles, pixels) or (tiles, pixels, 3)."""
         copy: NDArray[np.uint8] = self._view(plane)[self.rows, self.columns].view(np.uint8)
         return copy.reshape(len(self), self.size[0] * self.size[1], *plane.shape[2:])
 
-    def put(self, changed: NDArray[np.uint8], plane: NDArray[np.uint8]) -> None:
+    def put(self, tiles: NDArray[np.uint8], plane: NDArray[np.uint8]) -> None:
         """Write changed tiles back to the plane."""
         view = self._view(plane)
-        view[self.rows, self.columns] = changed.reshape(len(self), -1).view(view.dtype)
+        view[self.rows, self.columns] = tiles.reshape(len(self), -1).view(view.dtype)
 
     def _view(self, plane: NDArray[np.uint8]) -> NDArray[Any]:
         """Return a view of a plane as (rows, columns, lines) of tiles, each line one item, which is faster to copy."""

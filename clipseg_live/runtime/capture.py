@@ -1,4 +1,4 @@
-"""Capture thread: reads one source at a time in its own rhythm, and opens it again when it breaks."""
+"""Capture thread: reads one source at its own pace, and reopens it after an error."""
 
 import logging
 import threading
@@ -24,7 +24,7 @@ OPEN_SECONDS = 10.0
 READ_SECONDS = 5.0
 """Longest time for a live source to give a frame before its status says that it does not respond."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
-_LATE = 0.5
+_LATE_SECONDS = 0.5
 """Delay in seconds from which playback of a file continues at normal speed instead of catching up."""
 _INSTANT = Fraction(1, 1_000_000)
 _RELEASE_SECONDS = 2.0
@@ -74,7 +74,7 @@ class Capture:
         self._lock = threading.Lock()
         self._epoch = 0
         self._reader: _Reader | None = None
-        self._old: list[_Reader] = []
+        self._old_readers: list[_Reader] = []
         self._stopping = False
         self.meter = Meter()
 
@@ -85,7 +85,7 @@ class Capture:
 
     @property
     def status(self) -> SourceStatus:
-        """Return the present status of the source."""
+        """Return the current status of the source."""
         reader = self._reader
         if reader is None:
             return SourceStatus(loop=self._loop, speed=self._speed)
@@ -96,12 +96,12 @@ class Capture:
         with self._lock:
             if self._stopping:
                 return
-            before = self._reader
-            if before is not None:
-                before.request_stop()
-                self._old = [reader for reader in self._old if reader.alive] + [before]
+            previous = self._reader
+            if previous is not None:
+                previous.request_stop()
+                self._old_readers = [reader for reader in self._old_readers if reader.alive] + [previous]
             self._epoch += 1
-            self._reader = _Reader(self, spec, tuple(self._old), self._limits)
+            self._reader = _Reader(self, spec, tuple(self._old_readers), self._limits)
         self._reader.start()
 
     def play(self) -> None:
@@ -151,7 +151,7 @@ class Capture:
     def join(self, deadline: float) -> tuple[str, ...]:
         """Wait at most ``deadline`` seconds in all, and return the names of the threads that hang in a device."""
         limit = time.monotonic() + deadline
-        readers = [*self._old, *([self._reader] if self._reader is not None else [])]
+        readers = [*self._old_readers, *([self._reader] if self._reader is not None else [])]
         for reader in readers:
             reader.join(max(0.0, limit - time.monotonic()))
         return tuple(reader.name for reader in readers if reader.alive)
@@ -166,18 +166,18 @@ class Capture:
             if reader is self._reader:
                 self._epoch += 1
 
-    def _deliver(self, reader: "_Reader", frame: Frame, info: SourceInfo, counts: bool) -> None:
+    def _deliver(self, reader: "_Reader", frame: Frame, info: SourceInfo, is_counted: bool) -> None:
         """Filter a frame, add its epoch and time, and deliver it unless another source has replaced this one."""
         framing = self._framing
         pixels = self._filter(frame.pixels, framing)
         if info.fields is not None and (framing.turn or framing.crop is not None):
-            info = replace(info, fields=None)  # a field may be another one now; such frames are written as whole ones
+            info = replace(info, fields=None)  # cropping and rotating mix the fields, so write progressive frames
         pixels.setflags(write=False)
         with self._lock:
             if reader is not self._reader or self._stopping:
                 return
             epoch = self._epoch
-        if counts:
+        if is_counted:
             self.meter.tick()
         self._on_frame(replace(frame, pixels=pixels, epoch=epoch, captured=time.monotonic()), info)
 
@@ -186,10 +186,10 @@ class _Reader:
     """One source from opening to closing, in its own thread."""
 
     def __init__(
-        self, owner: Capture, spec: SourceSpec, before: "tuple[_Reader, ...]", limits: tuple[float, float]
+        self, owner: Capture, spec: SourceSpec, old_readers: "tuple[_Reader, ...]", limits: tuple[float, float]
     ) -> None:
         self.name = f"clipseg-live capture {spec.name}"
-        self._owner, self._spec, self._before = owner, spec, before
+        self._owner, self._spec, self._old_readers = owner, spec, old_readers
         self._open_limit, self._read_limit = limits
         self._report = SourceReport(spec.name, lambda: owner._on_status())
         self._changed = threading.Condition()
@@ -197,11 +197,11 @@ class _Reader:
         self._stop = False
         self._source: LiveSource | None = None
         self._info: SourceInfo | None = None
-        self._raw: Frame | None = None
+        self._last_frame: Frame | None = None
         self._paused = False
         self._ended = False
-        self._begun = False  # a frame or the problem of a photo was shown since the source was opened
-        self._ahead: Frame | None = None
+        self._has_shown = False  # a frame or the problem of a photo was shown since the source was opened
+        self._pending_frame: Frame | None = None
         self._clock: tuple[float, Fraction] | None = None
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
@@ -226,13 +226,13 @@ class _Reader:
             self._changed.notify_all()
 
     def status(self) -> SourceStatus:
-        """Return the present status. A device that has not responded for too long counts as lost."""
-        return self._report.now()
+        """Return the current status. A device that has not responded for too long counts as lost."""
+        return self._report.current_status()
 
     # Commands. They run in the reader's thread, between two frames.
 
     def play(self) -> None:
-        if self._waits:
+        if self._waits_for_user:
             return
         if self._ended:
             self._jump(Fraction(0))
@@ -253,14 +253,14 @@ class _Reader:
         if self._source is None or self._source.live:
             return
         self._paused = True
-        if self._waits:
+        if self._waits_for_user:
             photo = min(max(self._report.status.photo + frames, 1), self._report.status.photos)
             if photo != self._report.status.photo or self._report.status.problem:
                 self.seek(Fraction(photo - 1))
             return
-        if frames < 0 and self._raw is not None:
+        if frames < 0 and self._last_frame is not None:
             for _ in range(-frames):
-                self._jump(self._raw.time - _INSTANT)
+                self._jump(self._last_frame.time - _INSTANT)
                 self._show_next(deliver=False)
             self.show_again()
         for number in range(frames):
@@ -274,7 +274,7 @@ class _Reader:
             self._report.change(controls=tuple(self._source.controls().items()))
 
     @property
-    def _waits(self) -> bool:
+    def _waits_for_user(self) -> bool:
         """Return whether the source is a set of photos that the user goes through."""
         return self._owner._photos_wait and self._report.status.photos > 0
 
@@ -283,45 +283,45 @@ class _Reader:
         self._clock = None
 
     def show_again(self) -> None:
-        if self._raw is not None and (self._paused or self._ended) and self._info is not None:
+        if self._last_frame is not None and (self._paused or self._ended) and self._info is not None:
             self._owner._next_epoch(self)
-            self._owner._deliver(self, self._raw, self._info, counts=False)
+            self._owner._deliver(self, self._last_frame, self._info, is_counted=False)
 
     def _jump(self, time: Fraction) -> None:
         if self._source is None or self._source.live:
             return
-        with self._report.entered("seek", self._read_limit):
+        with self._report.operation("seeking", self._read_limit):
             self._source.seek(time)
         self._owner._next_epoch(self)
-        self._ahead, self._ended = None, False
+        self._pending_frame, self._ended = None, False
         self.rebase()
 
     def _show_next(self, deliver: bool = True) -> None:
         """Show one frame at once, after a seek or a step."""
         if self._source is None or self._source.live:
             return
-        frame = self._ahead or self._read_on(self._source)
-        self._ahead = None
+        frame = self._pending_frame or self._read_on(self._source)
+        self._pending_frame = None
         if frame is None:
-            if self._report.status.problem and self._waits:
+            if self._report.status.problem and self._waits_for_user:
                 self._to_running()
             else:
                 self._finish()
             return
-        self._keep(frame)
+        self._note_frame(frame)
         if deliver and self._info is not None:
-            self._owner._deliver(self, frame, self._info, counts=False)
+            self._owner._deliver(self, frame, self._info, is_counted=False)
         self._to_running()
 
     # Methods of the thread.
 
     def _run(self) -> None:
-        for reader in self._before:
+        for reader in self._old_readers:
             reader.join(_RELEASE_SECONDS)  # they may use the same device
         pause = _FIRST_PAUSE
         with suppress(Stopped):
-            self._report.to(SourceState.OPENING)
-            self._source = source = self._made()
+            self._report.set_state(SourceState.OPENING)
+            self._source = source = self._create_source()
             while True:
                 try:
                     self._open(source)
@@ -330,33 +330,33 @@ class _Reader:
                 except Stopped:
                     raise
                 except Exception as error:  # libraries for sources raise errors of any kind
-                    logger.warning("The source broke off", exc_info=True)
+                    logger.warning("The source failed", exc_info=True)
                     self._close()
-                    self._break(describe_read_failure(error, self._spec.name))
+                    self._report_failure(describe_read_failure(error, self._spec.name))
                     self._wait_to_retry(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
         self._close()
-        self._report.to(SourceState.CLOSED)
+        self._report.set_state(SourceState.CLOSED)
 
-    def _made(self) -> LiveSource:
+    def _create_source(self) -> LiveSource:
         try:
             return self._owner._open_source(self._spec)
         except Exception as error:
-            logger.warning("The source could not be made", exc_info=True)
-            self._break(describe_read_failure(error, self._spec.name))
+            logger.warning("The source could not be created", exc_info=True)
+            self._report_failure(describe_read_failure(error, self._spec.name))
             self._wait(lambda: False, None)
             raise Stopped from error
 
     def _open(self, source: LiveSource) -> None:
         self._check()
-        with self._report.entered("opening it", self._open_limit):
+        with self._report.operation("opening", self._open_limit):
             info = source.open()
         self._check()
         if self._info is not None:  # opened again: frame numbers and times start again
             self._owner._next_epoch(self)
         kind = "live" if source.live else "a file"
         logger.info("Source opened: %s, %d×%d, %s frames a second", kind, info.width, info.height, info.rate)
-        self._info, self._ahead, self._ended = info, None, False
+        self._info, self._pending_frame, self._ended = info, None, False
         self.rebase()
         is_set = info.independent and info.rate is None and info.frame_count != 1
         photos = info.frame_count or 0 if is_set else 0
@@ -365,55 +365,55 @@ class _Reader:
             seekable=not source.live and info.frame_count != 1, controls=tuple(source.controls().items()), problem="",
             photos=photos, photo=min(photos, 1),
         )  # fmt: skip
-        self._begun = False
-        self._paused = self._paused or self._waits
+        self._has_shown = False
+        self._paused = self._paused or self._waits_for_user
         self._to_running()
 
     def _play(self, source: LiveSource) -> None:
         while True:
-            self._obey()
+            self._run_commands()
             frame = self._next_live(source) if source.live else self._next_due(source)
             if frame is not None and self._info is not None:
-                self._keep(frame)
-                self._owner._deliver(self, frame, self._info, counts=True)
+                self._note_frame(frame)
+                self._owner._deliver(self, frame, self._info, is_counted=True)
 
     def _next_live(self, source: LiveSource) -> Frame | None:
         """Return the next frame of a live source. While paused, read and drop it, and return None."""
         frame = self._read(source)
         if frame is None:
-            raise SourceError(f"{self._report.status.name} has ended.")
-        return None if self._paused and self._raw is not None else frame
+            raise SourceError(f"{self._report.status.name} stopped sending frames.")
+        return None if self._paused and self._last_frame is not None else frame
 
     def _next_due(self, source: LiveSource) -> Frame | None:
         """Return the next frame of a file at its time, or None if a command came first or there is no frame."""
-        if (self._paused or self._ended) and self._begun:
+        if (self._paused or self._ended) and self._has_shown:
             self._wait(lambda: bool(self._commands), None)
             return None
-        if self._ahead is None:
-            self._ahead = self._read_on(source)
-        if self._ahead is None:
-            if not (self._paused and self._begun):
-                self._end()
+        if self._pending_frame is None:
+            self._pending_frame = self._read_on(source)
+        if self._pending_frame is None:
+            if not (self._paused and self._has_shown):
+                self._handle_end()
             return None
         if self._report.status.photos:  # photos have no times
-            frame, self._ahead = self._ahead, None
+            frame, self._pending_frame = self._pending_frame, None
             return frame
         now = time.monotonic()
         if self._clock is None:
-            self._clock = now, self._ahead.time
+            self._clock = now, self._pending_frame.time
         start, first = self._clock
-        due = start + float(self._ahead.time - first) / self._owner._speed
-        if now > due + _LATE:  # too slow to keep up: do not try to catch up
-            self._clock = now, self._ahead.time
+        due = start + float(self._pending_frame.time - first) / self._owner._speed
+        if now > due + _LATE_SECONDS:  # too slow to keep up: do not try to catch up
+            self._clock = now, self._pending_frame.time
         elif due > now:
             self._wait(lambda: bool(self._commands), due - now)
             if self._commands:
                 return None
-        frame, self._ahead = self._ahead, None
+        frame, self._pending_frame = self._pending_frame, None
         return frame
 
     def _read(self, source: LiveSource) -> Frame | None:
-        with self._report.entered("reading", self._read_limit if source.live else self._open_limit):
+        with self._report.operation("reading", self._read_limit if source.live else self._open_limit):
             frame = source.read()
         self._check()
         return frame
@@ -428,19 +428,19 @@ class _Reader:
                 return self._read(source)
             except PhotoError as error:
                 logger.warning("A photo of a set cannot be read", exc_info=True)
-                self._raw, self._begun = None, True
+                self._last_frame, self._has_shown = None, True
                 self._report.change(
                     problem=str(error), photo=error.number + 1, file=error.file.name, position=Fraction(error.number)
                 )
-                if self._waits:
+                if self._waits_for_user:
                     return None
 
-    def _keep(self, frame: Frame) -> None:
-        self._raw, self._begun = frame, True
-        self._report.reached(frame)
+    def _note_frame(self, frame: Frame) -> None:
+        self._last_frame, self._has_shown = frame, True
+        self._report.set_position(frame)
 
-    def _end(self) -> None:
-        if self._owner._loop and self._source is not None and self._raw is not None and not self._paused:
+    def _handle_end(self) -> None:
+        if self._owner._loop and self._source is not None and self._last_frame is not None and not self._paused:
             if self._info is not None and self._info.frame_count == 1:
                 self._finish()
                 return
@@ -451,11 +451,11 @@ class _Reader:
     def _finish(self) -> None:
         self._ended = True
         if self._report.status.photos:
-            self._report.to(SourceState.ENDED, problem="")
+            self._report.set_state(SourceState.ENDED, problem="")
         else:
-            self._report.to(SourceState.ENDED)
+            self._report.set_state(SourceState.ENDED)
 
-    def _obey(self) -> None:
+    def _run_commands(self) -> None:
         while True:
             self._check()
             with self._changed:
@@ -483,19 +483,19 @@ class _Reader:
         if self._stop:
             raise Stopped
 
-    def _break(self, problem: str) -> None:
+    def _report_failure(self, problem: str) -> None:
         """Report that the source is lost or could not be opened."""
         state = self._report.state
         if state in (SourceState.OPENING, SourceState.FAILED):
-            self._report.to(SourceState.FAILED, problem=problem)
+            self._report.set_state(SourceState.FAILED, problem=problem)
         elif self._source is not None and self._source.live:
-            self._report.to(SourceState.RECONNECTING, problem=problem)
+            self._report.set_state(SourceState.RECONNECTING, problem=problem)
         else:  # a file that breaks in the middle stays on its last frame
             self._ended = True
-            self._report.to(SourceState.ENDED, problem=problem)
+            self._report.set_state(SourceState.ENDED, problem=problem)
 
     def _to_running(self) -> None:
-        self._report.to(SourceState.PAUSED if self._paused else SourceState.RUNNING)
+        self._report.set_state(SourceState.PAUSED if self._paused else SourceState.RUNNING)
 
     def _close(self) -> None:
         if self._source is not None:

@@ -24,16 +24,16 @@ class EditGuard:
         self._clock = clock
         self._edits = privacy.begin_edits(settings)
 
-    def edit(self, before: LiveSettings, after: LiveSettings) -> None:
+    def edit(self, old: LiveSettings, new: LiveSettings) -> None:
         """Note a change of the settings."""
         with self._lock:
-            self._edits = privacy.edit(self._edits, before, after, self._clock())
+            self._edits = privacy.edit(self._edits, old, new, self._clock())
 
     def settle(self, settings: LiveSettings, detected: Collection[int]) -> None:
-        """Let edited prompts take effect after a prediction for the present prompts and its own frame.
+        """Let edited prompts take effect after a prediction for the current prompts and its own frame.
 
         Args:
-            settings: Present settings.
+            settings: Current settings.
             detected: Ids of the rows whose prompt is in the prediction.
         """
         with self._lock:

@@ -100,17 +100,17 @@ class Export:
         self._prompts = tuple(prompts)
         self._keep_partial = keep_partial
         self._on_progress = on_progress
-        queued = QUEUED_PHOTOS if info.independent else QUEUED_FRAMES
-        self._decoded: Channel[Frame] = Channel(queued)
-        self._segmented: Channel[tuple[Frame, Prediction]] = Channel(queued)
-        self._reader = StoppableThread("clipseg-live decode", self._read, self._decoded.finish)
+        capacity = QUEUED_PHOTOS if info.independent else QUEUED_FRAMES
+        self._frames: Channel[Frame] = Channel(capacity)
+        self._predictions: Channel[tuple[Frame, Prediction]] = Channel(capacity)
+        self._reader = StoppableThread("clipseg-live decode", self._read, self._frames.finish)
         self._writer = StoppableThread("clipseg-live encode", self._write, self._cancel)
-        self._stopped = False
+        self._stop_requested = False
         self.problems: list[str] = []
         self.broken = ""
-        self._written = 0
-        self._reached = Fraction(0)
-        self._started = time.monotonic()
+        self._frames_written = 0
+        self._last_time = Fraction(0)
+        self._start_time = time.monotonic()
 
     @property
     def unusable(self) -> int:
@@ -119,7 +119,7 @@ class Export:
 
     def request_stop(self) -> None:
         """End ``run`` soon. May be called from any thread or a signal handler."""
-        self._stopped = True
+        self._stop_requested = True
         self._cancel()
 
     def run(self) -> ExportResult:
@@ -132,54 +132,60 @@ class Export:
             ExportStopped: After ``request_stop`` or Ctrl-C.
             ClipsegLiveError: First error of any stage.
         """
-        opened: list[FileOutput] = []
-        finished: list[Path] = []
+        open_outputs: list[FileOutput] = []
+        finished_paths: list[Path] = []
         try:
             for output in self._outputs:
-                opened.append(output)  # before ``open``, which can fail halfway
+                open_outputs.append(output)  # before ``open``, which can fail halfway
                 output.open(self._info)
             self._run_stages()
             for output in reversed(self._outputs):
                 output.finish()
-                opened.remove(output)
-                finished.append(output.path)
+                open_outputs.remove(output)
+                finished_paths.append(output.path)
         except BaseException as error:
             # Files that the writer still uses cannot be closed. A hidden file stays.
-            kept = [] if self._writer.alive else [output.abort(self._may_keep(error)) for output in opened]
-            described = self._told(error, [*finished, *(path for path in kept if path is not None)])
+            kept_paths = [] if self._writer.alive else [output.abort(self._may_keep(error)) for output in open_outputs]
+            described = self._describe(error, [*finished_paths, *(path for path in kept_paths if path is not None)])
             if described is error:
                 raise
             raise described from error
         finally:
             if not self._reader.alive:
                 self._source.close()
-        return ExportResult(self._written, time.monotonic() - self._started, self._reached, tuple(self.problems))
+        return ExportResult(
+            self._frames_written, time.monotonic() - self._start_time, self._last_time, tuple(self.problems)
+        )
 
     def _run_stages(self) -> None:
-        self._started = time.monotonic()
+        self._start_time = time.monotonic()
         reader, writer = self._reader, self._writer
         reader.start()
         writer.start()
         try:
             self._segment()
-            self._segmented.finish()
+            self._predictions.finish()
             while not writer.join(0.2):  # short waits, so that Ctrl-C works
                 pass
         except Cancelled:
             pass
         finally:
             self._cancel()
-            late = [worker.name for worker in (writer, reader) if not worker.join(JOIN_SECONDS)]
-        if late:
-            raise Failure(f"{' and '.join(late)} did not end in time, so what was written was given up.")
+            hung = [worker.name for worker in (writer, reader) if not worker.join(JOIN_SECONDS)]
+        if hung:
+            names = " and ".join(hung)
+            raise Failure(
+                f"{names} did not stop within {JOIN_SECONDS:g} seconds, so the result is incomplete: check that the "
+                "disk and the source respond, then export again."
+            )
         for worker in (writer, reader):
             if worker.error is not None:
                 raise worker.error
-        if self._stopped:
+        if self._stop_requested:
             raise ExportStopped("The export was stopped.")
-        if self._written == 0:
-            raise Failure(f"{self._info.name} holds no frames in the part that was asked for.")
-        if self.unusable == self._written:
+        if self._frames_written == 0:
+            raise Failure(f"{self._info.name} has no frames in the requested range: check --from and --to.")
+        if self.unusable == self._frames_written:
             raise ModelError(
                 "The model returned NaN or infinite values for every frame: choose another model, device or dtype."
             )
@@ -189,14 +195,14 @@ class Export:
         count = 0
         try:
             while (frame := self._next_frame()) is not None:
-                self._decoded.put(frame)
+                self._frames.put(frame)
                 count += 1
         except SourceBroken as error:
             if not count:
                 raise
             logger.warning("The source ended early: %s", error)
             self.broken = str(error)
-        self._decoded.finish()
+        self._frames.finish()
 
     def _next_frame(self) -> Frame | None:
         """Return the next frame, or None after the last. Skip photos that cannot be read, and note them."""
@@ -209,48 +215,52 @@ class Export:
 
     def _segment(self) -> None:
         plan = self._pipeline.plan
-        for frame in self._decoded:
+        for frame in self._frames:
             maps = self._engine.segment(frame.pixels, self._prompts).probabilities
-            self._segmented.put((frame, plan.prediction(frame, maps)))
+            self._predictions.put((frame, plan.prediction(frame, maps)))
             self._report()
 
     def _write(self) -> None:
-        for rendered in self._pipeline.in_order(iter(self._segmented)):
+        for rendered in self._pipeline.in_order(iter(self._predictions)):
             for output in reversed(self._outputs):
                 output.write(rendered)
-            self._written += 1
-            self._reached = rendered.time
+            self._frames_written += 1
+            self._last_time = rendered.time
 
     def _report(self) -> None:
-        done, total = self._written, self._info.frame_count
-        elapsed = time.monotonic() - self._started
-        rate = done / elapsed if elapsed > 0 else 0.0
-        left = None if total is None or done == 0 else max(total - done, 0) / rate
-        self._on_progress(Progress(done, total, rate, left))
+        written, total = self._frames_written, self._info.frame_count
+        elapsed = time.monotonic() - self._start_time
+        rate = written / elapsed if elapsed > 0 else 0.0
+        seconds_left = None if total is None or written == 0 else max(total - written, 0) / rate
+        self._on_progress(Progress(written, total, rate, seconds_left))
 
     def _cancel(self) -> None:
-        self._decoded.cancel()
-        self._segmented.cancel()
+        self._frames.cancel()
+        self._predictions.cancel()
 
     def _may_keep(self, error: BaseException) -> bool:
         if isinstance(error, SinkError):
             return error.kept is not None  # the export is complete, only a file could not be moved
-        return self._keep_partial and self._written > 0
+        return self._keep_partial and self._frames_written > 0
 
-    def _told(self, error: BaseException, kept: list[Path]) -> BaseException:
+    def _describe(self, error: BaseException, kept_paths: list[Path]) -> BaseException:
         """Return the error with the progress of the export and the files that were kept."""
         if isinstance(error, KeyboardInterrupt):
             error = ExportStopped("The export was stopped.")
-        if not isinstance(error, ClipsegLiveError) or self._written == 0:
+        if not isinstance(error, ClipsegLiveError) or self._frames_written == 0:
             return error
-        what = "photo" if self._info.independent else "frame"
-        how_far = f"1 {what} was done" if self._written == 1 else f"{self._written} {what}s were done"
+        unit = "photo" if self._info.independent else "frame"
+        progress = (
+            f"1 {unit} was exported" if self._frames_written == 1 else f"{self._frames_written} {unit}s were exported"
+        )
         if not self._info.independent:
-            how_far += f", to {float(self._reached):.2f} s"
-        is_kept = isinstance(error, SinkError) and error.kept is not None
-        others = [str(path) for path in kept if not isinstance(error, SinkError) or path != error.kept]
-        ending = f", and kept in {', '.join(others)}" if others else ("" if is_kept else ", and nothing was kept")
-        described = type(error)(f"{str(error).rstrip('.')}; {how_far}{ending}.")
+            progress += f", up to {float(self._last_time):.2f} s"
+        is_named = isinstance(error, SinkError) and error.kept is not None
+        other_paths = [str(path) for path in kept_paths if not isinstance(error, SinkError) or path != error.kept]
+        ending = (
+            f", and kept in {', '.join(other_paths)}" if other_paths else ("" if is_named else ", and nothing was kept")
+        )
+        described = type(error)(f"{str(error).rstrip('.')}; {progress}{ending}.")
         if isinstance(error, SinkError) and isinstance(described, SinkError):
             described.kept = error.kept
         return described

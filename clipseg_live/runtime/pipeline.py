@@ -86,9 +86,9 @@ class FramePipeline:
         on_error: Callable[[Exception], None] | None = None,
     ) -> None:
         self._plan, self._tools, self._guard, self._on_error = plan, tools, guard, on_error
-        self._made: Matting | None = None
+        self._current_matting: Matting | None = None
         self._renderer: tuple[RenderSettings, Renderer] | None = None
-        self._look: tuple[RenderPlan, tuple[PlannedPrompt, ...], RenderSettings] | None = None
+        self._cached_settings: tuple[RenderPlan, tuple[PlannedPrompt, ...], RenderSettings] | None = None
         self._newest = NO_PREDICTION
         self._problem = ""
         self._areas: tuple[Prediction, tuple[float, ...], tuple[float, ...]] | None = None
@@ -96,7 +96,7 @@ class FramePipeline:
 
     @property
     def plan(self) -> RenderPlan:
-        """The present plan."""
+        """Return the current plan."""
         return self._plan
 
     def prepare(self) -> None:
@@ -124,8 +124,8 @@ class FramePipeline:
     def newest(self, frame: Frame) -> Prediction:
         """Return the newest prediction of the frame's epoch for the prompts of the plan."""
         newest, plan = self._newest, self._plan
-        fits = newest.epoch == frame.epoch and (not plan.complete or newest.keys == plan.keys)
-        return newest if fits else plan.no_prediction()
+        is_current = newest.epoch == frame.epoch and (not plan.complete or newest.keys == plan.keys)
+        return newest if is_current else plan.no_prediction()
 
     def process(self, frame: Frame, *, effort: Effort = "full", reliable: bool = True) -> RenderedFrame:
         """Advance to a frame, or stay at it, and render it with the newest prediction.
@@ -139,10 +139,10 @@ class FramePipeline:
             Exception: An error of the matting or the effects, without ``on_error``.
         """
         prediction = self.newest(frame)
-        started = followed = time.perf_counter()
+        started_at = tracked_at = time.perf_counter()
         try:
             self._matting().show(frame, self._plan.matte)
-            followed = time.perf_counter()
+            tracked_at = time.perf_counter()
             prompts, mattes = self._mattes(frame, prediction, "full" if frame.independent else effort)
         except Exception as error:
             if self._on_error is None:
@@ -152,9 +152,13 @@ class FramePipeline:
             self._drop_matting()
             prediction, prompts = self._plan.no_prediction(), ()
             mattes = Mattes(frame.height, frame.width, own=False)
-        fitted = time.perf_counter()
-        rendered = self._rendered(frame, prediction, prompts, mattes, reliable)
-        times = {"follow": followed - started, "mattes": fitted - followed, "compose": time.perf_counter() - fitted}
+        fitted_at = time.perf_counter()
+        rendered = self._render(frame, prediction, prompts, mattes, reliable)
+        times = {
+            "follow": tracked_at - started_at,
+            "mattes": fitted_at - tracked_at,
+            "compose": time.perf_counter() - fitted_at,
+        }
         return replace(rendered, milliseconds={stage: seconds * 1000 for stage, seconds in times.items()})
 
     def in_order(self, frames: Iterator[tuple[Frame, Prediction]]) -> Iterator[RenderedFrame]:
@@ -163,15 +167,15 @@ class FramePipeline:
         Args:
             frames: Frames, each with its prediction.
         """
-        line: deque[tuple[Frame, Prediction, str]] = deque()
+        delay_line: deque[tuple[Frame, Prediction, str]] = deque()
         for frame, prediction in frames:
             self.add_prediction(prediction)
             self._matting().show(frame, self._plan.matte)
-            line.append((frame, self.newest(frame), self._problem))
-            if len(line) > self._matting().delay:
-                yield self._delayed(*line.popleft())
-        while line:
-            yield self._delayed(*line.popleft())
+            delay_line.append((frame, self.newest(frame), self._problem))
+            if len(delay_line) > self._matting().delay:
+                yield self._render_delayed(*delay_line.popleft())
+        while delay_line:
+            yield self._render_delayed(*delay_line.popleft())
 
     def draw(self, frame: Frame, mattes: Mattes, look: RenderSettings) -> Pixels:
         """Return new pixels with the effects of ``look``: uint8 (height, width, 3).
@@ -180,7 +184,7 @@ class FramePipeline:
             Exception: An error of the effects, without ``on_error``.
         """
         try:
-            return self._renderer_of(look).compose(frame.pixels, mattes, _moment(frame))
+            return self._renderer_for(look).compose(frame.pixels, mattes, _effect_time(frame))
         except Exception as error:
             if self._on_error is None:
                 raise
@@ -198,9 +202,9 @@ class FramePipeline:
         """Release the files that effects have opened. Allowed more than once."""
         self._drop_renderer()
 
-    def _delayed(self, frame: Frame, prediction: Prediction, problem: str) -> RenderedFrame:
+    def _render_delayed(self, frame: Frame, prediction: Prediction, problem: str) -> RenderedFrame:
         prompts, mattes = self._mattes(frame, prediction, "full")
-        return replace(self._rendered(frame, prediction, prompts, mattes, True), problem=problem)
+        return replace(self._render(frame, prediction, prompts, mattes, True), problem=problem)
 
     def _mattes(self, frame: Frame, prediction: Prediction, effort: Effort) -> tuple[tuple[PlannedPrompt, ...], Mattes]:
         """Return the mattes of the frame, and the prompts that they are made from."""
@@ -223,7 +227,7 @@ class FramePipeline:
             mattes = no_mattes(frame.height, frame.width, request.drawn)
         return prompts, mattes
 
-    def _rendered(
+    def _render(
         self, frame: Frame, prediction: Prediction, prompts: tuple[PlannedPrompt, ...], mattes: Mattes, reliable: bool
     ) -> RenderedFrame:
         """Apply the policies and draw the effects."""
@@ -232,10 +236,10 @@ class FramePipeline:
         presence = dict(zip((prompt.id for prompt in drawn), mattes.presence, strict=False))
         own = (prediction.index, prediction.epoch) == (frame.index, frame.epoch)
         areas = self._map_areas(prediction)
-        mattes, hidden = self._hiding(prediction, own, areas, mattes, reliable)
+        mattes, hidden = self._apply_privacy(prediction, own, areas, mattes, reliable)
         composed, signal = frame.pixels, None
         if plan.effects is not None:
-            look = self._look_of(drawn)
+            look = self._render_settings(drawn)
             composed = self.draw(frame, mattes, look)
             if self._tools.blend is not None:
                 signal = self._tools.blend(
@@ -259,7 +263,7 @@ class FramePipeline:
             signal=signal,
         )
 
-    def _hiding(
+    def _apply_privacy(
         self, prediction: Prediction, own: bool, areas: tuple[float, ...], mattes: Mattes, reliable: bool
     ) -> tuple[Mattes, HiddenReason | None]:
         """Mark the mattes as not the frame's own if hiding effects must hide the whole frame, and return the reason."""
@@ -267,9 +271,9 @@ class FramePipeline:
         if guard is None or plan.settings is None:
             return mattes, None
         # A prediction for newer prompts can arrive before the settings. It does not fit the rows that are drawn.
-        answered = dict(zip(prediction.ids, prediction.keys, strict=True))
-        fits = all(answered.get(prompt.id) == prompt.key for prompt in plan.shown if prompt.key is not None)
-        usable = mattes.own and prediction.version >= plan.version and fits
+        predicted_keys = dict(zip(prediction.ids, prediction.keys, strict=True))
+        is_current = all(predicted_keys.get(prompt.id) == prompt.key for prompt in plan.shown if prompt.key is not None)
+        usable = mattes.own and prediction.version >= plan.version and is_current
         if usable and own:
             guard.settle(plan.settings, {row for row, area in zip(prediction.ids, areas, strict=True) if area > 0})
         hidden = guard.reason(plan.settings, usable and reliable)
@@ -284,19 +288,23 @@ class FramePipeline:
         levels = tuple(thresholds.get(prompt_id, 1.0) for prompt_id in prediction.ids)
         if self._areas is None or self._areas[0] is not prediction or self._areas[1] != levels:
             areas = tuple(
-                float(np.count_nonzero(part >= np.float32(level)) / part.size)
-                for part, level in zip(prediction.maps, levels, strict=True)
+                float(np.count_nonzero(prob_map >= np.float32(level)) / prob_map.size)
+                for prob_map, level in zip(prediction.maps, levels, strict=True)
             )
             self._areas = prediction, levels, areas
         return self._areas[2]
 
-    def _look_of(self, drawn: tuple[PlannedPrompt, ...]) -> RenderSettings:
+    def _render_settings(self, drawn: tuple[PlannedPrompt, ...]) -> RenderSettings:
         """Return the settings of the renderer, which are cached until the plan or the prompts change."""
-        if self._look is None or self._look[0] is not self._plan or self._look[1] != drawn:
-            self._look = self._plan, drawn, self._plan.look(drawn)
-        return self._look[2]
+        if (
+            self._cached_settings is None
+            or self._cached_settings[0] is not self._plan
+            or self._cached_settings[1] != drawn
+        ):
+            self._cached_settings = self._plan, drawn, self._plan.look(drawn)
+        return self._cached_settings[2]
 
-    def _renderer_of(self, look: RenderSettings) -> Renderer:
+    def _renderer_for(self, look: RenderSettings) -> Renderer:
         if self._renderer is None or self._renderer[0] != look:
             self._drop_renderer()
             self._renderer = look, self._tools.make_renderer(look)
@@ -308,17 +316,17 @@ class FramePipeline:
             renderer.close()
 
     def _matting(self) -> Matting:
-        if self._made is None:
-            self._made = self._tools.make_matting()
-        return self._made
+        if self._current_matting is None:
+            self._current_matting = self._tools.make_matting()
+        return self._current_matting
 
     def _drop_matting(self) -> None:
         """Make a new matting for the next prediction."""
-        self._made = None
+        self._current_matting = None
         self._newest = NO_PREDICTION
 
 
-def _moment(frame: Frame) -> Fraction:
+def _effect_time(frame: Frame) -> Fraction:
     """Return the time for effects. Photos have none."""
     return Fraction(0) if frame.independent else frame.time
 

@@ -6,7 +6,7 @@ from multiprocessing.process import BaseProcess
 
 
 def exit_reason(process: BaseProcess, patience: float) -> str:
-    """Return why a process ended, such as "it was ended by signal 7 (SIGBUS)". Wait for its end if necessary.
+    """Return why a process ended, such as "the process was ended by signal 7 (SIGBUS)". Wait for its end if necessary.
 
     Args:
         process: Process whose pipe was closed.
@@ -15,10 +15,10 @@ def exit_reason(process: BaseProcess, patience: float) -> str:
     process.join(patience)
     code = process.exitcode
     if code is None:
-        return "it closed its pipe"
+        return "the process closed its pipe"
     if code >= 0:
-        return f"it ended with code {code}"
-    reason = f"it was ended by signal {-code}"
+        return f"the process ended with code {code}"
+    reason = f"the process was ended by signal {-code}"
     with suppress(ValueError):  # a signal that Python has no name for
         if code != -signal.SIGKILL:  # signal 9 is well known without its name
             reason += f" ({signal.Signals(-code).name})"

@@ -1,4 +1,4 @@
-"""Pool of processes that work off jobs in parallel.
+"""Pool of processes that do jobs in parallel.
 
 Each process prepares itself once and then does one job after the other. It ends when its parent ends, for any reason.
 A process that dies loses only its job, and another process replaces it.
@@ -30,7 +30,7 @@ _EXIT_SECONDS = 2.0
 _KILL_SECONDS = 5.0
 
 SendProgress = Callable[[Any], None]
-"""Sends the progress of a job to the parent's ``PoolListener.word``."""
+"""Sends the progress of a job to the parent's ``PoolListener.on_progress``."""
 Work = Callable[[Any, SendProgress, StopSwitch], Any]
 """Does a job and returns its outcome, which is sent to the parent. The switch stops it."""
 Prepare = Callable[[Any, int], Work]
@@ -40,25 +40,25 @@ Prepare = Callable[[Any, int], Work]
 class PoolListener(Protocol):
     """Listener for the jobs of a pool, called in the thread of ``run_jobs``. ``number`` is the index of the job."""
 
-    def begun(self, number: int) -> None:
+    def on_start(self, number: int) -> None:
         """Take note that a process has started the job."""
 
-    def word(self, number: int, word: Any) -> None:
+    def on_progress(self, number: int, progress: Any) -> None:
         """Take a progress report of the job."""
 
-    def done(self, number: int, outcome: Any) -> None:
+    def on_done(self, number: int, outcome: Any) -> None:
         """Take the outcome of the job."""
 
-    def lost(self, number: int, reason: str) -> None:
+    def on_lost(self, number: int, reason: str) -> None:
         """Take note that the process died during the job.
 
         Args:
             number: Index of the job.
-            reason: Reason such as "it was ended by signal 9".
+            reason: Reason such as "the process was ended by signal 9".
         """
 
 
-def run_jobs(size: int, prepare: Prepare, argument: Any, jobs: Sequence[Any], watch: PoolListener) -> None:
+def run_jobs(size: int, prepare: Prepare, argument: Any, jobs: Sequence[Any], listener: PoolListener) -> None:
     """Do all jobs in at most ``size`` processes, and return when each one is done or lost.
 
     On KeyboardInterrupt the processes are asked to stop, their last reports are passed on, and it is raised again. No
@@ -69,13 +69,13 @@ def run_jobs(size: int, prepare: Prepare, argument: Any, jobs: Sequence[Any], wa
         prepare: Prepares a process.
         argument: Argument of ``prepare``.
         jobs: Jobs to do.
-        watch: Listener for the jobs.
+        listener: Listener for the jobs.
 
     Raises:
         UsageError: No process could be prepared.
         Failure: No process could be prepared.
     """
-    pool = _ProcessPool(size, prepare, argument, jobs, watch)
+    pool = _ProcessPool(size, prepare, argument, jobs, listener)
     try:
         pool.run()
     except KeyboardInterrupt:
@@ -86,96 +86,96 @@ def run_jobs(size: int, prepare: Prepare, argument: Any, jobs: Sequence[Any], wa
 
 
 class _ProcessPool:
-    def __init__(self, size: int, prepare: Prepare, argument: Any, jobs: Sequence[Any], watch: PoolListener) -> None:
-        self._prepare, self._argument, self._watch = prepare, argument, watch
-        self._waiting = deque(enumerate(jobs))
+    def __init__(self, size: int, prepare: Prepare, argument: Any, jobs: Sequence[Any], listener: PoolListener) -> None:
+        self._prepare, self._argument, self._listener = prepare, argument, listener
+        self._queue = deque(enumerate(jobs))
         self._size = min(size, len(jobs))
-        self._members: list[_PoolWorker] = []
-        self._unable: ClipsegLiveError | None = None
+        self._workers: list[_PoolWorker] = []
+        self._start_error: ClipsegLiveError | None = None
 
     def run(self) -> None:
         for _ in range(self._size):
             self._start()
-        while self._members:
-            self._hear_all(0.5)
-        if self._waiting:
-            raise self._unable or Failure("The processes that export ended before their time.")
+        while self._workers:
+            self._receive_all(0.5)
+        if self._queue:
+            raise self._start_error or Failure("All export processes ended unexpectedly: see the log.")
 
     def stop(self) -> None:
         """Ask the processes to abandon their jobs, and receive their last reports."""
-        self._waiting.clear()
-        for member in list(self._members):
-            if member.job is None or not member.has_job:
-                self._dismiss(member)
+        self._queue.clear()
+        for worker in list(self._workers):
+            if worker.job is None or not worker.has_job:
+                self._remove(worker)
             else:
-                member.send("stop")
+                worker.send("stop")
         deadline = time.monotonic() + STOP_SECONDS
-        while self._members and time.monotonic() < deadline:
-            self._hear_all(max(0.0, deadline - time.monotonic()))
+        while self._workers and time.monotonic() < deadline:
+            self._receive_all(max(0.0, deadline - time.monotonic()))
 
     def end(self) -> None:
-        for member in list(self._members):
-            self._dismiss(member)
+        for worker in list(self._workers):
+            self._remove(worker)
 
     def _start(self) -> None:
         try:
-            self._members.append(_PoolWorker(self._prepare, self._argument, self._size))
+            self._workers.append(_PoolWorker(self._prepare, self._argument, self._size))
         except (OSError, RuntimeError) as error:  # the other processes do its jobs
-            logger.exception("A process for exports could not be started")
+            logger.exception("An export process could not be started")
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            self._unable = Failure(f"A process that was to export could not be started: {reason}.")
+            self._start_error = Failure(f"An export process could not be started: {reason}.")
 
-    def _dismiss(self, member: "_PoolWorker") -> None:
-        self._members.remove(member)
-        member.end()
+    def _remove(self, worker: "_PoolWorker") -> None:
+        self._workers.remove(worker)
+        worker.end()
 
-    def _hear_all(self, seconds: float) -> None:
-        by_connection = {member.connection: member for member in self._members}
+    def _receive_all(self, seconds: float) -> None:
+        by_connection = {worker.connection: worker for worker in self._workers}
         for ready in wait(list(by_connection), seconds):
-            self._hear(by_connection[ready])  # type: ignore[index]
+            self._receive(by_connection[ready])  # type: ignore[index]
 
-    def _hear(self, member: "_PoolWorker") -> None:
+    def _receive(self, worker: "_PoolWorker") -> None:
         try:
-            kind, *values = member.connection.recv()
+            kind, *values = worker.connection.recv()
         except (EOFError, OSError):
-            self._lose(member)
+            self._handle_loss(worker)
             return
         if kind == "log":
             logs.handle(values[0])
-        elif kind == "word" and member.job is not None:
-            self._watch.word(member.job, values[0])
+        elif kind == "progress" and worker.job is not None:
+            self._listener.on_progress(worker.job, values[0])
         elif kind == "ready":
-            member.ready = True
-            self._give(member)
-        elif kind == "done" and member.job is not None:
-            number, member.job = member.job, None
-            self._watch.done(number, values[0])
-            self._give(member)
-        elif kind == "unable":
-            sentence, exit_code = values
-            self._unable = UsageError(sentence) if exit_code == UsageError.exit_code else Failure(sentence)
-            self._dismiss(member)
+            worker.ready = True
+            self._assign(worker)
+        elif kind == "done" and worker.job is not None:
+            number, worker.job = worker.job, None
+            self._listener.on_done(number, values[0])
+            self._assign(worker)
+        elif kind == "failed":
+            text, exit_code = values
+            self._start_error = UsageError(text) if exit_code == UsageError.exit_code else Failure(text)
+            self._remove(worker)
 
-    def _give(self, member: "_PoolWorker") -> None:
-        if not self._waiting:
-            self._dismiss(member)
+    def _assign(self, worker: "_PoolWorker") -> None:
+        if not self._queue:
+            self._remove(worker)
             return
-        member.has_job = False
-        member.job, job = self._waiting.popleft()
-        self._watch.begun(member.job)
-        member.has_job = True
-        member.send("job", job)
+        worker.has_job = False
+        worker.job, job = self._queue.popleft()
+        self._listener.on_start(worker.job)
+        worker.has_job = True
+        worker.send("job", job)
 
-    def _lose(self, member: "_PoolWorker") -> None:
-        reason = member.exit_reason()
+    def _handle_loss(self, worker: "_PoolWorker") -> None:
+        reason = worker.exit_reason()
         logger.error("An export process was lost: %s", reason)
-        self._dismiss(member)
-        if member.job is not None:
-            self._watch.lost(member.job, reason)
-        if member.ready and self._waiting:
+        self._remove(worker)
+        if worker.job is not None:
+            self._listener.on_lost(worker.job, reason)
+        if worker.ready and self._queue:
             self._start()
-        elif not member.ready:
-            self._unable = Failure(f"A process that was to export could not be started: {reason}.")
+        elif not worker.ready:
+            self._start_error = Failure(f"An export process could not be started: {reason}.")
 
 
 class _PoolWorker:
@@ -183,9 +183,12 @@ class _PoolWorker:
 
     def __init__(self, prepare: Prepare, argument: Any, size: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
+        self.connection, child_connection = context.Pipe()
         self.process = context.Process(
-            target=run_pool_worker, args=(theirs, prepare, argument, size), name="clipseg-live export", daemon=True
+            target=run_pool_worker,
+            args=(child_connection, prepare, argument, size),
+            name="clipseg-live export",
+            daemon=True,
         )
         self.job: int | None = None
         self.ready = self.has_job = False
@@ -196,10 +199,10 @@ class _PoolWorker:
             self.connection.close()
             raise
         finally:
-            theirs.close()
+            child_connection.close()
 
     def send(self, *message: object) -> None:
-        with suppress(OSError, ValueError):  # the process is gone; the pipe reports its end
+        with suppress(OSError, ValueError):  # the process has ended; the pipe reports it
             self.connection.send(message)
 
     def exit_reason(self) -> str:
@@ -208,7 +211,7 @@ class _PoolWorker:
     def end(self) -> None:
         pid = self.process.pid
         if not end_process(self.process, _KILL_SECONDS):
-            logger.error("Process %s hangs and was left behind", pid)
+            logger.error("Process %s hangs and was abandoned", pid)
         self.connection.close()
 
 
@@ -225,8 +228,8 @@ class _Process:
         self._sending = threading.Lock()
         self._jobs: SimpleQueue[Any] = SimpleQueue()
         self._stop = StopSwitch()
-        self._quiet = threading.Event()
-        self._quiet.set()
+        self._idle = threading.Event()
+        self._idle.set()
 
     def run(self, prepare: Prepare, argument: Any, size: int) -> None:
         flush_log = logs.start_child(lambda record: self._send("log", record))
@@ -234,21 +237,21 @@ class _Process:
         try:
             work = prepare(argument, size)
         except ClipsegLiveError as error:
-            logger.warning("A worker process could not be prepared", exc_info=True)
+            logger.warning("An export process could not be prepared", exc_info=True)
             flush_log()
-            self._send("unable", str(error), error.exit_code)
+            self._send("failed", str(error), error.exit_code)
             return
         except Exception as error:
-            logger.exception("A worker process could not be prepared")
+            logger.exception("An export process could not be prepared")
             flush_log()
-            words = " ".join(str(error).split())[:200]
-            self._send("unable", f"The export could not be prepared ({type(error).__name__}: {words}).", 1)
+            details = " ".join(str(error).split())[:200]
+            self._send("failed", f"The export could not be prepared ({type(error).__name__}: {details}).", 1)
             return
         self._send("ready")
         while True:
             job = self._jobs.get()
-            outcome = work(job, lambda word: self._send("word", word), self._stop)
-            self._quiet.set()
+            outcome = work(job, lambda progress: self._send("progress", progress), self._stop)
+            self._idle.set()
             flush_log()
             self._send("done", outcome)
 
@@ -257,17 +260,17 @@ class _Process:
             while True:
                 kind, *values = self._connection.recv()
                 if kind == "job":
-                    self._quiet.clear()
+                    self._idle.clear()
                     self._jobs.put(values[0])
                 elif kind == "stop":
                     self._stop.throw()
         except (EOFError, OSError):
             pass
-        # The parent is gone: abandon the files that are being written, then end.
+        # The parent has ended: abandon the files that are being written, then end.
         self._stop.throw()
-        self._quiet.wait(STOP_SECONDS)
+        self._idle.wait(STOP_SECONDS)
         os._exit(0)
 
     def _send(self, *message: object) -> None:
-        with self._sending, suppress(OSError, ValueError):  # ``_listen`` notices that the parent is gone
+        with self._sending, suppress(OSError, ValueError):  # ``_listen`` notices the end of the parent
             self._connection.send(message)

@@ -25,7 +25,7 @@ class RenderThread:
     Frames and predictions may come from any thread. Only the newest of each is kept. Frames that were never drawn are
     counted.
 
-    In locked mode only frames with their own prediction are drawn. While no prediction can come (``set_answering``),
+    In locked mode only frames with their own prediction are drawn. While no prediction can come (``set_worker_state``),
     frames are drawn without one, and privacy effects hide the whole frame. They also hide it while prompts are edited,
     and for maps with values that are not finite, which are dropped.
 
@@ -38,7 +38,7 @@ class RenderThread:
     """
 
     grace = 0.04
-    """Seconds to wait for the next frame before the present one is drawn with a new prediction or new settings."""
+    """Seconds to wait for the next frame before the current one is drawn with a new prediction or new settings."""
 
     def __init__(
         self,
@@ -55,22 +55,22 @@ class RenderThread:
         self._guard = EditGuard(settings, clock)
         self._pipeline = FramePipeline(self._plan, tools, guard=self._guard, on_error=on_error)
         self._hidden: HiddenReason | None = None
-        self._answering = self._replaced = False
+        self._expects_predictions = self._is_substitute = False
         self._frame: Frame | None = None
-        self._drawn: Frame | None = None
+        self._last_drawn: Frame | None = None
         self._result: tuple[Prediction, Frame | None] | None = None
         self._redraw = False
         self._stop = False
-        self._own: Frame | None = None
+        self._predicted_frame: Frame | None = None
         self._budget = Budget()
         self.dropped = 0
-        self.displayed, self.answered = Meter(), Meter()
+        self.displayed, self.predicted = Meter(), Meter()
         self.delay, self.timings = Spread(), StageTimings()
-        self._thread = threading.Thread(target=self._run, name="clipseg-live compose", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="clipseg-live render", daemon=True)
 
     @property
     def effort(self) -> Effort:
-        """Return the effort that edges may cost at present."""
+        """Return the effort to spend on edges now."""
         return self._budget.effort
 
     @property
@@ -113,15 +113,15 @@ class RenderThread:
             self._redraw = True
             self._changed.notify_all()
 
-    def set_answering(self, answering: bool, replaced: bool = False) -> None:
+    def set_worker_state(self, expects_predictions: bool, is_substitute: bool = False) -> None:
         """Note the state of the worker.
 
         Args:
-            answering: Predictions can be expected.
-            replaced: They come from another model than the requested one. Hiding effects do not rely on them.
+            expects_predictions: Predictions can be expected.
+            is_substitute: They come from another model than the requested one. Hiding effects do not rely on them.
         """
         with self._changed:
-            self._answering, self._replaced = answering, replaced
+            self._expects_predictions, self._is_substitute = expects_predictions, is_substitute
             self._changed.notify_all()
 
     def request_stop(self) -> None:
@@ -139,64 +139,66 @@ class RenderThread:
     def _run(self) -> None:
         self._pipeline.prepare()  # in this thread: it loads libraries, and the window must not wait
         try:
-            while self._once():
+            while self._step():
                 pass
         finally:
             self._pipeline.close()
 
-    def _once(self) -> bool:
+    def _step(self) -> bool:
         """Wait for something to draw, and draw it. Return False when the thread must end."""
         with self._changed:
             if not self._changed.wait_for(self._has_work, self._guard.seconds_to_check(self._settings)):
                 self._redraw = True
-            if self._frame is None and not self._locked():
+            if self._frame is None and not self._is_locked():
                 self._changed.wait_for(lambda: self._stop or self._frame is not None, self.grace)
             if self._stop:
                 return False
-            plan, redraw, locked, reliable = self._plan, self._redraw, self._locked(), not self._replaced
+            plan, redraw, locked, reliable = self._plan, self._redraw, self._is_locked(), not self._is_substitute
             frame, result = self._frame, self._result
             self._frame, self._result, self._redraw = None, None, False
         self._pipeline.update(plan)
         try:
             if result is not None:
-                self._take_in(*result)
+                self._add_prediction(*result)
             if locked:
-                shown = self._own if result is not None else self._drawn if redraw else None
+                next_frame = self._predicted_frame if result is not None else self._last_drawn if redraw else None
             else:
-                shown = frame or self._drawn
-            if shown is not None:
-                self._render(shown, reliable, {} if result is None or result[0].unchanged else result[0].milliseconds)
+                next_frame = frame or self._last_drawn
+            if next_frame is not None:
+                self._render(
+                    next_frame, reliable, {} if result is None or result[0].unchanged else result[0].milliseconds
+                )
         except Exception as error:  # the next frame starts from a clean state
             logger.exception("Rendering a frame failed")
             self._on_error(error)
             self._pipeline.reset()
         return True
 
-    def _locked(self) -> bool:
-        return self._settings.display == "locked" and self._answering
+    def _is_locked(self) -> bool:
+        return self._settings.display == "locked" and self._expects_predictions
 
     def _has_work(self) -> bool:
         return self._stop or self._redraw or self._frame is not None or self._result is not None
 
-    def _take_in(self, result: Prediction, frame: Frame | None) -> None:
+    def _add_prediction(self, result: Prediction, frame: Frame | None) -> None:
         if not result.unchanged:
-            self.answered.tick()
-        self._own = frame
+            self.predicted.tick()
+        self._predicted_frame = frame
         self._pipeline.add_prediction(result)
 
     def _render(self, frame: Frame, reliable: bool, engine_times: dict[str, float]) -> None:
-        begun = time.thread_time()
-        picture = self._pipeline.process(frame, effort=self._budget.effort, reliable=reliable)
-        picture.composed.setflags(write=False)
-        self._hidden = picture.hidden
-        is_new = frame is not self._drawn
+        start = time.thread_time()
+        rendered = self._pipeline.process(frame, effort=self._budget.effort, reliable=reliable)
+        rendered.composed.setflags(write=False)
+        self._hidden = rendered.hidden
+        is_new = frame is not self._last_drawn
         if is_new and not frame.independent:
             # CPU time of this thread: simpler edges do not shorten the wait for a processor
             number = frame.index if self._settings.display == "smooth" else None
-            self._budget.spent(time.thread_time() - begun, frame.captured, number)
+            self._budget.spent(time.thread_time() - start, frame.captured, number)
         self.displayed.tick()
         if is_new and frame.captured is not None:
             self.delay.add((time.monotonic() - frame.captured) * 1000)
-        self._drawn = frame
-        self.timings.add({**engine_times, **picture.milliseconds})
-        self._on_picture(picture)
+        self._last_drawn = frame
+        self.timings.add({**engine_times, **rendered.milliseconds})
+        self._on_picture(rendered)

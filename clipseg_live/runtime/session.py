@@ -91,13 +91,13 @@ class Session:
         self._keys: dict[int, Mapping[int, Hashable]] = {1: keys_of(settings.rows)}
         self._picture: RenderedFrame | None = None
         self._info: SourceInfo | None = None
-        self._told_worker = self._told_compose = ""
+        self._worker_problem = self._render_problem = ""
         self._abandoned: tuple[str, ...] = ()
-        self._measured: tuple[float, Rates] = (0.0, Rates())
-        self._outputs = RecordingOutputs(tools.recording, self._say)
-        self._outputs.look_changed(settings)
+        self._cached_rates: tuple[float, Rates] = (0.0, Rates())
+        self._outputs = RecordingOutputs(tools.recording, self._send_message)
+        self._outputs.set_live_settings(settings)
         self._camera = VirtualCameraManager(
-            tools.make_camera, self._camera_source, self._may_be_shown, lambda message: self.on_message(message)
+            tools.make_camera, self._camera_source, self._may_publish, lambda message: self.on_message(message)
         )
         self._capture = Capture(tools.open_source, tools.frame_filter, self._take_frame)
         self._worker = InferenceClient(
@@ -105,16 +105,18 @@ class Session:
             settings.engine,
             ClientEvents(
                 on_result=self._take_result,
-                on_status=self._worker_changed,
-                on_notice=lambda sentence: self._say("engine", sentence, "warning"),
+                on_status=self._handle_worker_status,
+                on_notice=lambda text: self._send_message("engine", text, "warning"),
                 before_start=tools.before_worker,
             ),
         )
-        self._composing = RenderThread(tools.rendering, settings, self._take_picture, self._compose_failed, clock=clock)
+        self._render_thread = RenderThread(
+            tools.rendering, settings, self._take_rendered, self._report_render_error, clock=clock
+        )
 
     @property
     def settings(self) -> LiveSettings:
-        """Return the present settings."""
+        """Return the current settings."""
         return self._settings
 
     def start(self) -> None:
@@ -122,37 +124,37 @@ class Session:
         self._machine.to(SessionState.RUNNING)
         self._settings_log.put(self._settings)
         self._capture.set_framing(self._settings.framing)
-        self._composing.start()
+        self._render_thread.start()
         self._worker.set_prompts(self._prompt_set)
         self._worker.start()
 
     def apply(self, settings: LiveSettings) -> None:
         """Apply settings. Values that did not change have no effect."""
         with self._lock:
-            before, self._settings = self._settings, settings
+            previous, self._settings = self._settings, settings
             self._settings_log.put(settings)
-            if settings.rows != before.rows:
+            if settings.rows != previous.rows:
                 self._edit_prompts(settings)
-        if settings.engine != before.engine:
+        if settings.engine != previous.engine:
             self._worker.set_engine(settings.engine)
         self._capture.set_framing(settings.framing)
-        self._composing.set_settings(settings, self._prompt_set.version)
-        self._outputs.look_changed(settings)
+        self._render_thread.set_settings(settings, self._prompt_set.version)
+        self._outputs.set_live_settings(settings)
 
     def open(self, spec: SourceSpec) -> None:
-        """Open a source in place of the present one."""
+        """Open a source in place of the current one."""
         if self._machine.state is SessionState.RUNNING:
             self._picture = None
             self._camera.forget()
             self._capture.open(spec)
 
     def picture(self) -> RenderedFrame | None:
-        """Return the newest rendered frame, or None if there is none or the present effects forbid to show it."""
+        """Return the newest rendered frame, or None if there is none or the current effects forbid to show it."""
         picture = self._picture
         return picture if picture is not None and was_drawn_hiding(picture, self._settings) else None
 
     def status(self) -> SessionStatus:
-        """Return the present status of all parts."""
+        """Return the current status of all parts."""
         with self._lock:
             self._settings_log.flush()
         return SessionStatus(
@@ -161,27 +163,27 @@ class Session:
             recording=self._outputs.status,
             camera=self._camera.status,
             rates=self._rates(),
-            effort=self._composing.effort,
-            hidden=self._composing.hidden,
+            effort=self._render_thread.effort,
+            hidden=self._render_thread.hidden,
         )
 
     def _rates(self) -> Rates:
         """Return the rates. They are computed at most every half second, because each is a sum over seconds."""
         now = time.monotonic()
-        if now < self._measured[0] + _RATES_SECONDS:
-            return self._measured[1]
-        median, late = self._composing.delay.percentiles(50, 95)
+        if now < self._cached_rates[0] + _RATES_SECONDS:
+            return self._cached_rates[1]
+        median, late = self._render_thread.delay.percentiles(50, 95)
         rates = Rates(
             capture=self._capture.meter.rate(),
-            inference=self._composing.answered.rate(),
-            display=self._composing.displayed.rate(),
+            inference=self._render_thread.predicted.rate(),
+            display=self._render_thread.displayed.rate(),
             delay=(median, late),
-            dropped=self._composing.dropped,
+            dropped=self._render_thread.dropped,
             skipped=max(self._worker.submitted - self._worker.taken, 0),
             unchanged=self._worker.unchanged,
-            stages=self._composing.timings.medians(),
+            stages=self._render_thread.timings.medians(),
         )
-        self._measured = now, rates
+        self._cached_rates = now, rates
         return rates
 
     def play(self) -> None:
@@ -218,7 +220,7 @@ class Session:
 
     def timings(self) -> Sequence[tuple[float, Mapping[str, float]]]:
         """Return the age in seconds and the milliseconds of the stages of each recent frame, oldest first."""
-        return self._composing.timings.recent()
+        return self._render_thread.timings.recent()
 
     def start_recording(self, folder: Path, settings: RecordingSettings) -> None:
         """Start a recording.
@@ -232,7 +234,7 @@ class Session:
             SinkError: The folder cannot be written to.
         """
         if self._info is None:
-            raise UsageError("There is no picture to record yet: open a source first.")
+            raise UsageError("There is no frame to record yet: open a source first.")
         self._outputs.start_recording(folder, settings, self._settings, self._info.name)
 
     def pause_recording(self) -> None:
@@ -284,16 +286,16 @@ class Session:
         self._outputs.request_stop()
         self._capture.request_stop()
         self._worker.request_stop()
-        self._composing.request_stop()
+        self._render_thread.request_stop()
 
-        def left() -> float:
+        def seconds_left() -> float:
             return max(0.0, limit - time.monotonic())
 
-        abandoned = [] if self._composing.join(left()) else ["clipseg-live compose"]
-        abandoned += [] if self._worker.join(left()) else ["clipseg-live worker"]
-        abandoned += self._camera.join(left())
+        abandoned = [] if self._render_thread.join(seconds_left()) else ["clipseg-live render"]
+        abandoned += [] if self._worker.join(seconds_left()) else ["clipseg-live worker"]
+        abandoned += self._camera.join(seconds_left())
         abandoned += self._outputs.join()
-        abandoned += self._capture.join(left())
+        abandoned += self._capture.join(seconds_left())
         self._abandoned = tuple(abandoned)
         self._machine.to(SessionState.STOPPED)
         return self._abandoned
@@ -301,53 +303,55 @@ class Session:
     def _edit_prompts(self, settings: LiveSettings) -> None:
         """Send a new version of the prompts to the worker if their content has changed."""
         version = self._prompt_set.version + 1
-        asked = self._prompts_of(settings, version)
-        if (asked.ids, asked.prompts) != (self._prompt_set.ids, self._prompt_set.prompts):
-            self._prompt_set = asked
+        prompts = self._prompts_of(settings, version)
+        if (prompts.ids, prompts.prompts) != (self._prompt_set.ids, self._prompt_set.prompts):
+            self._prompt_set = prompts
             newest = {number: keys for number, keys in self._keys.items() if number > version - 32}
             self._keys = {**newest, version: keys_of(settings.rows)}
-            self._worker.set_prompts(asked)
+            self._worker.set_prompts(prompts)
 
     def _prompts_of(self, settings: LiveSettings, version: int) -> PromptSet:
         """Return the prompts of all rows with content. They are cached, because the hash of an image takes a while."""
         keys = keys_of(settings.rows)
-        known = self._prompts
-        self._prompts = {keys[row.id]: known.get(keys[row.id]) or row.prompt for row in settings.rows}
-        asking = [(row.id, prompt) for row in settings.rows if (prompt := self._prompts[keys[row.id]]) is not None]
-        return PromptSet(version, tuple(row_id for row_id, _ in asking), tuple(prompt for _, prompt in asking))
+        cached = self._prompts
+        self._prompts = {keys[row.id]: cached.get(keys[row.id]) or row.prompt for row in settings.rows}
+        row_prompts = [(row.id, prompt) for row in settings.rows if (prompt := self._prompts[keys[row.id]]) is not None]
+        return PromptSet(
+            version, tuple(row_id for row_id, _ in row_prompts), tuple(prompt for _, prompt in row_prompts)
+        )
 
     def _take_frame(self, frame: Frame, info: SourceInfo) -> None:
-        before, self._info = self._info, info
-        if info is not before and (info.notices or (before is not None and before.notices)):
-            self._say("source", " ".join(info.notices), "info")
-        self._composing.put_frame(frame)
+        previous, self._info = self._info, info
+        if info is not previous and (info.notices or (previous is not None and previous.notices)):
+            self._send_message("source", " ".join(info.notices), "info")
+        self._render_thread.put_frame(frame)
         self._worker.submit(frame)
 
     def _take_result(self, result: Prediction, frame: Frame | None) -> None:
         if result.epoch != self._capture.epoch:
             return
         keys = self._keys.get(result.version, {})
-        known = replace(result, keys=tuple(keys.get(row_id, row_id) for row_id in result.ids))
-        self._composing.put_result(known, frame)
+        keyed = replace(result, keys=tuple(keys.get(row_id, row_id) for row_id in result.ids))
+        self._render_thread.put_result(keyed, frame)
 
-    def _take_picture(self, picture: RenderedFrame) -> None:
-        if picture.epoch != self._capture.epoch or not was_drawn_hiding(picture, self._settings):
+    def _take_rendered(self, rendered: RenderedFrame) -> None:
+        if rendered.epoch != self._capture.epoch or not was_drawn_hiding(rendered, self._settings):
             return
-        self._picture = picture
+        self._picture = rendered
         try:
             if self._info is not None:
-                self._outputs.put(picture, self._info)
+                self._outputs.put(rendered, self._info)
         except Exception as error:  # a failed output must not stop the others
-            logger.exception("Handing a frame to the recording failed")
-            self._compose_failed(error)
-        self._camera.put(picture)
+            logger.exception("Passing a frame to the recording failed")
+            self._report_render_error(error)
+        self._camera.put(rendered)
         self.on_picture()
 
-    def _may_be_shown(self, picture: RenderedFrame) -> bool:
+    def _may_publish(self, rendered: RenderedFrame) -> bool:
         """Return whether a virtual camera may show a rendered frame at this moment."""
         with self._lock:
             settings, version = self._settings, self._prompt_set.version
-        return may_publish(picture, settings, version, self._worker.status.state, self._capture.status.state)
+        return may_publish(rendered, settings, version, self._worker.status.state, self._capture.status.state)
 
     def _camera_source(self) -> SourceInfo | None:
         picture, info = self._picture, self._info
@@ -355,23 +359,23 @@ class Session:
             return None
         return replace(info, width=picture.width, height=picture.height)
 
-    def _compose_failed(self, error: Exception) -> None:
+    def _report_render_error(self, error: Exception) -> None:
         if isinstance(error, ClipsegLiveError):
-            sentence = str(error)
+            text = str(error)
         else:
             reason = " ".join(str(error).split())[:160]
-            sentence = f"A frame could not be drawn ({type(error).__name__}: {reason}). The log has the details."
-        if sentence != self._told_compose:  # report it once, not for every frame
-            self._told_compose = sentence
-            self._say("compose", sentence, "error")
+            text = f"A frame could not be drawn ({type(error).__name__}: {reason}). See the log for details."
+        if text != self._render_problem:  # report it once, not for every frame
+            self._render_problem = text
+            self._send_message("render", text, "error")
 
-    def _worker_changed(self, status: WorkerStatus) -> None:
+    def _handle_worker_status(self, status: WorkerStatus) -> None:
         # the demo model, which replaces a missing model, does not count as the requested one
-        replaced = status.model == BUILT_IN_MODEL and self._settings.engine.model == DEFAULT_MODEL
-        self._composing.set_answering(status.state is WorkerState.READY, replaced)
-        if status.problem != self._told_worker:
-            self._told_worker = status.problem
-            self._say("worker", status.problem, "warning")
+        is_substitute = status.model == BUILT_IN_MODEL and self._settings.engine.model == DEFAULT_MODEL
+        self._render_thread.set_worker_state(status.state is WorkerState.READY, is_substitute)
+        if status.problem != self._worker_problem:
+            self._worker_problem = status.problem
+            self._send_message("worker", status.problem, "warning")
 
-    def _say(self, topic: str, text: str, level: str) -> None:
+    def _send_message(self, topic: str, text: str, level: str) -> None:
         self.on_message(Message(topic, text, level))  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class SourceReport:
-    """The status of a source. The reading thread changes it; any thread may call ``now``."""
+    """The status of a source. The reading thread changes it; any thread may call ``current_status``."""
 
     def __init__(self, name: SourceName, on_change: Callable[[], None]) -> None:
         """Create the report of a closed source.
@@ -27,7 +27,7 @@ class SourceReport:
         """
         self._machine = StateMachine(SourceState.CLOSED, SOURCE)
         self._on_change = on_change
-        self._inside: tuple[str, float, float] | None = None
+        self._operation: tuple[str, float, float] | None = None
         self.status = SourceStatus(name=str(name))
 
     @property
@@ -35,37 +35,37 @@ class SourceReport:
         """Return the state of the source."""
         return self._machine.state
 
-    def now(self) -> SourceStatus:
+    def current_status(self) -> SourceStatus:
         """Return the status. A device that has not responded for too long counts as lost."""
-        status, inside = self.status, self._inside
-        if inside is None:
+        status, operation = self.status, self._operation
+        if operation is None:
             return status
-        what, since, limit = inside
-        waited = time.monotonic() - since
+        name, start, limit = operation
+        waited = time.monotonic() - start
         if waited < limit:
             return status
-        never = status.state is SourceState.OPENING
+        is_opening = status.state is SourceState.OPENING
         return replace(
             status,
-            state=SourceState.FAILED if never else SourceState.RECONNECTING,
-            problem=f"{status.name} has not answered for {waited:.0f} seconds ({what}).",
+            state=SourceState.FAILED if is_opening else SourceState.RECONNECTING,
+            problem=f"{status.name} has not responded for {waited:.0f} seconds ({name}): check its connection.",
         )
 
     @contextmanager
-    def entered(self, what: str, limit: float) -> Iterator[None]:
-        """Note that the thread waits for a device, so that ``now`` knows for how long.
+    def operation(self, name: str, limit: float) -> Iterator[None]:
+        """Note that the thread waits for a device, so that ``current_status`` knows for how long.
 
         Args:
-            what: Name of the operation, for messages.
+            name: Name of the operation, for messages.
             limit: Seconds after which the device counts as lost.
         """
-        self._inside = what, time.monotonic(), limit
+        self._operation = name, time.monotonic(), limit
         try:
             yield
         finally:
-            self._inside = None
+            self._operation = None
 
-    def to(self, state: SourceState, **changes: object) -> None:
+    def set_state(self, state: SourceState, **changes: object) -> None:
         """Change the state, and other values of the status."""
         if state is not self._machine.state:
             logger.info("The source is %s", state.value)
@@ -77,7 +77,7 @@ class SourceReport:
         self.status = replace(self.status, **changes)  # type: ignore[arg-type]
         self._on_change()
 
-    def reached(self, frame: Frame) -> None:
+    def set_position(self, frame: Frame) -> None:
         """Note the position of a frame, and the name and size of a photo."""
         self.status = replace(self.status, position=frame.time)
         if self.status.photos:
@@ -91,4 +91,4 @@ def describe_read_failure(error: Exception, name: SourceName) -> str:
     """Return a message for an error of a source."""
     if isinstance(error, ClipsegLiveError):
         return str(error)
-    return f"{name} broke off unexpectedly ({type(error).__name__}: {' '.join(redact(str(error)).split())[:160]})."
+    return f"{name} failed unexpectedly ({type(error).__name__}: {' '.join(redact(str(error)).split())[:160]})."

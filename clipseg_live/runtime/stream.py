@@ -41,8 +41,8 @@ class StreamSettings:
 
     def plan(self, prompts: Sequence[Prompt]) -> RenderPlan:
         """Return the plan for prompts."""
-        spare = (PromptStyle(),) * max(len(prompts) - len(self.styles), 0)
-        styles = (*self.styles, *spare)[: len(prompts)]
+        defaults = (PromptStyle(),) * max(len(prompts) - len(self.styles), 0)
+        styles = (*self.styles, *defaults)[: len(prompts)]
         return plan_of(prompts, styles, matte=self.matte, cautious=self.cautious)
 
 
@@ -87,7 +87,7 @@ class _FrameReader:
         self.changed = threading.Condition()
         self.frame: Frame | None = None
         self.closed = False
-        self.capture = Capture(open_source, frame_filter, self._take, self._told, photos_wait=False)
+        self.capture = Capture(open_source, frame_filter, self._take, self._handle_status, photos_wait=False)
 
     def next_frame(self) -> Frame | None:
         """Wait for the next frame. Return None at the end.
@@ -128,15 +128,15 @@ class _FrameReader:
 
     def _take(self, frame: Frame, info: SourceInfo) -> None:
         self._threads.add(threading.get_ident())
-        every = self.capture.status.seekable
+        gives_all_frames = self.capture.status.seekable
         with self.changed:
-            if every:
+            if gives_all_frames:
                 self.changed.wait_for(lambda: self.frame is None or self.closed)
             if not self.closed:
                 self.frame = frame
             self.changed.notify_all()
 
-    def _told(self) -> None:
+    def _handle_status(self) -> None:
         self._threads.add(threading.get_ident())
         with self.changed:
             self.changed.notify_all()
@@ -186,10 +186,10 @@ class Stream:
         self._engine, self._settings = engine, settings or StreamSettings()
         self._pipeline = FramePipeline(self._settings.plan(self._prompts), tools)
         self.on_status = on_status
-        self._feed = _FrameReader(self, open_source, frame_filter)
-        self._release = weakref.finalize(self, self._feed.close)
-        self._feed.capture.set_framing(self._settings.framing)
-        self._feed.capture.open(spec)
+        self._reader = _FrameReader(self, open_source, frame_filter)
+        self._release = weakref.finalize(self, self._reader.close)
+        self._reader.capture.set_framing(self._settings.framing)
+        self._reader.capture.open(spec)
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -202,8 +202,8 @@ class Stream:
 
     @property
     def status(self) -> SourceStatus:
-        """Return the present status of the source."""
-        return self._feed.capture.status
+        """Return the current status of the source."""
+        return self._reader.capture.status
 
     def __iter__(self) -> Iterator[StreamFrame]:
         return self
@@ -219,7 +219,7 @@ class Stream:
 
     def _next(self) -> StreamFrame:
         try:
-            frame = self._feed.next_frame()
+            frame = self._reader.next_frame()
         except SourceError:
             self.close()
             raise
@@ -232,14 +232,14 @@ class Stream:
         pipeline.update(plan)
         pipeline.add_prediction(plan.prediction(frame, prediction.probabilities))
         rendered = pipeline.process(frame)
-        values = {each.name: getattr(rendered, each.name) for each in fields(rendered)}
+        values = {field_info.name: getattr(rendered, field_info.name) for field_info in fields(rendered)}
         values |= {"maps": prediction.probabilities, "milliseconds": dict(prediction.timings)}
         drawn = tuple(prompts[prompt_id] for prompt_id in rendered.drawn_ids)
         return StreamFrame(**values, prompts=prompts, drawn=drawn)
 
     def close(self) -> None:
         """Close the source and end the iteration. May be called more than once, from any thread."""
-        self._feed.close()
+        self._reader.close()
 
     def __enter__(self) -> "Stream":
         return self

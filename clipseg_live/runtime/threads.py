@@ -108,7 +108,7 @@ class StoppableThread:
 
 
 class StopSwitch:
-    """A switch that stops the present work and all later work. Safe to use from any thread."""
+    """A switch that stops the current work and all later work. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

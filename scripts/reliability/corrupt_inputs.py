@@ -193,7 +193,7 @@ def _judge(verdict: Verdict, path: Path, worker: Worker, seed: int) -> None:
     verdict.megabytes = answer["megabytes"]
     verdict.live, live_why = answer["live"], answer["live_said"]
     said = answer["said"].strip()
-    sentence = said.startswith("clipseg-live: ") and "\n" not in said and "unexpected went wrong" not in said
+    sentence = said.startswith("clipseg-live: ") and "\n" not in said and "unexpected" not in said.lower()
     kept = path.with_name("out.partial.mp4")
     rest = {each.name for each in path.parent.iterdir()} - {path.name}
     verdict.why = f"{said} | {live_why}" if live_why else said

@@ -162,7 +162,7 @@ def disks(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
             actor.join(200)
             said = " ".join(actor.messages)
             problems = [problem for path in place.iterdir() for problem in judge(path).problems]
-            if "ends before it is" not in said or "nearly full, so the recording ends" not in said:
+            if "or recording will stop" not in said or "nearly full, so recording stopped" not in said:
                 problems.append(f"it said {actor.messages}")
             if [path.name for path in place.iterdir()] != ["r.mkv"]:
                 problems.append(f"found {[path.name for path in place.iterdir()]}")
@@ -197,7 +197,7 @@ def folders(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
         actor.join(120)
         verdicts = [judge(path) for path in elsewhere.iterdir()]
         problems = [problem for verdict in verdicts for problem in in_words("after it", verdict, before)]
-        told = any("was moved or deleted" in each or "cannot be recorded into" in each for each in actor.messages)
+        told = any("was moved or deleted" in each or "Cannot record in" in each for each in actor.messages)
         if len(verdicts) != 1 or actor.left or not told:
             problems.append(f"it said {actor.messages}, left {actor.left}, found {len(verdicts)}")
         moved.count(problems)

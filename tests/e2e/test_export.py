@@ -144,7 +144,7 @@ def test_a_stop_leaves_what_stood_there(tmp_path: Path, number: signal.Signals) 
     if number != signal.SIGKILL:
         assert process.returncode == 1
         assert hidden_files(tmp_path) == []
-        assert "stopped" in err and "frames were done" in err
+        assert "stopped" in err and "frames were exported" in err
         assert len(err.strip().splitlines()) == 1
 
 

@@ -56,4 +56,4 @@ def test_a_transparent_video(clipseg_live: Run, tmp_path: Path) -> None:
         red = frame[there].astype(int)
         assert (red[:, 0] > red[:, 1] + 60).mean() > 0.9
     refused = clipseg_live("export", clip, "-p", "red circle", "--model", "shapes", "--alpha", "-o", "cut.mp4")
-    assert refused.code == 2 and "name a .mov" in refused.err
+    assert refused.code == 2 and "use a .mov" in refused.err

@@ -62,8 +62,8 @@ def test_one_bad_input_and_the_next_runs_go_on(clipseg_live: Run, clips: Path, t
 
     second = clipseg_live(*arguments)
     assert second.code == 1
-    assert second.out.splitlines()[0] == "out/a.mp4: finished before"
-    assert second.out.splitlines()[3].startswith("3 inputs: 2 finished before, 1 failed; ")
+    assert second.out.splitlines()[0] == "out/a.mp4: already finished"
+    assert second.out.splitlines()[3].startswith("3 inputs: 2 already finished, 1 failed; ")
 
     third = clipseg_live(*arguments, "--threshold", "0.4")
     assert third.code == 1
@@ -124,7 +124,7 @@ def test_a_stop_keeps_what_is_finished(clipseg_live: Run, tmp_path: Path, jobs: 
     lines = out.splitlines()
     assert lines[0].startswith("out/a.mkv: done, 2 frames")
     assert lines[1].startswith("demo:1: stopped: The export was stopped; ")
-    assert lines[2].startswith("demo:2: stopped" if jobs == 2 else "demo:2: not begun")
+    assert lines[2].startswith("demo:2: stopped" if jobs == 2 else "demo:2: not started")
     assert err.splitlines()[-1] == (
         "clipseg-live: The export was stopped. The same command continues it."
     )  # fmt: skip
@@ -135,7 +135,7 @@ def test_a_stop_keeps_what_is_finished(clipseg_live: Run, tmp_path: Path, jobs: 
         "export", "a.mp4", *OPTIONS, "--into", "out", "--codec", "ffv1", "--suffix", "mkv", "--to", "3600"
     )
     assert again.code == 0
-    assert again.out.startswith("out/a.mkv: finished before\n")
+    assert again.out.startswith("out/a.mkv: already finished\n")
     assert (tmp_path / "out" / "a.mkv").stat().st_mtime_ns == before
 
 
@@ -148,7 +148,7 @@ def test_a_killed_process_costs_one_input_and_a_killed_parent_leaves_none(tmp_pa
     assert process.stderr is not None
     assert process.stderr.readline().startswith("1 of 3: out/a.mkv: done")
     line = process.stderr.readline()
-    assert "2 of 3: demo:" in line and "is gone: it was ended by signal 9." in line
+    assert "2 of 3: demo:" in line and "failed: the process was ended by signal 9." in line
     assert is_there(exporting[1])
     process.kill()
     process.communicate(timeout=30)
@@ -193,11 +193,11 @@ def _read(terminal: int) -> Iterator[bytes]:
         (["a.mp4", "-o", "c.mp4", "--into", "out"], 2, ["-o", "--into", "one of the two"]),
         (["a.mp4", "-o", "c.mp4", "--jobs", "2"], 2, ["--jobs", "--into"]),
         (["a.mp4", "-o", "c.mp4", "--suffix", ".mkv"], 2, ["--suffix", "--into"]),
-        (["a.mp4", "--into", "out", "--jobs", "0"], 2, ["0 jobs"]),
+        (["a.mp4", "--into", "out", "--jobs", "0"], 2, ["--jobs must be 1 or more"]),
         (["a.mp4", "--into", "out", "--masks", "out/a.jsonl"], 2, ["--masks jsonl", "out/a.jsonl"]),
         (["a.mp4", "--into", "out", "--suffix", ".xyz"], 2, [".xyz"]),
-        (["a.mp4", "--into", "."], 2, ["a.mp4 is an input itself"]),
-        (["*.mp4", "--into", "."], 2, ["*.mp4 would find the results"]),
+        (["a.mp4", "--into", "."], 2, ["a.mp4 is also an input"]),
+        (["*.mp4", "--into", "."], 2, ["*.mp4 would also match the results"]),
         (["a.mp4", "--into", "a.mp4"], 2, ["a.mp4 is a file"]),
         (["a.mp4", "--into", "out", "--model", "nonsense"], 2, ["nonsense"]),
         (["a.mp4", "--into", "out", "--device", "cuda:9"], 2, ["cuda:9"]),

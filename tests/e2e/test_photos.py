@@ -56,13 +56,13 @@ def test_photos_that_the_shell_has_listed_are_one_set(clipseg_live: Run, photos:
     found = sorted(path.name for path in (tmp_path / "results").iterdir() if not path.name.startswith("."))
     assert found == sorted([*SIZES, "shots-coco"])
     again = clipseg_live("export", *files, *OPTIONS, "--into", "results", "--data", "coco")
-    assert again.out.splitlines()[0] == "results: finished before"
+    assert again.out.splitlines()[0] == "results: already finished"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["export", "shots", "-o", "faces.mkv"], ["separate photos, not a film", "--sequence", "faces.mkv"]),
+        (["export", "shots", "-o", "faces.mkv"], ["photos, not a video", "--sequence", "faces.mkv"]),
         (["record", "shots"], ["separate photos, not a video", "--sequence"]),
         (["virtual-camera", "shots"], ["separate photos, not a video", "--sequence"]),
         (["export", "shots", "-o", "out", "--rate", "5"], ["--rate", "--sequence"]),

@@ -136,8 +136,8 @@ if "--multiprocessing-fork" in sys.argv:
 @pytest.mark.parametrize(
     ("patch", "words"),
     [
-        (NO_PROCESSES, "again and again (its process cannot be started: Resource temporarily unavailable)"),
-        (ENDS, "again and again (it ended with code 5)"),
+        (NO_PROCESSES, "keeps failing (the process cannot be started: Resource temporarily unavailable)"),
+        (ENDS, "keeps failing (the process ended with code 5)"),
     ],
 )
 def test_a_worker_that_cannot_work_is_a_failure(tmp_path: Path, patch: str, words: str) -> None:

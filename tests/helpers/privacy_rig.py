@@ -210,7 +210,7 @@ class SteppedComposing(render_thread.RenderThread):
 
     def run(self) -> None:
         while self._has_work():
-            assert self._once()
+            assert self._step()
 
 
 @dataclass
@@ -259,7 +259,7 @@ class Rig:
             )
         self.capture: ScriptedCapture = self.session._capture  # type: ignore[assignment]
         self.worker: ScriptedWorker = self.session._worker  # type: ignore[assignment]
-        self.composing: SteppedComposing = self.session._composing  # type: ignore[assignment]
+        self.composing: SteppedComposing = self.session._render_thread  # type: ignore[assignment]
         self.worker.always = self.always
         self.edits = {row.id: Edit(row.text.strip(), -1e9) for row in self.settings.rows}
         self.answered: tuple[int, int, int] | None = None  # index, epoch and version of the newest usable answer
@@ -449,7 +449,7 @@ class Rig:
         newest = self.session.picture()
         assert newest is None or self.hiding(newest)
         for picture in self.pictures[-3:]:
-            if self.session._may_be_shown(picture):
+            if self.session._may_publish(picture):
                 assert not is_hidden(picture) or picture.hidden is None, "the placeholder was to be sent"
                 self.check(picture)
             if not self.hiding(picture):

@@ -171,7 +171,7 @@ def test_without_prompts_a_hiding_effect_hides_everything() -> None:
 def test_mattes_of_a_picture_of_another_size_are_refused(effects: str, scale: int) -> None:
     mattes = make_mattes(PICTURE, found("a"))
     other = np.zeros((PICTURE.shape[0] * scale // 2, PICTURE.shape[1] * scale // 2, 3), np.uint8)
-    with pytest.raises(UsageError, match="mattes are of a picture of"):
+    with pytest.raises(UsageError, match="mattes are of an image of"):
         draw(other, mattes, effects)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from clipseg_live._version import __version__
-from clipseg_live.app.batch.naming import Held, absolute, identity_of, stamp_of
+from clipseg_live.app.batch.naming import PreviousSource, absolute, identity_of, stamp_of
 from clipseg_live.app.export import ExportRequest
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.settings.base import Frozen
@@ -43,17 +43,17 @@ class ManifestEntry(Frozen):
     files: dict[str, FileSize | None] = Field(default_factory=dict)
 
     @property
-    def is_begun(self) -> bool:
+    def is_unfinished(self) -> bool:
         """Return whether the export was started but not completed."""
         return None in self.files.values()
 
-    def begun(self, request: ExportRequest) -> "ManifestEntry":
+    def started(self, request: ExportRequest) -> "ManifestEntry":
         """Return the entry of an export that starts."""
-        return self.model_copy(update={"files": {path.name: None for path in written_by(request)}})
+        return self.model_copy(update={"files": {path.name: None for path in output_paths(request)}})
 
     def finished(self, request: ExportRequest) -> "ManifestEntry":
         """Return the entry of a completed export."""
-        return self.model_copy(update={"files": sizes_of(request) or {}})
+        return self.model_copy(update={"files": output_sizes(request) or {}})
 
 
 class _Content(Frozen):
@@ -85,7 +85,7 @@ class Manifest:
             version = content.get("version")
             if isinstance(version, int) and version > _VERSION:
                 raise Failure(
-                    f"{self.path} was written by a newer clipseg-live: update this one, or name another folder."
+                    f"{self.path} was written by a newer version of clipseg-live: update it, or choose another folder."
                 )
             self.entries = dict(_Content.model_validate_json(json.dumps(content)).results)
         except FileNotFoundError:
@@ -93,13 +93,13 @@ class Manifest:
         except OSError as error:
             raise Failure(f"{self.path} cannot be read: {error.strerror or error}.") from error
         except (ValueError, ValidationError, RecursionError):
-            self._put_aside()
+            self._set_aside()
 
-    def held(self) -> dict[str, Held]:
+    def previous_sources(self) -> dict[str, PreviousSource]:
         """Return the source of each file name."""
-        return {name: Held(entry.path, entry.identity) for name, entry in self.entries.items()}
+        return {name: PreviousSource(entry.path, entry.identity) for name, entry in self.entries.items()}
 
-    def remember_all(self, changes: Mapping[str, ManifestEntry | None]) -> None:
+    def store(self, changes: Mapping[str, ManifestEntry | None]) -> None:
         """Save entries, or remove those that are None. Entries that another run has added are kept.
 
         Raises:
@@ -107,13 +107,13 @@ class Manifest:
         """
         if not changes:
             return
-        others = Manifest(self.path.parent)
+        stored = Manifest(self.path.parent)
         try:
-            others.load()
+            stored.load()
         except Failure:
-            others.entries = {}
-        self.notices += others.notices
-        self.entries = {**self.entries, **others.entries}
+            stored.entries = {}
+        self.notices += stored.notices
+        self.entries = {**self.entries, **stored.entries}
         for name, entry in changes.items():
             if entry is None:
                 self.entries.pop(name, None)
@@ -127,17 +127,17 @@ class Manifest:
             replace_file(self.path, text)
         except OSError as error:
             raise Failure(
-                f"What is finished could not be noted in {self.path} ({error.strerror or error}), so the next run will "
-                "not know it."
+                f"{self.path} could not be written ({error.strerror or error}), so the next run will not recognise the "
+                "finished results."
             ) from error
 
-    def _put_aside(self) -> None:
+    def _set_aside(self) -> None:
         try:
             aside = set_aside(self.path)
         except OSError as error:
-            raise Failure(f"{self.path} is damaged and cannot be moved ({error.strerror}): remove it.") from error
+            raise Failure(f"{self.path} is damaged and cannot be renamed ({error.strerror}): delete it.") from error
         self.notices.append(
-            f"{self.path} was damaged and is now {aside.name}: what earlier runs finished is not known any more."
+            f"{self.path} was damaged and was renamed to {aside.name}, so results of earlier runs are not recognised."
         )
 
 
@@ -160,42 +160,42 @@ def entry_of(request: ExportRequest, model_digest: str) -> ManifestEntry:
     return ManifestEntry(digest=_digest(request, identity, model_digest), path=path, identity=identity)
 
 
-def judged(request: ExportRequest, entry: ManifestEntry, held: ManifestEntry | None) -> tuple[bool | None, str]:
+def decide(request: ExportRequest, entry: ManifestEntry, previous: ManifestEntry | None) -> tuple[bool | None, str]:
     """Decide whether an export must run, from the entry of an earlier run.
 
     Args:
         request: Requested export.
         entry: Its entry.
-        held: Entry of an earlier run.
+        previous: Entry of an earlier run.
 
     Returns:
         True if the export is finished, False and the reason if its result must not be replaced, None if it must run.
     """
-    if held is None or request.result.name not in standing(request):
+    if previous is None or request.result.name not in existing_outputs(request):
         return None, ""  # the export itself reports files that no run has made
-    sizes = sizes_of(request)
-    if held.digest == entry.digest and sizes is not None and (held.is_begun or held.files == sizes):
+    sizes = output_sizes(request)
+    if previous.digest == entry.digest and sizes is not None and (previous.is_unfinished or previous.files == sizes):
         return True, ""
     if request.settings.overwrite:
         return None, ""
-    changed = "was made with other settings, or of another input"
-    if held.digest == entry.digest:
-        changed = "has changed since it was made, or something beside it is gone"
-    return False, f"{request.result} {changed}: use --overwrite to replace it, or another folder."
+    problem = "was made with other settings or from another input"
+    if previous.digest == entry.digest:
+        problem = "has changed since it was made, or some of its files are missing"
+    return False, f"{request.result} {problem}: use --overwrite to replace it, or another folder."
 
 
-def standing(request: ExportRequest) -> set[str]:
+def existing_outputs(request: ExportRequest) -> set[str]:
     """Return the names of the outputs that exist already."""
-    return {path.name for path in written_by(request) if os.path.lexists(path)}
+    return {path.name for path in output_paths(request) if os.path.lexists(path)}
 
 
-def is_left_over(request: ExportRequest, held: ManifestEntry) -> bool:
+def is_interrupted(request: ExportRequest, previous: ManifestEntry) -> bool:
     """Return whether all existing outputs are of an export that was interrupted while it renamed its files.
 
     The result itself is renamed last.
     """
-    names = standing(request)
-    return held.is_begun and request.result.name not in names and names <= held.files.keys()
+    names = existing_outputs(request)
+    return previous.is_unfinished and request.result.name not in names and names <= previous.files.keys()
 
 
 def _digest(request: ExportRequest, identity: Sequence[tuple[str, int, int]], model_digest: str) -> str:
@@ -205,20 +205,20 @@ def _digest(request: ExportRequest, identity: Sequence[tuple[str, int, int]], mo
     """
     settings = request.settings.model_dump(mode="json", exclude={"overwrite", "keep_partial"})
     settings["engine"]["model"] = model_digest  # a model has several names, and a folder may have changed
-    shapes = {"source": identity, "prompts": [(prompt.key, prompt.label) for prompt in request.prompts]}
+    inputs = {"source": identity, "prompts": [(prompt.key, prompt.label) for prompt in request.prompts]}
     files = [getattr(effect, "file", None) for effect in request.settings.render.effects]
     content = {
         "version": __version__,
         "settings": settings,
         "effects": [None if file is None else _identity(file) for file in files],
         "framing": request.framing.model_dump(mode="json"),
-        "written": sorted(_kind(path) for path in written_by(request)),
-        "data": [form for form, _ in request.data],
-        **shapes,
+        "written": sorted(_kind(path) for path in output_paths(request)),
+        "data": [data_format for data_format, _ in request.data],
+        **inputs,
     }
-    known = {"source", "output", "prompts", "settings", "masks", "framing", "data", "photos", "notices"}
+    handled_fields = {"source", "output", "prompts", "settings", "masks", "framing", "data", "photos", "notices"}
     for field in dataclasses.fields(request):
-        if field.name not in known:
+        if field.name not in handled_fields:
             content[field.name] = repr(getattr(request, field.name))
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
@@ -234,22 +234,22 @@ def _kind(path: Path) -> str:
     return path.suffix.lower()
 
 
-def written_by(request: ExportRequest) -> list[Path]:
+def output_paths(request: ExportRequest) -> list[Path]:
     """Return the files and folders that an export writes."""
     return list(request.outputs)
 
 
-def sizes_of(request: ExportRequest) -> dict[str, FileSize] | None:
+def output_sizes(request: ExportRequest) -> dict[str, FileSize] | None:
     """Return the number and size of the files of each output by name, or None if an output is missing."""
     sizes: dict[str, Any] = {}
     data = [path for _, path in request.data]
     try:
-        for path in written_by(request):
+        for path in output_paths(request):
             if path in data and not os.path.lexists(path):
                 sizes[path.name] = 0, 0  # there were no data to write
                 continue
-            inside = (file for file in path.rglob("*") if file.is_file() and not is_litter(file))
-            files = [path] if path.is_file() else list(inside)
+            entries = (file for file in path.rglob("*") if file.is_file() and not is_litter(file))
+            files = [path] if path.is_file() else list(entries)
             if not files:
                 return None
             sizes[path.name] = (len(files), sum(file.stat().st_size for file in files))

@@ -33,7 +33,7 @@ class NamedSources:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PreviousSource:
     """The source of a file name in an earlier run: its absolute path and its identity."""
 
     path: str
@@ -49,17 +49,17 @@ def sources_of(inputs: Sequence[str]) -> NamedSources:
     names: dict[str, str] = {}
     notices: list[str] = []
     for name in inputs:
-        sources = _one_by_one(name, notices)
+        sources = _expand(name, notices)
         for source in sources:
             path = source if find_scheme(source) is not None else os.path.realpath(source)
             if path in names:
-                notices.append(f"{source} is named twice and done once.")
+                notices.append(f"{source} is given twice and was exported once.")
             else:
                 names[path] = source
     return NamedSources(tuple(names.values()), tuple(dict.fromkeys(notices)))
 
 
-def _one_by_one(name: str, notices: list[str]) -> list[str]:
+def _expand(name: str, notices: list[str]) -> list[str]:
     if find_scheme(name) is not None or not (os.path.isdir(name) or is_pattern(name)):
         return [name]
     try:
@@ -73,8 +73,8 @@ def _one_by_one(name: str, notices: list[str]) -> list[str]:
     except SourceError:
         pictures = []
     if pictures:
-        what = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
-        notices.append(f"{name} holds videos, so its {what} were left out: name them by themselves.")
+        skipped = "1 image was" if len(pictures) == 1 else f"{len(pictures)} images were"
+        notices.append(f"{name} contains videos, so {skipped} skipped: give the images as separate inputs.")
     return [str(video) for video in videos]
 
 
@@ -128,7 +128,7 @@ def suffix_of(name: str, suffix: str | None) -> str:
     return PICTURE_SUFFIX if kind_of(Path(name)) == "still" else VIDEO_SUFFIX
 
 
-def result_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, Held]) -> list[str]:
+def result_names(sources: Sequence[str], suffixes: Sequence[str], previous: dict[str, PreviousSource]) -> list[str]:
     """Return the file names of the results, in the order of the sources. All differ, also without regard to case.
 
     A source keeps its name of an earlier run, and no other source takes it. Sources of one stem get their folder's name
@@ -136,52 +136,54 @@ def result_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, He
 
     Args:
         sources: Names of the sources.
-        ends: Suffix of each result.
-        held: Sources of earlier runs, by their file names.
+        suffixes: Suffix of each result.
+        previous: Sources of earlier runs, by their file names.
     """
-    taken = {_folded(name) for name in held}
-    names = _held_names(sources, ends, held)
+    used_names = {_fold(name) for name in previous}
+    names = _previous_names(sources, suffixes, previous)
     numbers: defaultdict[tuple[str, str], Iterator[int]] = defaultdict(lambda: count(2))  # not tried yet
     groups: dict[str, list[int]] = {}
     for number, source in enumerate(sources):
         if number not in names:
-            groups.setdefault(_folded(result_stem(source) + ends[number]), []).append(number)
+            groups.setdefault(_fold(result_stem(source) + suffixes[number]), []).append(number)
     for group in groups.values():
-        members = [(sources[number], ends[number]) for number in group]
-        for number, stem in zip(group, _told_apart(members, taken), strict=True):
-            end = ends[number]
-            name = stem + end
-            while _folded(name) in taken:
-                name = f"{stem}-{next(numbers[stem, end])}{end}"
-            taken.add(_folded(name))
+        members = [(sources[number], suffixes[number]) for number in group]
+        for number, stem in zip(group, _distinct_stems(members, used_names), strict=True):
+            suffix = suffixes[number]
+            name = stem + suffix
+            while _fold(name) in used_names:
+                name = f"{stem}-{next(numbers[stem, suffix])}{suffix}"
+            used_names.add(_fold(name))
             names[number] = name
     return [names[number] for number in range(len(sources))]
 
 
-def _held_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, Held]) -> dict[int, str]:
+def _previous_names(
+    sources: Sequence[str], suffixes: Sequence[str], previous: dict[str, PreviousSource]
+) -> dict[int, str]:
     """Return the names of earlier runs by the index of their source, matched by path or else by content."""
-    by_path = {(one.path, Path(name).suffix): name for name, one in reversed(held.items())}
-    moved = {
-        (one.identity, Path(name).suffix): name
-        for name, one in reversed(held.items())
-        if one.identity and not os.path.exists(one.path)
+    by_path = {(source_info.path, Path(name).suffix): name for name, source_info in reversed(previous.items())}
+    by_identity = {
+        (source_info.identity, Path(name).suffix): name
+        for name, source_info in reversed(previous.items())
+        if source_info.identity and not os.path.exists(source_info.path)
     }
     names: dict[int, str] = {}
-    given: set[str] = set()
-    for number, (source, end) in enumerate(zip(sources, ends, strict=True)):
-        name = by_path.get((absolute(source), end))
-        if name is None and moved:
+    assigned: set[str] = set()
+    for number, (source, suffix) in enumerate(zip(sources, suffixes, strict=True)):
+        name = by_path.get((absolute(source), suffix))
+        if name is None and by_identity:
             try:
-                name = moved.get((identity_of(source), end))
+                name = by_identity.get((identity_of(source), suffix))
             except (OSError, SourceError):
                 continue
-        if name is not None and name not in given:
+        if name is not None and name not in assigned:
             names[number] = name
-            given.add(name)
+            assigned.add(name)
     return names
 
 
-def _told_apart(sources: Sequence[tuple[str, str]], taken: set[str]) -> list[str]:
+def _distinct_stems(sources: Sequence[tuple[str, str]], used_names: set[str]) -> list[str]:
     """Return a stem for each source, by the first scheme in which all differ, or else by the plainest."""
 
     def folder(name: str) -> str:
@@ -198,13 +200,13 @@ def _told_apart(sources: Sequence[tuple[str, str]], taken: set[str]) -> list[str
     )
     for scheme in schemes:
         stems = ["-".join(part for part in scheme(name) if part) for name, _ in sources]
-        whole = [_folded(stem + end) for stem, (_, end) in zip(stems, sources, strict=True)]
-        if len(set(whole)) == len(whole) and not taken.intersection(whole):
+        folded_names = [_fold(stem + suffix) for stem, (_, suffix) in zip(stems, sources, strict=True)]
+        if len(set(folded_names)) == len(folded_names) and not used_names.intersection(folded_names):
             return stems
     return [result_stem(name) for name, _ in sources]
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     """Return a form of a name that is equal for names that count as the same.
 
     Case does not count, nor do full stops, because folders next to a result have none.
@@ -212,7 +214,7 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold().replace(".", "-")
 
 
-def refuse_folder_of_inputs(inputs: Sequence[str], sources: Sequence[str], into: Path, names: Sequence[str]) -> None:
+def check_result_folder(inputs: Sequence[str], sources: Sequence[str], into: Path, names: Sequence[str]) -> None:
     """Check that no result is an input, and that no input finds results in the next run.
 
     Args:
@@ -226,8 +228,8 @@ def refuse_folder_of_inputs(inputs: Sequence[str], sources: Sequence[str], into:
     """
     for name in inputs:
         if find_scheme(name) is None and searches(name, into):
-            raise UsageError(f"{name} would find the results of this run next time: name another folder for --into.")
+            raise UsageError(f"{name} would also match the results of this run: choose another folder for --into.")
     paths = {absolute(source) for source in sources}
     for name in names:
         if os.path.realpath(into / name) in paths:
-            raise UsageError(f"{into / name} is an input itself: name another folder for --into.")
+            raise UsageError(f"{into / name} is also an input: choose another folder for --into.")

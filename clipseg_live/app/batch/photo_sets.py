@@ -61,7 +61,7 @@ def is_photos(name: str, sequence: Fraction | None) -> bool:
     return kind_of(Path(name)) == "still"
 
 
-def gather(inputs: Sequence[str]) -> PhotoSet:
+def collect_photos(inputs: Sequence[str]) -> PhotoSet:
     """Return the photos that inputs name.
 
     Raises:
@@ -69,20 +69,20 @@ def gather(inputs: Sequence[str]) -> PhotoSet:
     """
     files: dict[str, Path] = {}
     notices: list[str] = []
-    twice = 0
+    duplicates = 0
     for name in inputs:
-        listed: Iterable[Path] = (Path(name),)
+        listed_files: Iterable[Path] = (Path(name),)
         if is_folder_or_pattern(name):
             listing = list_photos(name)
-            listed = listing.files
+            listed_files = listing.files
             notices += [listing.notice] if listing.notice else []
-        for file in listed:
+        for file in listed_files:
             path = os.path.realpath(file)
-            twice += path in files
+            duplicates += path in files
             files.setdefault(path, file)
-    if twice:
-        what = "1 photo was" if twice == 1 else f"{twice} photos were"
-        notices.append(f"{what} named twice and done once.")
+    if duplicates:
+        repeated = "1 photo was" if duplicates == 1 else f"{duplicates} photos were"
+        notices.append(f"{repeated} given twice and exported once.")
     return PhotoSet(_name_of(inputs, tuple(files.values())), tuple(files.values()), tuple(notices))
 
 
@@ -108,14 +108,14 @@ def with_photos(request: "ExportRequest", inputs: Sequence[str] = (), suffix: st
     settings, names = request.settings, tuple(inputs) or (request.source,)
     if request.photos or not all(is_photos(name, settings.sequence) for name in names):
         return request
-    alone = len(names) == 1 and not is_folder_or_pattern(names[0])
-    if alone and (request.output is None or is_writable(request.output) or settings.alpha):
+    is_single_file = len(names) == 1 and not is_folder_or_pattern(names[0])
+    if is_single_file and (request.output is None or is_writable(request.output) or settings.alpha):
         return request  # a single image, which is written to a single file
     if suffix is not None and not suffix.startswith("."):
         suffix = f".{suffix}"
     if suffix is not None and suffix.lower() not in IMAGE_WRITER_SUFFIXES:
-        raise UsageError(f"{suffix} is not a kind of picture: use one of {', '.join(sorted(IMAGE_WRITER_SUFFIXES))}.")
-    photo_set = gather(names)
+        raise UsageError(f"{suffix} is not an image format: use one of {', '.join(sorted(IMAGE_WRITER_SUFFIXES))}.")
+    photo_set = collect_photos(names)
     check_photos(request, photo_set)
     pictures = [""] * len(photo_set.files)
     if request.output is not None and not settings.alpha:
@@ -132,27 +132,27 @@ def check_photos(request: "ExportRequest", photos: PhotoSet) -> None:
         UsageError: It does.
     """
     settings, output = request.settings, request.output
-    count = "1 photo" if len(photos.files) == 1 else f"{len(photos.files)} separate photos"
+    count = "1 photo" if len(photos.files) == 1 else f"a set of {len(photos.files)} photos"
     if output is not None and not os.path.isdir(output):
         if output.suffix.lower() in IMAGE_WRITER_SUFFIXES:
-            raise UsageError(f"{photos.name} is {count}: name a folder for their pictures, such as -o {output.stem}.")
+            raise UsageError(f"{photos.name} is {count}: choose a folder for the images, such as -o {output.stem}.")
         if is_writable(output) or (settings.alpha and output.suffix):
             raise UsageError(
-                f"{photos.name} is {count}, not a film: name a folder for their pictures, such as -o {output.stem}, or "
-                f"add --sequence to make {output.name} of them."
+                f"{photos.name} is {count}, not a video: choose a folder for the images, such as -o {output.stem}, or "
+                f"add --sequence to make {output.name} from them."
             )
     refuse_range_of_photos(settings.start, settings.end)
     if settings.codec is not None:
-        raise UsageError("Photos have no codec: leave out --codec, or add --sequence to make a video of them.")
-    film = next((form for form, _ in request.data if find_format(form).needs_film), None)
-    if film is not None:
-        raise UsageError(f"{photos.name} is {count}, not a film: add --sequence for --data {film}.")
+        raise UsageError("Photos have no codec: leave out --codec, or add --sequence to make a video from them.")
+    video_format = next((data_format for data_format, _ in request.data if find_format(data_format).needs_film), None)
+    if video_format is not None:
+        raise UsageError(f"{photos.name} is {count}, not a video: add --sequence for --data {video_format}.")
 
 
 def picture_names(files: Sequence[Path], suffix: str | None = None) -> list[str]:
     """Return a name for the result of each photo, made from its own name. All differ."""
-    ends = [picture_suffix(file, suffix) for file in files]
-    return result_names([str(file) for file in files], ends, {})
+    suffixes = [picture_suffix(file, suffix) for file in files]
+    return result_names([str(file) for file in files], suffixes, {})
 
 
 def picture_suffix(file: Path, suffix: str | None = None) -> str:

@@ -9,13 +9,13 @@ from clipseg_live.app.batch.manifest import Manifest
 from clipseg_live.app.batch.naming import (
     TRANSPARENT_SUFFIX,
     VIDEO_SUFFIX,
-    Held,
-    refuse_folder_of_inputs,
+    PreviousSource,
+    check_result_folder,
     result_names,
     sources_of,
     suffix_of,
 )
-from clipseg_live.app.batch.photo_sets import Photo, PhotoSet, check_photos, gather, is_photos, picture_suffix
+from clipseg_live.app.batch.photo_sets import Photo, PhotoSet, check_photos, collect_photos, is_photos, picture_suffix
 from clipseg_live.app.export import ExportRequest, check_settings
 from clipseg_live.core.errors import SinkError, SourceError, UsageError
 from clipseg_live.core.settings.base import DataFormat
@@ -73,77 +73,81 @@ def plan_batch(
         SinkError: The folder cannot be made.
     """
     if jobs < 1:
-        raise UsageError(f"{jobs} jobs are not possible: give 1 or more.")
+        raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
     if suffix is not None and not suffix.startswith("."):
         suffix = f".{suffix}"
-    check_settings(replace(template, data=tuple((form, into) for form in data)))
-    named = sources_of(inputs)
-    _make(into)
-    record = Manifest(into)
-    record.load()
-    exports, notices = _planned(named.names, into, template, suffix, masks, data, record.held())
-    refuse_folder_of_inputs(inputs, [*named.names, *_files(exports)], into, _names(exports))
-    return BatchRequest(exports, into, jobs, (*named.notices, *notices, *record.notices))
+    check_settings(replace(template, data=tuple((data_format, into) for data_format in data)))
+    named_sources = sources_of(inputs)
+    _create_folder(into)
+    manifest = Manifest(into)
+    manifest.load()
+    exports, notices = _plan_exports(
+        named_sources.names, into, template, suffix, masks, data, manifest.previous_sources()
+    )
+    check_result_folder(inputs, [*named_sources.names, *_files(exports)], into, _names(exports))
+    return BatchRequest(exports, into, jobs, (*named_sources.notices, *notices, *manifest.notices))
 
 
-def _planned(
+def _plan_exports(
     sources: Sequence[str],
     into: Path,
     template: ExportRequest,
     suffix: str | None,
     masks: MaskKind | None,
     data: Sequence[DataFormat],
-    held: dict[str, Held],
+    previous: dict[str, PreviousSource],
 ) -> tuple[tuple[ExportRequest, ...], tuple[str, ...]]:
     """Return one export for each source that is not a photo, and one for all photos in the position of the first."""
     settings = template.settings
-    photos = [name for name in sources if is_photos(name, settings.sequence) and _can_be_listed(name)]
+    photos = [name for name in sources if is_photos(name, settings.sequence) and _has_images(name)]
     if settings.sequence is not None and any(not is_folder_or_pattern(name) for name in photos):
-        raise UsageError('With --sequence, name a folder or a pattern in quotes ("shots/*.png"), not single pictures.')
-    of_set = set(photos)
-    others = [name for name in sources if name not in of_set]
-    photo_set = gather(photos) if photos else PhotoSet("", ())
-    of_photos = suffix if suffix is not None and suffix.lower() in IMAGE_WRITER_SUFFIXES else None
-    if suffix is not None and of_photos is None and not others:
-        raise UsageError(f"Photos cannot be {suffix}: leave out --suffix, or add --sequence to make a film of them.")
-    of_others = None if of_photos is not None and photos else suffix
-    if settings.alpha and of_others is None:
-        of_others = TRANSPARENT_SUFFIX
+        raise UsageError('--sequence needs a folder or a quoted pattern ("shots/*.png"), not single images.')
+    photo_names = set(photos)
+    others = [name for name in sources if name not in photo_names]
+    photo_set = collect_photos(photos) if photos else PhotoSet("", ())
+    photo_suffix = suffix if suffix is not None and suffix.lower() in IMAGE_WRITER_SUFFIXES else None
+    if suffix is not None and photo_suffix is None and not others:
+        raise UsageError(
+            f"Photos cannot be written as {suffix}: leave out --suffix, or add --sequence to make a video from them."
+        )
+    video_suffix = None if photo_suffix is not None and photos else suffix
+    if settings.alpha and video_suffix is None:
+        video_suffix = TRANSPARENT_SUFFIX
     if others:  # one error for all, instead of one for each
-        _check_suffix(into / f".clipseg-live{of_others or VIDEO_SUFFIX}", settings)
+        _check_suffix(into / f".clipseg-live{video_suffix or VIDEO_SUFFIX}", settings)
     pictures = [] if settings.alpha else [str(file) for file in photo_set.files]
-    ends = [picture_suffix(Path(name), of_photos) for name in pictures]
+    photo_suffixes = [picture_suffix(Path(name), photo_suffix) for name in pictures]
     names = result_names(
-        [*others, *pictures], [*(suffix_of(name, of_others) for name in others), *ends], held
+        [*others, *pictures], [*(suffix_of(name, video_suffix) for name in others), *photo_suffixes], previous
     )  # fmt: skip
     exports = {
         source: replace(
             template,
             source=source,
             output=into / name,
-            masks=_masks_beside(into / name, masks),
-            data=tuple((form, _data_beside(into / name, find_format(form))) for form in data),
+            masks=_masks_path(into / name, masks),
+            data=tuple((data_format, _data_path(into / name, find_format(data_format))) for data_format in data),
         )
         for source, name in zip(others, names, strict=False)
     }
     if photos:
-        shown = names[len(others) :] or [""] * len(photo_set.files)
+        result_photos = names[len(others) :] or [""] * len(photo_set.files)
         stem = into / photo_set.name
-        whole = replace(
+        photo_request = replace(
             template,
             source=photos[0] if len(photos) == 1 else photo_set.name,
-            output=_data_beside(stem, transparent_formats()[""]) if settings.alpha else into,
-            masks=_masks_beside(stem, masks),
-            data=tuple((form, _data_beside(stem, find_format(form))) for form in data),
-            photos=tuple(Photo(file, name) for file, name in zip(photo_set.files, shown, strict=True)),
+            output=_data_path(stem, transparent_formats()[""]) if settings.alpha else into,
+            masks=_masks_path(stem, masks),
+            data=tuple((data_format, _data_path(stem, find_format(data_format))) for data_format in data),
+            photos=tuple(Photo(file, name) for file, name in zip(photo_set.files, result_photos, strict=True)),
         )
-        check_photos(whole, photo_set)
-        exports[photos[0]] = whole
+        check_photos(photo_request, photo_set)
+        exports[photos[0]] = photo_request
     ordered = tuple(exports[source] for source in sources if source in exports)
     return ordered, photo_set.notices
 
 
-def _can_be_listed(name: str) -> bool:
+def _has_images(name: str) -> bool:
     """Return whether a folder or pattern has photos. One without photos fails in its own export."""
     try:
         return bool(list_images(name))
@@ -172,16 +176,16 @@ def _names(exports: Sequence[ExportRequest]) -> list[str]:
     ]
 
 
-def _make(folder: Path) -> None:
+def _create_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise UsageError(f"{folder} is a file: name a folder for --into.") from error
+        raise UsageError(f"{folder} is a file: choose a folder for --into.") from error
     except OSError as error:
-        raise SinkError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
+        raise SinkError(f"The folder {folder} cannot be created: {error.strerror or error}.") from error
 
 
-def _masks_beside(output: Path, kind: MaskKind | None) -> Path | None:
+def _masks_path(output: Path, kind: MaskKind | None) -> Path | None:
     if kind is None:
         return None
     if kind == "jsonl":
@@ -189,6 +193,6 @@ def _masks_beside(output: Path, kind: MaskKind | None) -> Path | None:
     return output.with_name(f"{output.name.replace('.', '-')}-masks")  # a folder's name has no suffix
 
 
-def _data_beside(output: Path, spec: FormatSpec) -> Path:
+def _data_path(output: Path, spec: FormatSpec) -> Path:
     stem = output.name.replace(".", "-")
     return output.with_name(spec.file_name.replace(" ", "-").replace("{}", stem))

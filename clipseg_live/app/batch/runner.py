@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from clipseg_live.app.batch.manifest import Manifest, ManifestEntry, entry_of, is_left_over, judged, standing
+from clipseg_live.app.batch.manifest import Manifest, ManifestEntry, decide, entry_of, existing_outputs, is_interrupted
 from clipseg_live.app.batch.photos import PhotoPlan, plan_photos
 from clipseg_live.app.batch.plan import BatchRequest
 from clipseg_live.app.engine import ReadyEngine, find_model, load_engine, loading_message
@@ -25,7 +25,7 @@ from clipseg_live.runtime.threads import StopSwitch
 
 logger = logging.getLogger(__name__)
 
-TOLD_SECONDS = 0.1
+PROGRESS_INTERVAL = 0.1
 """Shortest time between two progress reports of a process."""
 
 
@@ -34,10 +34,10 @@ class Ending(Enum):
 
     DONE = "done"
     PARTLY = "done in part"
-    FINISHED_BEFORE = "finished before"
+    FINISHED_BEFORE = "already finished"
     FAILED = "failed"
     STOPPED = "stopped"
-    NOT_BEGUN = "not begun"
+    NOT_STARTED = "not started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ class BatchReport:
 class BatchWatch(Protocol):
     """Listener for a batch, called in the thread of ``run_batch``. ``number`` is the index of the export."""
 
-    def stage(self, words: str) -> None:
-        """Take a message about the present stage."""
+    def stage(self, text: str) -> None:
+        """Take a message about the current stage."""
 
     def begun(self, number: int) -> None:
         """Take note that an export has started."""
@@ -106,7 +106,7 @@ class BatchWatch(Protocol):
         """Take the outcome of an export."""
 
 
-def run_batch(batch: BatchRequest, watch: BatchWatch) -> BatchReport:
+def run_batch(batch: BatchRequest, listener: BatchWatch) -> BatchReport:
     """Run all unfinished exports of a batch. A failed export does not stop the others.
 
     Ctrl-C (KeyboardInterrupt) abandons running exports, or keeps their finished part if their settings say so. The
@@ -114,82 +114,82 @@ def run_batch(batch: BatchRequest, watch: BatchWatch) -> BatchReport:
 
     Args:
         batch: Requested batch.
-        watch: Listener for the batch.
+        listener: Listener for the batch.
 
     Raises:
         UsageError: The model cannot be used. No export has started.
         Failure: The model cannot be used. No export has started.
     """
-    return _Batch(batch, watch).run()
+    return _Batch(batch, listener).run()
 
 
 class _Batch:
-    def __init__(self, batch: BatchRequest, watch: BatchWatch) -> None:
-        self._batch, self._watch = batch, watch
+    def __init__(self, batch: BatchRequest, listener: BatchWatch) -> None:
+        self._batch, self._listener = batch, listener
         self._exports = list(batch.exports)
-        self._record = Manifest(batch.into)
+        self._manifest = Manifest(batch.into)
         self._entries: dict[int, ManifestEntry] = {}
         self._outcomes: dict[int, Outcome] = {}
         self._photos: dict[int, PhotoPlan] = {}
-        self._begun: set[int] = set()
+        self._started_numbers: set[int] = set()
         self._notices: dict[str, None] = dict.fromkeys(batch.notices)
-        self._started = time.monotonic()
+        self._start_time = time.monotonic()
 
     def run(self) -> BatchReport:
-        stopped = False
+        is_stopped = False
         try:
-            self._record.load()
-            self._notices.update(dict.fromkeys(self._record.notices))
+            self._manifest.load()
+            self._notices.update(dict.fromkeys(self._manifest.notices))
             settings = self._batch.exports[0].settings.engine
             try:
                 files = loading.find_model_files(settings.model, download=False)
             except ModelError:
                 files = find_model(settings)
-            waiting = self._sort_out(files.digest())
-            if waiting and min(self._batch.jobs, len(waiting)) > 1:
-                self._run_beside(waiting)
-            elif waiting:
-                self._run_here(waiting)
+            pending = self._skip_finished(files.digest())
+            if pending and min(self._batch.jobs, len(pending)) > 1:
+                self._run_in_parallel(pending)
+            elif pending:
+                self._run_serially(pending)
         except KeyboardInterrupt:
-            stopped = True
+            is_stopped = True
         except EngineLoadError as error:
             raise error.reason from error
         outcomes = tuple(self._outcome(number) for number in range(len(self._batch.exports)))
         return BatchReport(
-            self._batch.exports, outcomes, time.monotonic() - self._started, stopped, tuple(self._notices)
+            self._batch.exports, outcomes, time.monotonic() - self._start_time, is_stopped, tuple(self._notices)
         )
 
-    def _sort_out(self, model_digest: str) -> list[int]:
+    def _skip_finished(self, model_digest: str) -> list[int]:
         """Return the indices of the exports to run. The others get their outcome."""
-        waiting = []
+        pending = []
         for number, request in enumerate(self._exports):
             if request.photos:
                 if self._plan_photos(number, model_digest):
-                    waiting.append(number)
+                    pending.append(number)
                 continue
             try:
                 entry = entry_of(request, model_digest)
             except (OSError, SourceError):
-                waiting.append(number)  # the export itself reports the error
+                pending.append(number)  # the export itself reports the error
                 continue
             self._entries[number] = entry
-            held = self._record.entries.get(request.result.name)
-            finished, sentence = judged(request, entry, held)
+            previous = self._manifest.entries.get(request.result.name)
+            finished, message = decide(request, entry, previous)
             if finished is None:
-                waiting.append(number)
-                if held is not None and is_left_over(request, held):
+                pending.append(number)
+                if previous is not None and is_interrupted(request, previous):
                     settings = request.settings.model_copy(update={"overwrite": True})
                     self._exports[number] = replace(request, settings=settings)
                 continue
-            if held is not None and held.is_begun and finished:
-                self._remember(request, entry.finished(request))
-            self._end(number, Outcome(Ending.FINISHED_BEFORE if finished else Ending.FAILED, sentence))
-        return waiting
+            if previous is not None and previous.is_unfinished and finished:
+                self._store(request, entry.finished(request))
+            self._end(number, Outcome(Ending.FINISHED_BEFORE if finished else Ending.FAILED, message))
+        return pending
 
     def _plan_photos(self, number: int, model_digest: str) -> bool:
         """Reduce a set of photos to its remaining parts, and return whether there are any. If not, set its outcome."""
-        plan = plan_photos(self._exports[number], model_digest, self._record.entries)
-        self._note(plan.finished_before())
+        plan = plan_photos(self._exports[number], model_digest, self._manifest.entries)
+        self._store_all(plan.recovered_entries())
         if plan.request is None:
             ending = Ending.FAILED if plan.problems else Ending.FINISHED_BEFORE
             self._end(number, Outcome(ending, " ".join(plan.problems[:1]), notices=plan.problems[1:]))
@@ -197,27 +197,27 @@ class _Batch:
         self._photos[number], self._exports[number] = plan, plan.request
         return True
 
-    def _run_here(self, waiting: Sequence[int]) -> None:
-        engine = _LazyEngine(self._exports[waiting[0]], self._watch.stage)
-        for number in waiting:
+    def _run_serially(self, pending: Sequence[int]) -> None:
+        engine = _LazyEngine(self._exports[pending[0]], self._listener.stage)
+        for number in pending:
             self.begun(number)
-            outcome = run_export_safely(self._exports[number], engine, partial(self._watch.progressed, number))
+            outcome = run_export_safely(self._exports[number], engine, partial(self._listener.progressed, number))
             self._notices.update(dict.fromkeys(engine.notices))
             self._finish(number, outcome)
             if outcome.ending is Ending.STOPPED:
                 raise KeyboardInterrupt
 
-    def _run_beside(self, waiting: Sequence[int]) -> None:
-        self._watch.stage("Loading the model in each process")
-        exports = [self._exports[number] for number in waiting]
-        places = [
+    def _run_in_parallel(self, pending: Sequence[int]) -> None:
+        self._listener.stage("Loading the model in each process")
+        exports = [self._exports[number] for number in pending]
+        jobs = [
             (request.source, request.output, request.masks, request.data, request.photos, request.settings.overwrite)
             for request in exports
         ]
         try:
-            process_pool.run_jobs(self._batch.jobs, prepare_process, exports[0], places, _PoolProgress(self, waiting))
+            process_pool.run_jobs(self._batch.jobs, prepare_process, exports[0], jobs, _PoolProgress(self, pending))
         except ClipsegLiveError as error:
-            if not self._begun:
+            if not self._started_numbers:
                 raise
             self._notices[str(error)] = None
 
@@ -228,17 +228,17 @@ class _Batch:
         they are complete.
         """
         request, entry = self._exports[number], self._entries.get(number)
-        self._begun.add(number)
+        self._started_numbers.add(number)
         if number in self._photos:
-            self._note(self._photos[number].begun())
-        held = self._record.entries.get(request.result.name)
-        free = not standing(request) or (held is not None and is_left_over(request, held))
+            self._store_all(self._photos[number].started_entries())
+        previous = self._manifest.entries.get(request.result.name)
+        free = not existing_outputs(request) or (previous is not None and is_interrupted(request, previous))
         if entry is not None and free:
-            self._remember(request, entry.begun(request))
-        self._watch.begun(number)
+            self._store(request, entry.started(request))
+        self._listener.begun(number)
 
     def progressed(self, number: int, progress: Progress) -> None:
-        self._watch.progressed(number, progress)
+        self._listener.progressed(number, progress)
 
     def ended(self, number: int, outcome: Outcome, engine_notices: Sequence[str]) -> None:
         self._notices.update(dict.fromkeys(engine_notices))
@@ -246,41 +246,41 @@ class _Batch:
 
     def lost(self, number: int, reason: str) -> None:
         request = self._exports[number]
-        sentence = f"The process that exported {Path(request.source).name} is gone: {reason}."
-        self._finish(number, Outcome(Ending.FAILED, sentence))
+        message = f"The export of {Path(request.source).name} failed: {reason}."
+        self._finish(number, Outcome(Ending.FAILED, message))
 
     def _finish(self, number: int, outcome: Outcome) -> None:
         request, entry = self._exports[number], self._entries.get(number)
-        held = self._record.entries.get(request.result.name)
+        previous = self._manifest.entries.get(request.result.name)
         if number in self._photos:
             plan = self._photos[number]
-            self._note(plan.ended(outcome.result is not None))
+            self._store_all(plan.entries_after_run(outcome.result is not None))
             if outcome.ending is Ending.DONE and plan.problems:
                 outcome = replace(outcome, ending=Ending.PARTLY)
             outcome = replace(outcome, notices=(*outcome.notices, *plan.problems))
         elif outcome.ending is Ending.DONE and entry is not None:
-            self._remember(request, entry.finished(request))
-        elif held is not None and held.is_begun and not standing(request):
-            self._remember(request, None)
+            self._store(request, entry.finished(request))
+        elif previous is not None and previous.is_unfinished and not existing_outputs(request):
+            self._store(request, None)
         self._end(number, outcome)
 
     def _end(self, number: int, outcome: Outcome) -> None:
         self._outcomes[number] = outcome
-        self._watch.ended(number, outcome)
+        self._listener.ended(number, outcome)
 
-    def _remember(self, request: ExportRequest, entry: ManifestEntry | None) -> None:
-        self._note({request.result.name: entry})
+    def _store(self, request: ExportRequest, entry: ManifestEntry | None) -> None:
+        self._store_all({request.result.name: entry})
 
-    def _note(self, changes: Mapping[str, ManifestEntry | None]) -> None:
+    def _store_all(self, changes: Mapping[str, ManifestEntry | None]) -> None:
         try:
-            self._record.remember_all(changes)
+            self._manifest.store(changes)
         except Failure as error:
             self._notices[str(error)] = None
 
     def _outcome(self, number: int) -> Outcome:
         if number in self._outcomes:
             return self._outcomes[number]
-        ending = Ending.STOPPED if number in self._begun else Ending.NOT_BEGUN
+        ending = Ending.STOPPED if number in self._started_numbers else Ending.NOT_STARTED
         return Outcome(ending)
 
 
@@ -295,7 +295,7 @@ class EngineLoadError(Exception):
 class _LazyEngine:
     """Loads the engine of an export on the first call, with its prompts encoded."""
 
-    def __init__(self, request: ExportRequest, on_stage: Callable[[str], None] = lambda words: None) -> None:
+    def __init__(self, request: ExportRequest, on_stage: Callable[[str], None] = lambda text: None) -> None:
         self._request, self._on_stage = request, on_stage
         self._engine: ReadyEngine | None = None
 
@@ -350,12 +350,12 @@ def run_export_safely(
         return Outcome(Ending.FAILED, str(error))
     except Exception as error:
         logger.exception("An export failed unexpectedly")
-        words = " ".join(str(error).split())[:200]
-        sentence = (
-            f"Something unexpected went wrong with {Path(request.source).name} ({type(error).__name__}: {words}). "
-            "The log has the details."
+        details = " ".join(str(error).split())[:200]
+        message = (
+            f"The export of {Path(request.source).name} failed unexpectedly ({type(error).__name__}: {details}). "
+            "See the log for details."
         )
-        return Outcome(Ending.FAILED, sentence)
+        return Outcome(Ending.FAILED, message)
     notices = tuple(notice for notice in finished.notices if notice not in engine.notices)
     problems = finished.result.problems
     ending = Ending.PARTLY if problems else Ending.DONE
@@ -378,27 +378,27 @@ def prepare_process(template: ExportRequest, size: int) -> process_pool.Work:
     except EngineLoadError as error:
         raise error.reason from error
 
-    def work(places: tuple[Any, ...], tell: process_pool.SendProgress, stop: StopSwitch) -> Any:
-        source, output, masks, data, photos, overwrite = places
+    def work(job: tuple[Any, ...], send_progress: process_pool.SendProgress, stop: StopSwitch) -> Any:
+        source, output, masks, data, photos, overwrite = job
         settings = template.settings.model_copy(update={"overwrite": overwrite})
         request = replace(
             template, source=source, output=output, masks=masks, data=data, photos=photos, settings=settings
         )
-        outcome = run_export_safely(request, engine, _ThrottledProgress(tell), stop)
+        outcome = run_export_safely(request, engine, _ThrottledProgress(send_progress), stop)
         return outcome, engine.notices
 
     return work
 
 
 class _ThrottledProgress:
-    def __init__(self, tell: process_pool.SendProgress) -> None:
-        self._tell, self._last = tell, 0.0
+    def __init__(self, send_progress: process_pool.SendProgress) -> None:
+        self._send_progress, self._last = send_progress, 0.0
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if now - self._last >= TOLD_SECONDS:
+        if now - self._last >= PROGRESS_INTERVAL:
             self._last = now
-            self._tell(progress)
+            self._send_progress(progress)
 
 
 class _PoolProgress:
@@ -407,15 +407,15 @@ class _PoolProgress:
     def __init__(self, batch: _Batch, numbers: Sequence[int]) -> None:
         self._batch, self._numbers = batch, numbers
 
-    def begun(self, number: int) -> None:
+    def on_start(self, number: int) -> None:
         self._batch.begun(self._numbers[number])
 
-    def word(self, number: int, word: Any) -> None:
-        self._batch.progressed(self._numbers[number], word)
+    def on_progress(self, number: int, progress: Any) -> None:
+        self._batch.progressed(self._numbers[number], progress)
 
-    def done(self, number: int, outcome: Any) -> None:
+    def on_done(self, number: int, outcome: Any) -> None:
         export_outcome, engine_notices = outcome
         self._batch.ended(self._numbers[number], export_outcome, engine_notices)
 
-    def lost(self, number: int, reason: str) -> None:
+    def on_lost(self, number: int, reason: str) -> None:
         self._batch.lost(self._numbers[number], reason)

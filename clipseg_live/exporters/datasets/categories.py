@@ -23,10 +23,10 @@ class Categories:
 
     def numbers(self, labels: Sequence[Label]) -> tuple[int, ...]:
         """Return the numbers of the labels of one frame, in their order; new ones get the next number."""
-        seen: dict[str, int] = {}
+        counts: dict[str, int] = {}
         numbers = []
         for label in labels:
-            count = seen[label.name] = seen.get(label.name, 0) + 1
+            count = counts[label.name] = counts.get(label.name, 0) + 1
             key = label.name, count
             if key not in self._numbers:
                 self._numbers[key] = len(self.names) + 1

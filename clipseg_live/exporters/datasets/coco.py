@@ -47,12 +47,12 @@ class CocoSink(ImageFolderSink):
                     "presence": instance.presence,
                 })  # fmt: skip
 
-    def _segmentation(self, found: Annotation) -> Any:
+    def _segmentation(self, annotation: Annotation) -> Any:
         if self._annotations.segmentation == "rle":
-            return found.rle()
-        return [polygon.ravel().tolist() for polygon in found.coco_polygons()]
+            return annotation.rle()
+        return [polygon.ravel().tolist() for polygon in annotation.coco_polygons()]
 
-    def _prompts_grew(self, first: int) -> None:
+    def _write_prompts(self, first: int) -> None:
         for number, name in enumerate(self._categories.names[first:], start=first + 1):
             self._list("categories", {"id": number, "name": name, "supercategory": "prompt"})
 

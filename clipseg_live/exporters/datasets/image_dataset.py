@@ -8,7 +8,7 @@ from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.exporters.data_options import DataOptions
-from clipseg_live.exporters.datasets.image_files import encoded_again, put_picture
+from clipseg_live.exporters.datasets.image_files import reencoded_notice, write_image
 from clipseg_live.exporters.folder import FolderSink
 
 
@@ -30,7 +30,7 @@ class ImageFolderSink(FolderSink):
     ) -> None:
         super().__init__(folder, header, labels, overwrite, live)
         self._annotations = annotations
-        self._encoded = 0
+        self._reencoded_photos = 0
 
     @classmethod
     def create(cls, path: Path, options: DataOptions) -> Self:
@@ -38,15 +38,15 @@ class ImageFolderSink(FolderSink):
         return cls(path, options.header, options.labels, options.overwrite, options.live, options.annotations)
 
     def _begin(self, info: object) -> None:
-        self._encoded = 0
-        (self._opened() / "images").mkdir()
+        self._reencoded_photos = 0
+        (self._require_folder() / "images").mkdir()
 
     def _put_image(self, stem: str, frame: Frame) -> str:
         """Write the image of a frame and return its name. May raise OSError and SinkError."""
-        name, encoded = put_picture(self._opened() / "images", stem, frame)
-        self._encoded += encoded
+        name, is_reencoded = write_image(self._require_folder() / "images", stem, frame)
+        self._reencoded_photos += is_reencoded
         return name
 
     def _end(self) -> None:
-        if self._encoded:
-            self.notices.append(encoded_again(self._encoded))
+        if self._reencoded_photos:
+            self.notices.append(reencoded_notice(self._reencoded_photos))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import Frame
-from clipseg_live.exporters.frame_files import saved
+from clipseg_live.exporters.frame_files import encode_image
 from clipseg_live.media.images.reader import read_image
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _UPRIGHT = (0, 1)
 _FICLONE = 0x40049409
 
 
-def put_picture(folder: Path, stem: str, frame: Frame) -> tuple[str, bool]:
+def write_image(folder: Path, stem: str, frame: Frame) -> tuple[str, bool]:
     """Write the image of a frame to a folder.
 
     A photo is copied byte by byte (as a reflink if the file system supports it) if its file shows exactly the pixels of
@@ -53,12 +53,12 @@ def put_picture(folder: Path, stem: str, frame: Frame) -> tuple[str, bool]:
         SinkError: if the image is too large for its format.
     """
     photo = frame.file
-    if photo is not None and _shows(photo, frame):
+    if photo is not None and _has_pixels(photo, frame):
         name = f"{stem}{photo.suffix}"
         _copy(photo, folder / name)
         return name, False
     if photo is not None and photo.suffix.lower() == ".png":
-        name, data = f"{stem}.png", saved(Image.fromarray(frame.pixels), "PNG")
+        name, data = f"{stem}.png", encode_image(Image.fromarray(frame.pixels), "PNG")
     else:
         name, data = f"{stem}.jpg", jpeg_of(frame)
     path = folder / name
@@ -72,26 +72,26 @@ def put_picture(folder: Path, stem: str, frame: Frame) -> tuple[str, bool]:
 
 def jpeg_of(frame: Frame) -> bytes:
     """Return a frame as a JPEG file."""
-    return saved(Image.fromarray(frame.pixels), "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return encode_image(Image.fromarray(frame.pixels), "JPEG", quality=JPEG_QUALITY, subsampling=0)
 
 
-def encoded_again(photos: int) -> str:
+def reencoded_notice(photos: int) -> str:
     """Return the notice about photos whose files could not be copied."""
-    what = "1 photo was" if photos == 1 else f"{photos} photos were"
+    subject = "1 photo was" if photos == 1 else f"{photos} photos were"
     return (
-        f"{what} written as a new PNG or JPEG file, because the photo's own file is rotated, cropped, or of a format "
-        "that few tools read. All others were copied unchanged."
+        f"{subject} written as a new PNG or JPEG file, because the photo's own file is rotated, cropped, or of a "
+        "format that few tools read. All others were copied unchanged."
     )
 
 
-def _shows(photo: Path, frame: Frame) -> bool:
+def _has_pixels(photo: Path, frame: Frame) -> bool:
     """Return True if any reader of the file gets the pixels of the frame at its size."""
     if photo.suffix.lower() not in _KEPT_SUFFIXES:
         return False
     try:
         with Image.open(photo) as picture:
-            known = photo.suffix.lower() in _KEPT_FORMATS.get(picture.format or "", ())
-            if not known or picture.size != (frame.width, frame.height):
+            is_known = photo.suffix.lower() in _KEPT_FORMATS.get(picture.format or "", ())
+            if not is_known or picture.size != (frame.width, frame.height):
                 return False
             if picture.getexif().get(_ORIENTATION, 1) not in _UPRIGHT:
                 return False
@@ -103,15 +103,15 @@ def _shows(photo: Path, frame: Frame) -> bool:
 
 def _copy(source: Path, target: Path) -> None:
     try:
-        with source.open("rb") as read, target.open("xb") as written:
-            if not _cloned(read.fileno(), written.fileno()):
-                shutil.copyfileobj(read, written, 1 << 20)
+        with source.open("rb") as source_file, target.open("xb") as target_file:
+            if not _clone(source_file.fileno(), target_file.fileno()):
+                shutil.copyfileobj(source_file, target_file, 1 << 20)
     except OSError:
         _remove(target)
         raise
 
 
-def _cloned(source: int, target: int) -> bool:
+def _clone(source: int, target: int) -> bool:
     """Share the blocks of a file if the file system supports it; return True on success."""
     if ioctl is None or os.name != "posix":
         return False

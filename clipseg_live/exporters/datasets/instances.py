@@ -17,7 +17,7 @@ from clipseg_live.imaging.resize import resize_map
 
 Mask = NDArray[np.uint8]
 
-_DIAGONAL_TOO = 8
+_EIGHT_NEIGHBOURS = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,11 +69,11 @@ def annotations_of(frame: Frame, mattes: Mattes, number: int, rule: InstanceRule
     parts = _parts(mask, rule)
     if not parts:
         return []
-    inside = resize_map(mattes.maps[number], frame.height, frame.width)
+    full_map = resize_map(mattes.maps[number], frame.height, frame.width)
     presence = float(round(mattes.presence[number], 4))
     annotations = []
     for part, (x, y, width, height) in parts:
-        mean = cv2.mean(inside[y : y + height, x : x + width], part)[0]
+        mean = cv2.mean(full_map[y : y + height, x : x + width], part)[0]
         area = int(cv2.countNonZero(part))
         size = frame.height, frame.width
         annotations.append(Annotation(part, (x, y, width, height), size, area, round(float(mean), 6), presence))
@@ -90,13 +90,13 @@ def _parts(mask: Mask, rule: InstanceRule) -> list[tuple[Mask, tuple[int, int, i
     x, y, width, height = (int(value) for value in cv2.boundingRect(mask))
     if not width:
         return []
-    cut = np.ascontiguousarray(mask[y : y + height, x : x + width])
+    cropped = np.ascontiguousarray(mask[y : y + height, x : x + width])
     if rule == "prompt":
-        return [(cut, (x, y, width, height))]
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(cut, connectivity=_DIAGONAL_TOO)
+        return [(cropped, (x, y, width, height))]
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(cropped, connectivity=_EIGHT_NEIGHBOURS)
     parts = []
     for number in range(1, count):
-        left, top, wide, high = (int(value) for value in stats[number, :4])
-        part = (labels[top : top + high, left : left + wide] == number).view(np.uint8)
-        parts.append((part, (x + left, y + top, wide, high)))
-    return sorted(parts, key=lambda each: (each[1][1], each[1][0], each[1][2:]))
+        left, top, part_width, part_height = (int(value) for value in stats[number, :4])
+        part = (labels[top : top + part_height, left : left + part_width] == number).view(np.uint8)
+        parts.append((part, (x + left, y + top, part_width, part_height)))
+    return sorted(parts, key=lambda item: (item[1][1], item[1][0], item[1][2:]))

@@ -34,69 +34,69 @@ def coco_polygons(mask: NDArray[np.uint8]) -> list[Vertices]:
 
     pycocotools decodes them to the mask, to the pixel. A hole is joined to the border by a cut of zero width.
     """
-    return [_without_straight(line) for line in _lines(mask, _outline)]
+    return [_remove_collinear(line) for line in _lines(mask, _outline)]
 
 
 def corner_polygons(mask: NDArray[np.uint8]) -> list[Vertices]:
     """Return the same polygons with integer vertices: the pixels that ``cv2.fillPoly`` joins."""
-    return [_with_three(_without_straight(line)) for line in _lines(mask, lambda chain: chain.astype(np.float64))]
+    return [_pad_to_three(_remove_collinear(line)) for line in _lines(mask, lambda chain: chain.astype(np.float64))]
 
 
-def bridged(polygons: Sequence[Vertices]) -> Vertices:
+def join_polygons(polygons: Sequence[Vertices]) -> Vertices:
     """Return all polygons as one, joined by bridges of zero width between their nearest vertices."""
     vertices = np.concatenate(polygons)
     owners = np.repeat(np.arange(len(polygons)), [len(polygon) for polygon in polygons])
     numbers = np.arange(len(vertices))
-    apart, nearest = np.full(len(vertices), np.inf), np.zeros(len(vertices), np.intp)
+    distances, nearest = np.full(len(vertices), np.inf), np.zeros(len(vertices), np.intp)
     joined: NDArray[np.intp] = numbers[owners == 0]
-    added, waiting = joined, owners != 0
-    while waiting.any():
-        _come_nearer(vertices, numbers[waiting], added, apart, nearest)
-        end = int(numbers[waiting][apart[waiting].argmin()])
-        added = numbers[owners == owners[end]]
+    new_indices, remaining = joined, owners != 0
+    while remaining.any():
+        _update_nearest(vertices, numbers[remaining], new_indices, distances, nearest)
+        end = int(numbers[remaining][distances[remaining].argmin()])
+        new_indices = numbers[owners == owners[end]]
         index = int(np.flatnonzero(joined == nearest[end])[0])
-        around = np.roll(added, added[0] - end)
-        joined = np.concatenate([joined[: index + 1], around, around[:1], joined[index:]])
-        waiting &= owners != owners[end]
+        ring = np.roll(new_indices, new_indices[0] - end)
+        joined = np.concatenate([joined[: index + 1], ring, ring[:1], joined[index:]])
+        remaining &= owners != owners[end]
     return vertices[joined]
 
 
-def _come_nearer(
+def _update_nearest(
     vertices: Vertices,
-    waiting: NDArray[np.intp],
-    added: NDArray[np.intp],
-    apart: NDArray[np.float64],
+    remaining: NDArray[np.intp],
+    new_indices: NDArray[np.intp],
+    distances: NDArray[np.float64],
     nearest: NDArray[np.intp],
 ) -> None:
     """Update the nearest joined vertex of each waiting vertex with the newly added ones."""
-    rows = max((1 << 20) // len(added), 1)
-    for start in range(0, len(waiting), rows):
-        some = waiting[start : start + rows]
-        squares = np.square(vertices[some, None, :] - vertices[added][None]).sum(axis=2)
-        least = squares.argmin(axis=1)
-        values = squares[np.arange(len(some)), least]
-        closer = values < apart[some]
-        apart[some[closer]], nearest[some[closer]] = values[closer], added[least[closer]]
+    rows = max((1 << 20) // len(new_indices), 1)
+    for start in range(0, len(remaining), rows):
+        chunk = remaining[start : start + rows]
+        squares = np.square(vertices[chunk, None, :] - vertices[new_indices][None]).sum(axis=2)
+        nearest_column = squares.argmin(axis=1)
+        values = squares[np.arange(len(chunk)), nearest_column]
+        closer = values < distances[chunk]
+        distances[chunk[closer]], nearest[chunk[closer]] = values[closer], new_indices[nearest_column[closer]]
 
 
 def _lines(mask: NDArray[np.uint8], outline: Callable[[PolygonPoints], Vertices]) -> list[Vertices]:
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if tree is None:
         return []
-    lines = [outline(np.asarray(each, np.int32).reshape(-1, 2)) for each in contours]
+    lines = [outline(np.asarray(contour, np.int32).reshape(-1, 2)) for contour in contours]
     parents = [int(entry[3]) for entry in np.asarray(tree)[0]]
     holes: dict[int, list[Vertices]] = {}
     for line, parent in zip(lines, parents, strict=True):
         if parent >= 0:
             holes.setdefault(parent, []).append(line)
     return [
-        _joined(line, holes.get(number, []), mask)
+        _join_holes(line, holes.get(number, []), mask)
         for number, (line, parent) in enumerate(zip(lines, parents, strict=True))
         if parent < 0
     ]
 
 
-def _joined(border: Vertices, holes: Sequence[Vertices], mask: NDArray[np.uint8]) -> Vertices:
+def _join_holes(border: Vertices, holes: Sequence[Vertices], mask: NDArray[np.uint8]) -> Vertices:
     """Join a border and its holes to one closed line."""
     joined: Vertices = border
     # To the left of a hole is the border, or a hole that begins further left and is already joined.
@@ -108,8 +108,8 @@ def _joined(border: Vertices, holes: Sequence[Vertices], mask: NDArray[np.uint8]
         edge = int(empty[-1]) + 1 if len(empty) else 0
         pixels = np.floor(joined)
         index = int(np.flatnonzero((pixels[:, 0] == edge) & (pixels[:, 1] == y))[0])
-        around = np.concatenate([hole[first:], hole[: first + 1]])
-        joined = np.concatenate([joined[: index + 1], around, joined[index:]])
+        ring = np.concatenate([hole[first:], hole[: first + 1]])
+        joined = np.concatenate([joined[: index + 1], ring, joined[index:]])
     return joined
 
 
@@ -120,10 +120,10 @@ def _outline(chain: PolygonPoints) -> Vertices:
     """
     if len(chain) == 1:
         return np.asarray(chain + _SINGLE)
-    before = _direction(np.roll(chain, 1, axis=0) - chain)
-    after = _direction(np.roll(chain, -1, axis=0) - chain)
-    placed = chain[:, None, :] + _CORNERS[before, after]
-    return np.asarray(placed[_COUNTED[before, after]], np.float64)
+    direction_in = _direction(np.roll(chain, 1, axis=0) - chain)
+    direction_out = _direction(np.roll(chain, -1, axis=0) - chain)
+    positions = chain[:, None, :] + _CORNERS[direction_in, direction_out]
+    return np.asarray(positions[_COUNTED[direction_in, direction_out]], np.float64)
 
 
 def _direction(step: PolygonPoints) -> NDArray[np.intp]:
@@ -134,8 +134,8 @@ def _position(first: int, second: int) -> tuple[float, float]:
     """Return the position of the corner between two sides within a pixel, or the middle of a side."""
     steps = (_DIRECTIONS[first], _DIRECTIONS[second])
     x, y = (sum(step[axis] for step in steps) for axis in (0, 1))
-    places = {-1: _NEAR, -2: _NEAR, 0: _MIDDLE, 1: _FAR, 2: _FAR}
-    return places[x], places[y]
+    offsets = {-1: _NEAR, -2: _NEAR, 0: _MIDDLE, 1: _FAR, 2: _FAR}
+    return offsets[x], offsets[y]
 
 
 def _tables() -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_]]:
@@ -147,34 +147,34 @@ def _tables() -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_]]
     numbers = np.zeros((3, 3), np.intp)
     for number, (x, y) in enumerate(_DIRECTIONS):
         numbers[y + 1, x + 1] = number
-    corners, counted = np.zeros((8, 8, 3, 2)), np.zeros((8, 8, 3), bool)
-    for before in range(8):
-        for after in range(8):
-            turns = (after - before - 1) % 8
-            sides = [(before + turn) % 8 for turn in range(1, turns + 1) if (before + turn) % 2 == 0]
+    corners, is_used = np.zeros((8, 8, 3, 2)), np.zeros((8, 8, 3), bool)
+    for direction_in in range(8):
+        for direction_out in range(8):
+            turns = (direction_out - direction_in - 1) % 8
+            sides = [(direction_in + turn) % 8 for turn in range(1, turns + 1) if (direction_in + turn) % 2 == 0]
             pairs = list(pairwise(sides)) or [(side, side) for side in sides]
-            places = [_position(*pair) for pair in pairs] or [(_MIDDLE, _MIDDLE)]
-            corners[before, after, : len(places)] = places
-            counted[before, after, : len(places)] = True
-    return numbers, corners, counted
+            offsets = [_position(*pair) for pair in pairs] or [(_MIDDLE, _MIDDLE)]
+            corners[direction_in, direction_out, : len(offsets)] = offsets
+            is_used[direction_in, direction_out, : len(offsets)] = True
+    return numbers, corners, is_used
 
 
 _NUMBERS, _CORNERS, _COUNTED = _tables()
 _SINGLE = np.array([(_NEAR, _NEAR), (_NEAR, _FAR), (_FAR, _FAR), (_FAR, _NEAR)])
 
 
-def _without_straight(line: Vertices) -> Vertices:
+def _remove_collinear(line: Vertices) -> Vertices:
     """Remove repeated vertices, and those on a straight line between two others."""
-    repeated = (line == np.roll(line, 1, axis=0)).all(axis=1)
-    line = line[:1] if repeated.all() else line[~repeated]
+    is_repeated = (line == np.roll(line, 1, axis=0)).all(axis=1)
+    line = line[:1] if is_repeated.all() else line[~is_repeated]
     if len(line) < 3:
         return line
-    before, after = line - np.roll(line, 1, axis=0), np.roll(line, -1, axis=0) - line
-    turning = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
-    returning = (before * after).sum(axis=1) < 0
-    return np.asarray(line[turning | returning])
+    step_before, step_after = line - np.roll(line, 1, axis=0), np.roll(line, -1, axis=0) - line
+    turns = step_before[:, 0] * step_after[:, 1] != step_before[:, 1] * step_after[:, 0]
+    returns = (step_before * step_after).sum(axis=1) < 0
+    return np.asarray(line[turns | returns])
 
 
-def _with_three(line: Vertices) -> Vertices:
+def _pad_to_three(line: Vertices) -> Vertices:
     """Repeat vertices up to three, because a component of one or two pixels has fewer corners."""
     return line if len(line) >= 3 else np.resize(line, (3, 2))

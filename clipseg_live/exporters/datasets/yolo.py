@@ -8,7 +8,7 @@ from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.exporters.datasets.image_dataset import ImageFolderSink
 from clipseg_live.exporters.datasets.instances import annotations_of
-from clipseg_live.exporters.datasets.polygons import CORNER, bridged
+from clipseg_live.exporters.datasets.polygons import CORNER, join_polygons
 
 _PARTS = ("train", "val")
 _NO_SPLIT = "# No image is set apart for validation: it uses those of training. --split 0.8 sets some apart.\n"
@@ -41,7 +41,7 @@ class YoloSink(ImageFolderSink):
 
     def _begin(self, info: object) -> None:
         super()._begin(info)
-        (self._opened() / "labels").mkdir()
+        (self._require_folder() / "labels").mkdir()
         self._frames: list[tuple[str, str, str]] = []
         self._split: dict[str, list[str]] | None = None
 
@@ -50,7 +50,7 @@ class YoloSink(ImageFolderSink):
         lines = []
         for number, category in enumerate(self._categories.numbers(labels)):
             for annotation in annotations_of(frame, mattes, number, self._annotations.instances):
-                corners = (bridged(annotation.corner_polygons()) + CORNER) / (frame.width, frame.height)
+                corners = (join_polygons(annotation.corner_polygons()) + CORNER) / (frame.width, frame.height)
                 lines.append(f"{category - 1} " + " ".join(f"{value:.6f}" for value in corners.ravel()) + "\n")
         name = self._put_image(stem, frame)
         self._put(f"labels/{stem}.txt", "".join(lines).encode("ascii"))
@@ -58,7 +58,7 @@ class YoloSink(ImageFolderSink):
         if self._annotations.split is not None:
             self._frames.append((stem, name, "" if frame.file is None else str(frame.file)))
 
-    def _prompts_grew(self, first: int) -> None:
+    def _write_prompts(self, first: int) -> None:
         self._write_yaml()
 
     def _end(self) -> None:
@@ -66,10 +66,10 @@ class YoloSink(ImageFolderSink):
         if self._annotations.split is None:
             return
         if len({source or stem for stem, _, source in self._frames}) < 2:
-            self.notices.append(f"{self.path.name} is not split: it takes at least two images.")
+            self.notices.append(f"{self.path.name} was not split, because a split needs at least two images.")
             return
-        parts = split_of(self._frames, self._annotations.split, self._annotations.seed)
-        folder = self._opened()
+        parts = split_frames(self._frames, self._annotations.split, self._annotations.seed)
+        folder = self._require_folder()
         for part, frames in zip(_PARTS, parts, strict=True):
             for kind in ("images", "labels"):
                 (folder / kind / part).mkdir()
@@ -80,19 +80,19 @@ class YoloSink(ImageFolderSink):
         self._write_yaml()
 
     def _write_yaml(self) -> None:
-        names = (f"  {number}: {_quoted(name)}\n" for number, name in enumerate(self._categories.names))
+        names = (f"  {number}: {_quote(name)}\n" for number, name in enumerate(self._categories.names))
         if self._split is None:
-            places = f"{_NO_SPLIT}train: images\nval: images\n"
+            paths = f"{_NO_SPLIT}train: images\nval: images\n"
         else:
-            places = "train: images/train\nval: images/val\n"
-        self._put("data.yaml", (places + "names:\n" + "".join(names)).encode("ascii"))
+            paths = "train: images/train\nval: images/val\n"
+        self._put("data.yaml", (paths + "names:\n" + "".join(names)).encode("ascii"))
 
     def _head(self) -> dict[str, Any]:
         prompts = [{"prompt": label.name, "threshold": label.threshold} for label in self._categories.labels]
         return {"header": self._header, "prompts": prompts, "split": self._split}
 
 
-def split_of(
+def split_frames(
     frames: Sequence[tuple[str, str, str]], share: float, seed: int
 ) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
     """Divide images into training and validation; each gets at least one source.
@@ -118,12 +118,12 @@ def split_of(
     return parts
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     """Return a text as YAML in ASCII, because some readers open the file with the encoding of their system."""
-    return '"' + "".join(_escaped(character) for character in name) + '"'
+    return '"' + "".join(_escape(character) for character in name) + '"'
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     code = ord(character)
     if character in '"\\':
         return f"\\{character}"

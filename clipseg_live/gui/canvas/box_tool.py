@@ -27,7 +27,7 @@ class BoxTool(QObject):
 
     Args:
         canvas: the widget that shows the frame.
-        viewport: place of the frame.
+        viewport: position and zoom of the frame.
 
     Attributes:
         drawn: signal with the purpose and the box, a QRectF in shares (0 to 1) of the frame.

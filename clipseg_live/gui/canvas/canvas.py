@@ -40,7 +40,7 @@ class Canvas(FileDropTarget):
     the original frame is shown, unless an effect hides something.
 
     Attributes:
-        viewport: place of the frame.
+        viewport: position and zoom of the frame.
         box_tool: draws a box.
         wipe_tool: drags the line of a wipe.
         full_screen_requested: signal, the user wants to enter or leave full screen.
@@ -253,4 +253,4 @@ class Canvas(FileDropTarget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep the frame visible and the buttons in place."""
         self.viewport.keep_inside()
-        self._notice_buttons.place()
+        self._notice_buttons.update_positions()

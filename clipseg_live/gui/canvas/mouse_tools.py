@@ -29,7 +29,7 @@ class PanTool:
     """Moves the frame with the left or the middle mouse button.
 
     Args:
-        viewport: place of the frame.
+        viewport: position and zoom of the frame.
     """
 
     def __init__(self, viewport: Viewport) -> None:

@@ -43,16 +43,18 @@ class NoticeButtons(QObject):
             button.clicked.connect(lambda _=False, name=name: self.pressed.emit(name))
             button.show()
             self._buttons.append(button)
-        self.place()
+        self.update_positions()
 
-    def place(self) -> None:
+    def update_positions(self) -> None:
         """Centre the row on the canvas."""
         if not self._buttons:
             return
         bounds = QRectF(self._canvas.rect())
         metrics = QFontMetrics(theme.text_font())
-        room = QRectF(0, 0, painting.text_width(bounds), _HIGHEST_TEXT).toRect()
-        text_height = metrics.boundingRect(room, Qt.TextFlag.TextWordWrap, self._text).height() if self._text else 0
+        text_area = QRectF(0, 0, painting.text_width(bounds), _HIGHEST_TEXT).toRect()
+        text_height = (
+            metrics.boundingRect(text_area, Qt.TextFlag.TextWordWrap, self._text).height() if self._text else 0
+        )
         top = int(painting.buttons_top(bounds, text_height))
         for button in self._buttons:
             button.adjustSize()

@@ -70,11 +70,11 @@ def paint_line(painter: QPainter, bounds: QRectF, text: str, colour: str) -> Non
     painter.drawText(card.adjusted(28, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
 
 
-def paint_grip(painter: QPainter, point: QPointF, held: bool) -> None:
+def paint_grip(painter: QPainter, point: QPointF, is_dragged: bool) -> None:
     """Paint the handle of a wipe: a disc with an arrow to each side."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(QPen(QColor(255, 255, 255, 235), 1.5))
-    painter.setBrush(QColor(theme.ACCENT) if held else QColor(17, 18, 20, 200))
+    painter.setBrush(QColor(theme.ACCENT) if is_dragged else QColor(17, 18, 20, 200))
     painter.drawEllipse(point, 13, 13)
     for direction in (-1, 1):
         tip = point + QPointF(8 * direction, 0)

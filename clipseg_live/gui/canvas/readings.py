@@ -54,7 +54,7 @@ def readings_at(frame: RenderedFrame | None, point: QPointF, rows: Sequence[Prom
 
 
 def paint_readings(painter: QPainter, point: QPointF, bounds: QRectF, readings: Sequence[Reading]) -> None:
-    """Paint a card with one line for each prompt beside ``point``, within ``bounds``."""
+    """Paint a card with one line for each prompt next to ``point``, within ``bounds``."""
     painter.setFont(theme.figure_font())
     metrics = painter.fontMetrics()
     names = [metrics.elidedText(reading.name, Qt.TextElideMode.ElideRight, _WIDEST_NAME) for reading in readings]

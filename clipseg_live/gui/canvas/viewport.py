@@ -1,4 +1,4 @@
-"""Place of the frame on the canvas: fitted, zoomed and panned."""
+"""Position of the frame on the canvas: fitted, zoomed and panned."""
 
 from PySide6.QtCore import QObject, QPointF, QRectF, QSize, Signal
 from PySide6.QtWidgets import QWidget
@@ -14,7 +14,7 @@ class Viewport(QObject):
         canvas: the widget that shows the frame.
 
     Attributes:
-        changed: signal, the frame is at another place.
+        changed: signal, the frame has moved or was zoomed.
     """
 
     changed = Signal()
@@ -53,14 +53,14 @@ class Viewport(QObject):
         self._centre = _CENTRE
         self.changed.emit()
 
-    def zoom_by(self, factor: float, about: QPointF | None = None) -> None:
+    def zoom_by(self, factor: float, anchor: QPointF | None = None) -> None:
         """Zoom around a point of the canvas that does not move, by default the centre."""
         if self._frame_size is None:
             return
-        point = about or QPointF(self._canvas.width() / 2, self._canvas.height() / 2)
-        before = self.to_share(point)
+        point = anchor or QPointF(self._canvas.width() / 2, self._canvas.height() / 2)
+        share = self.to_share(point)
         self._zoom = min(max(self._zoom * factor, 1.0), MOST_ZOOM)
-        self._centre = self._centre + before - self.to_share(point)
+        self._centre = self._centre + share - self.to_share(point)
         self.keep_inside()
 
     def move_by(self, x: float, y: float, start: QPointF | None = None) -> None:

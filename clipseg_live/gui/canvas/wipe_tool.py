@@ -16,7 +16,7 @@ class WipeTool(QObject):
 
     Args:
         canvas: the widget that shows the frame.
-        viewport: place of the frame.
+        viewport: position and zoom of the frame.
 
     Attributes:
         moved: signal with the requested position of the line, as a share (0 to 1) of the width.

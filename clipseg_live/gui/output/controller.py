@@ -46,14 +46,14 @@ class OutputController(QObject):
         camera_bar.changed.connect(self._change_camera)
         folder = bar.recordings_folder()
         self._task = BackgroundTask(lambda: services.recover_recordings(folder), self)
-        self._task.succeeded.connect(self._recovered)
+        self._task.succeeded.connect(self._report_recovered)
         self._task.start()
 
     def _change(self, settings: RecordingSettings) -> None:
-        before = self._preferences_store.value.recording
+        previous = self._preferences_store.value.recording
         self._preferences_store.update(recording=settings)
-        kept = ("replay_seconds", "codec", "encoder", "quality", "sound", "pattern")
-        if any(getattr(before, name) != getattr(settings, name) for name in kept):
+        replay_fields = ("replay_seconds", "codec", "encoder", "quality", "sound", "pattern")
+        if any(getattr(previous, name) != getattr(settings, name) for name in replay_fields):
             self._session.set_replay(settings)
 
     def _change_camera(self, settings: VirtualCameraSettings) -> None:
@@ -62,7 +62,7 @@ class OutputController(QObject):
         if self._session.status().camera.active:
             self._session.start_camera(settings)
 
-    def _recovered(self, paths: Sequence[Path]) -> None:
+    def _report_recovered(self, paths: Sequence[Path]) -> None:
         if paths:
             names = ", ".join(path.name for path in paths)
             text = self.tr("Recovered an interrupted recording: {0} in {1}.").format(names, paths[0].parent)

@@ -236,9 +236,9 @@ class RecordingBar(QWidget):
         self._notify(SNAPSHOT_TOPIC, problem, "error")
 
     def _output_folder(self, default: QStandardPaths.StandardLocation) -> Path:
-        chosen = self._folder()
-        if chosen is not None:
-            return chosen
+        folder = self._folder()
+        if folder is not None:
+            return folder
         return Path(QStandardPaths.writableLocation(default) or Path.home())
 
     def _notify(self, topic: str, text: str, level: str = "info") -> None:

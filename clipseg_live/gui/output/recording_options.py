@@ -178,9 +178,9 @@ class RecordingOptions(QFrame):
             box.setEnabled(settings.tracks != (track,))  # at least one track is required
         for action in self.data_menu.actions():
             action.setChecked(action.data() in settings.data)
-        chosen = [data_name(form) for form in settings.data]
-        self.data.setText(", ".join(chosen) if len(chosen) < 3 else self.tr("{0} formats").format(len(chosen)))
-        if not chosen:
+        formats = [data_name(form) for form in settings.data]
+        self.data.setText(", ".join(formats) if len(formats) < 3 else self.tr("{0} formats").format(len(formats)))
+        if not formats:
             self.data.setText(self.tr("None"))
         self.codec.show_value(settings.codec)
         self.encoder.show_value(settings.encoder)

@@ -14,7 +14,7 @@ from clipseg_live.gui.widgets.buttons import position_below
 from clipseg_live.gui.widgets.controls import tool_button
 
 TEXT_FROM_WIDTH = 900
-"""Smallest width of the window at which the button has text beside its icon, in pixels."""
+"""Smallest width of the window at which the button has text next to its icon, in pixels."""
 
 
 class VirtualCameraBar(QWidget):
@@ -73,7 +73,7 @@ class VirtualCameraBar(QWidget):
         options.changed.connect(self.changed)
         options.toggled.connect(self.toggle)
         options.placeholder_requested.connect(self.ask_placeholder)
-        options.destroyed.connect(self._options_closed)
+        options.destroyed.connect(self._uncheck_options)
         options.show_status(self._status)
         options.move(position_below(self.options_button, options.width()))
         options.show()
@@ -132,5 +132,5 @@ class VirtualCameraBar(QWidget):
         status = self._status
         return self.tr("The placeholder image is sent until a frame is ready.") if status.shows_placeholder else ""
 
-    def _options_closed(self) -> None:
+    def _uncheck_options(self) -> None:
         self.options = None

@@ -31,9 +31,9 @@ def with_duplicate(settings: LiveSettings, row_id: int) -> LiveSettings:
     index, row = row_index(settings, row_id), row_of(settings, row_id)
     if index is None or row is None:
         return settings
-    fresh = settings.new_row()
-    style = row.style.model_copy(update={"colour": fresh.style.colour})
-    copy = row.model_copy(update={"id": fresh.id, "style": style})
+    new_row = settings.new_row()
+    style = row.style.model_copy(update={"colour": new_row.style.colour})
+    copy = row.model_copy(update={"id": new_row.id, "style": style})
     return _with_rows(settings, (*settings.rows[: index + 1], copy, *settings.rows[index + 1 :]))
 
 

@@ -149,7 +149,7 @@ class RowList(QScrollArea):
         y = self.viewport().mapFromGlobal(self._pointer).y()
         step = -_SCROLL if y < _EDGE else _SCROLL if y > self.viewport().height() - _EDGE else 0
         bar = self.verticalScrollBar()
-        before = bar.value()
-        bar.setValue(before + step)
-        if bar.value() != before:
+        old_value = bar.value()
+        bar.setValue(old_value + step)
+        if bar.value() != old_value:
             self._drag(self._pointer)

@@ -124,7 +124,7 @@ class PromptPanel(QWidget):
         self.new_row = ImageDropFrame(self)
         theme.set_kind(self.new_row, "new-row")
         self.add = IconButton("plus", self.tr("Add prompt"), parent=self.new_row)
-        self.add.clicked.connect(self._add_typed)
+        self.add.clicked.connect(self._add_from_field)
         self.field = PromptField(self._history.model, self.new_row)
         self.field.setAccessibleName(self.tr("New prompt"))
         self.field.submitted.connect(self._add)
@@ -252,11 +252,11 @@ class PromptPanel(QWidget):
             row.field.setFocus(Qt.FocusReason.OtherFocusReason)
             self.list.scroll_to(row)
 
-    def _follow_focus(self, old: QWidget | None, new: QWidget | None) -> None:
+    def _follow_focus(self, old_widget: QWidget | None, new_widget: QWidget | None) -> None:
         for row in self.list.rows:
-            inside = new is not None and row.isAncestorOf(new)
-            row.set_highlighted(inside or row.underMouse())
-            if inside:
+            is_inside = new_widget is not None and row.isAncestorOf(new_widget)
+            row.set_highlighted(is_inside or row.underMouse())
+            if is_inside:
                 self.list.ensureWidgetVisible(row, 0, 6)
 
     # ---- edits
@@ -269,10 +269,10 @@ class PromptPanel(QWidget):
         self.field.clear()
         self._try(lambda: self._store.edit(edits.with_new_row(self._store.settings, text)))
 
-    def _add_typed(self) -> None:
-        typed = self.field.text()
+    def _add_from_field(self) -> None:
+        text = self.field.text()
         self.field.setFocus(Qt.FocusReason.OtherFocusReason)
-        self._add(typed)
+        self._add(text)
 
     def _duplicate(self, row_id: int) -> None:
         self._try(lambda: self._store.edit(edits.with_duplicate(self._store.settings, row_id)))

@@ -57,7 +57,7 @@ class PromptRowWidget(ImageDropFrame):
         self._can_add = True
         self._area: float | None = None
         self._presence: float | None = None
-        self._typing = QElapsedTimer()
+        self._typing_timer = QElapsedTimer()
         theme.set_kind(self, "row")
         self._make_controls()
         self._lay_out()
@@ -263,13 +263,13 @@ class PromptRowWidget(ImageDropFrame):
         self._edit_style(colour=colour)
 
     def _set_text(self, text: str) -> None:
-        if self._typing.isValid() and self._typing.elapsed() > _TYPING_PAUSE:
+        if self._typing_timer.isValid() and self._typing_timer.elapsed() > _TYPING_PAUSE:
             self._store.end_merge()
-        self._typing.start()
+        self._typing_timer.start()
         self._edit("text", text=text, embedding=())  # a typed text replaces the embedding of a command line
 
     def _finish_text(self, text: str) -> None:
-        self._typing.invalidate()
+        self._typing_timer.invalidate()
         self._store.end_merge()
         self._history.add(text)
 

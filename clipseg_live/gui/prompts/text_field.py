@@ -41,13 +41,13 @@ class PromptField(QLineEdit):
         theme.set_kind(self, "flat")
         self.setMaxLength(LONGEST_TEXT)
         self.setAcceptDrops(False)  # dropped files go to the row
-        self._known = ""
-        self._typed = self._applies_on_finish = False
+        self._applied_text = ""
+        self._has_edits = self._applies_on_finish = False
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(PAUSE)
         self._pause.timeout.connect(self._apply_text)
-        self.textEdited.connect(self._edited)
+        self.textEdited.connect(self._start_pause)
         self._completer = completer = QCompleter(completions, self)
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
@@ -64,10 +64,10 @@ class PromptField(QLineEdit):
 
         Text being typed, the cursor and the selection stay, unless the text has changed elsewhere, for example by undo.
         """
-        if text == self._known:
+        if text == self._applied_text:
             return
-        self._known = text
-        self._typed = False
+        self._applied_text = text
+        self._has_edits = False
         self._pause.stop()
         if text != self.text():
             at_end = self.cursorPosition() == len(self.text())
@@ -83,24 +83,24 @@ class PromptField(QLineEdit):
         self._applies_on_finish = finished_only
         if finished_only:
             self._pause.stop()
-        elif self._typed:
+        elif self._has_edits:
             self._pause.start()
         self.update()
 
     def flush(self) -> None:
         """Apply typed text at once."""
-        if self._typed:
+        if self._has_edits:
             self._apply_text()
 
-    def _edited(self) -> None:
-        self._typed = True
+    def _start_pause(self) -> None:
+        self._has_edits = True
         if not self._applies_on_finish:
             self._pause.start()
 
     def _apply_text(self) -> None:
-        self._typed = False
+        self._has_edits = False
         self._pause.stop()
-        self._known = self.text()
+        self._applied_text = self.text()
         self.text_applied.emit(self.text())
 
     def _enter(self) -> None:
@@ -153,19 +153,19 @@ class PromptField(QLineEdit):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the text, a mark for text that waits for Enter, and the fade-out of long texts."""
         super().paintEvent(event)
-        inside = self.rect().adjusted(2, 2, -2, -2)
-        if self._applies_on_finish and self._typed:  # waiting for Enter
+        text_area = self.rect().adjusted(2, 2, -2, -2)
+        if self._applies_on_finish and self._has_edits:  # waiting for Enter
             painter = QPainter(self)
             painter.setPen(theme.qcolour(theme.WARNING))
-            painter.drawText(inside, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, "⏎")
+            painter.drawText(text_area, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, "⏎")
             painter.end()
-        if self.hasFocus() or self.fontMetrics().horizontalAdvance(self.text()) <= inside.width() - 12:
+        if self.hasFocus() or self.fontMetrics().horizontalAdvance(self.text()) <= text_area.width() - 12:
             return
-        fade = QLinearGradient(inside.right() - _FADE, 0, inside.right(), 0)
+        fade = QLinearGradient(text_area.right() - _FADE, 0, text_area.right(), 0)
         fade.setColorAt(0, theme.qcolour(theme.RAISED, 0))
         fade.setColorAt(0.8, theme.qcolour(theme.RAISED))
         painter = QPainter(self)
-        painter.fillRect(inside.adjusted(inside.width() - _FADE, 0, 0, 0), fade)
+        painter.fillRect(text_area.adjusted(text_area.width() - _FADE, 0, 0, 0), fade)
         painter.end()
 
 

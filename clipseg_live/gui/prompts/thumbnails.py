@@ -28,7 +28,7 @@ def prompt_image(image: QImage) -> PromptImage:
     """
     if image.isNull() or image.width() < 1 or image.height() < 1:
         raise UsageError(_tr("The image is empty. Choose another one."))
-    size = _fitted(image.size())
+    size = _fit(image.size())
     if size != image.size():
         image = image.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation)
     if image.colorSpace().isValid():
@@ -116,7 +116,7 @@ def file_patterns() -> str:
     return " ".join(f"*{suffix}" for suffix in sorted(IMAGE_SUFFIXES | {".gif"}))
 
 
-def _fitted(size: QSize) -> QSize:
+def _fit(size: QSize) -> QSize:
     """Return the size scaled to fit ``LONGEST_SIDE``, with each side at least one pixel."""
     longest = max(size.width(), size.height())
     if longest <= LONGEST_SIDE:

@@ -75,11 +75,13 @@ class EffectList(QWidget):
 
     def _add_menu(self) -> QMenu:
         menu = QMenu(self)
-        self._offer(menu, EFFECT_KINDS.own)
-        menu.aboutToShow.connect(lambda: self._offer(menu, EFFECT_KINDS.all()))  # imports the effects of other packages
+        self._add_group(menu, EFFECT_KINDS.own)
+        menu.aboutToShow.connect(
+            lambda: self._add_group(menu, EFFECT_KINDS.all())
+        )  # imports the effects of other packages
         return menu
 
-    def _offer(self, menu: QMenu, effects: Mapping[str, type[AnyEffect]]) -> None:
+    def _add_group(self, menu: QMenu, effects: Mapping[str, type[AnyEffect]]) -> None:
         menu.clear()
         for group, name in _GROUPS.items():
             menu.addSection(_tr(name))

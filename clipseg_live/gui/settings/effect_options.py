@@ -79,8 +79,12 @@ class EffectOptions(QWidget):
         if kind in (float, int):
             return self._add_slider(name, title, field)
         if choices := [choice for choice in get_args(kind) if isinstance(choice, str)]:
-            named = [(choice, _tr(choice.capitalize())) for choice in choices]
-            return self._segments(name, title, named) if len(named) < 3 else self._choice(name, title, named)
+            named_choices = [(choice, _tr(choice.capitalize())) for choice in choices]
+            return (
+                self._segments(name, title, named_choices)
+                if len(named_choices) < 3
+                else self._choice(name, title, named_choices)
+            )
         if kind == RGB:
             chooser = ColourChooser(title, 30, self)
             chooser.picked.connect(lambda colour: self._edit(name, colour))
@@ -89,23 +93,23 @@ class EffectOptions(QWidget):
         return self._file(name) if Path in get_args(kind) else None
 
     def _add_slider(self, name: str, title: str, field: Any) -> SliderField:
-        whole = field.annotation is int
+        is_integer = field.annotation is int
         top, low = _bound(field, "le", 1.0), _bound(field, "ge", 0.0)
         smallest = low
         if (above := _bound(field, "gt")) is not None:
-            low, smallest = above, above + (1.0 if whole else _SMALLEST_LENGTH)
+            low, smallest = above, above + (1.0 if is_integer else _SMALLEST_LENGTH)
         slider = SliderField(
             title,
             bare=True,
             default=field.default,
             low=low,
             top=_LARGEST_LENGTH if top == LONGEST_LENGTH else top,
-            write=("{:.0f}" if whole else "{:.2f}").format,
+            write=("{:.0f}" if is_integer else "{:.2f}").format,
             parent=self,
         )
         slider.setFixedHeight(theme.CONTROL)
-        taken = round if whole else float
-        slider.edited.connect(lambda value: self._on_edit({name: taken(max(value, smallest))}, True))
+        convert = round if is_integer else float
+        slider.edited.connect(lambda value: self._on_edit({name: convert(max(value, smallest))}, True))
         slider.released.connect(self._on_done)
         self._setters[name] = slider.show_value
         return slider

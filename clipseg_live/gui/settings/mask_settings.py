@@ -11,7 +11,7 @@ from clipseg_live.gui.widgets.buttons import SegmentedControl
 from clipseg_live.gui.widgets.slider_field import SliderField
 
 LABEL_WIDTH = 104
-"""Width of the labels beside the controls, in pixels; all sections of the panel are aligned."""
+"""Width of the labels next to the controls, in pixels; all sections of the panel are aligned."""
 
 
 class MaskSettings(QWidget):

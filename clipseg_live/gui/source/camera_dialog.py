@@ -52,8 +52,8 @@ class CameraDialog(QDialog):
         self._close_row.addStretch(1)
         self._close_row.addWidget(close)
         self._form.addRow(self._close_row)
-        chosen = (spec.width, spec.height) if spec.width and spec.height else None
-        for box, value in ((self.size_box, chosen), (self.rate_box, spec.rate), (self.format_box, spec.fourcc)):
+        requested_size = (spec.width, spec.height) if spec.width and spec.height else None
+        for box, value in ((self.size_box, requested_size), (self.rate_box, spec.rate), (self.format_box, spec.fourcc)):
             self._select(box, value)
             box.currentIndexChanged.connect(self._change_format)
 

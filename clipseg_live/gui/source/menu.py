@@ -75,7 +75,7 @@ class SourceMenu(QToolButton):
         self._recent = recent
         self._spec: SourceSpec | None = None
         self._cameras: Sequence[tuple[str, str]] = ()
-        self._searched = False
+        self._has_searched = False
         self.picker: ScreenPicker | None = None
         self._task = BackgroundTask(services.list_cameras, self)
         self._task.succeeded.connect(self._show_cameras)
@@ -95,8 +95,8 @@ class SourceMenu(QToolButton):
         """Show the name of the open source; None for none."""
         self._spec = spec
         title = self.title() if spec is not None else self.tr("Choose source")
-        room = _MOST_TITLE
-        self.setText(" " + (title if len(title) <= room else title[: room // 2] + "…" + title[-room // 2 :]))
+        limit = _MOST_TITLE
+        self.setText(" " + (title if len(title) <= limit else title[: limit // 2] + "…" + title[-limit // 2 :]))
         self.setAccessibleName(self.tr("Source: {0}").format(title))
         self.setToolTip(title)
 
@@ -143,13 +143,13 @@ class SourceMenu(QToolButton):
         if self.picker is None:
             self.picker = ScreenPicker(self.window())
             self.picker.picked.connect(self._choose_region)
-            self.picker.ended.connect(self._picker_ended)
+            self.picker.ended.connect(self._release_picker)
             self.picker.show()
 
     def _choose_region(self, left: int, top: int, width: int, height: int) -> None:
         self.chosen.emit(SourceSpec(name=SourceName(f"screen:{left},{top},{width},{height}")))
 
-    def _picker_ended(self) -> None:
+    def _release_picker(self) -> None:
         self.picker = None
 
     def _open_menu(self) -> None:
@@ -157,13 +157,13 @@ class SourceMenu(QToolButton):
         self._fill()
 
     def _show_cameras(self, cameras: Sequence[tuple[str, str]]) -> None:
-        self._searched = True
+        self._has_searched = True
         self._cameras = tuple(cameras)
         self._fill()
         self.show_source(self._spec)
 
     def _show_search_error(self, problem: str) -> None:
-        self._searched = True
+        self._has_searched = True
         self._cameras = ()
         self._fill()
         self.problem.emit(problem)
@@ -174,7 +174,7 @@ class SourceMenu(QToolButton):
         for name, title in self._cameras:
             self._add(menu, "video", title, SourceSpec(name=SourceName(name)))
         if not self._cameras:
-            note = self.tr("No camera found") if self._searched else self.tr("Searching for cameras…")
+            note = self.tr("No camera found") if self._has_searched else self.tr("Searching for cameras…")
             menu.addAction(theme.icon("video"), note).setEnabled(False)
         options = menu.addAction(theme.icon("sliders"), self.tr("Camera options…"), self.camera_options_requested.emit)
         options.setEnabled(self._spec is not None and self._spec.name.startswith("camera:"))

@@ -46,7 +46,7 @@ class PlaybackBar(QFrame):
         theme.set_kind(self, "bar")
         self._session = session
         self._status = SourceStatus()
-        self._held_until = 0.0
+        self._ignore_until = 0.0
         self.back_button = tool_button("step-back", self.tr("Previous frame"))
         self.play_button = tool_button("play", self.tr("Play"))
         self.forward_button = tool_button("step-forward", self.tr("Next frame"))
@@ -142,7 +142,7 @@ class PlaybackBar(QFrame):
             with QSignalBlocker(self.speed_box):
                 self.speed_box.setCurrentIndex(SPEEDS.index(status.speed))
         # keep the handle where the user has put it until the source has reached the position
-        if not self.seek_bar.isSliderDown() and time.monotonic() >= self._held_until:
+        if not self.seek_bar.isSliderDown() and time.monotonic() >= self._ignore_until:
             with QSignalBlocker(self.seek_bar):
                 share = float(status.position / status.duration) if status.duration else 0.0
                 self.seek_bar.setValue(round(share * _STEPS))
@@ -176,5 +176,5 @@ class PlaybackBar(QFrame):
 
     def _seek(self, value: int) -> None:
         if self._status.duration:
-            self._held_until = time.monotonic() + _HOLD_SECONDS
+            self._ignore_until = time.monotonic() + _HOLD_SECONDS
             self._session.seek(self._status.duration * Fraction(value, _STEPS))

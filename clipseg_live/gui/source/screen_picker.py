@@ -59,10 +59,10 @@ class ScreenPicker(QObject):
         self.covers[0].activateWindow()
         self.covers[0].setFocus()
 
-    def _begin(self, chosen: "_Cover") -> None:
+    def _begin(self, active_cover: "_Cover") -> None:
         """Clear the boxes on the other screens."""
         for cover in self.covers:
-            if cover is not chosen:
+            if cover is not active_cover:
                 cover.clear()
 
     def _take(self, region: PickedArea) -> None:

@@ -73,9 +73,9 @@ class Preferences(BaseModel):
 
 def preferences_path() -> Path:
     """Return the path of the file, in $CLIPSEG_LIVE_CONFIG if set, else in the user's configuration folder."""
-    chosen = os.environ.get("CLIPSEG_LIVE_CONFIG")
-    if chosen:
-        return Path(chosen) / _FILE
+    folder = os.environ.get("CLIPSEG_LIVE_CONFIG")
+    if folder:
+        return Path(folder) / _FILE
     from platformdirs import user_config_path
 
     return user_config_path("clipseg-live", appauthor=False) / _FILE
@@ -162,13 +162,13 @@ class PreferencesStore(QObject):
         self._timer.stop()
         if self.value is not self._written:
             with locked(self._path):
-                problem = save_preferences(self._path, self._merged_with_file())
+                problem = save_preferences(self._path, self._merge_with_file())
             if problem:
                 self._failed(problem)
             else:
                 self._written = self.value
 
-    def _merged_with_file(self) -> Preferences:
+    def _merge_with_file(self) -> Preferences:
         """Return the preferences merged with changes that other windows have made to the file."""
         try:
             in_file = Preferences.model_validate_json(self._path.read_bytes())

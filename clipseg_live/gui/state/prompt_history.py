@@ -58,11 +58,11 @@ class PromptHistory:
         Other windows may have added texts to the file.
         """
         if self._path is None:
-            self.model.setStringList(_with(text, self.texts))
+            self.model.setStringList(_add_first(text, self.texts))
             return
         with locked(self._path):
             in_file = _read(self._path)
-            texts = _with(text, self.texts if in_file is None else in_file)
+            texts = _add_first(text, self.texts if in_file is None else in_file)
             self.model.setStringList(texts)
             try:
                 _write(self._path, texts)
@@ -70,7 +70,7 @@ class PromptHistory:
                 logger.warning("The earlier prompts could not be saved", exc_info=True)
 
 
-def _with(text: str, others: Sequence[str]) -> list[str]:
+def _add_first(text: str, others: Sequence[str]) -> list[str]:
     return [text, *(other for other in others if other.casefold() != text.casefold())][:MOST_PROMPTS] if text else []
 
 

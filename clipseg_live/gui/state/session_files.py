@@ -42,8 +42,8 @@ class SessionFiles(QObject):
     @property
     def folder(self) -> Path | None:
         """Folder for recordings and snapshots; None for the user's default folders."""
-        chosen = self._preferences_store.value.folder
-        return Path(chosen) if chosen else None
+        folder = self._preferences_store.value.folder
+        return Path(folder) if folder else None
 
     @property
     def recording(self) -> RecordingSettings:

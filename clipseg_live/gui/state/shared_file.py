@@ -41,14 +41,17 @@ def merge(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str,
     """
     merged = dict(theirs)
     for name, value in ours.items():
-        before = base.get(name)
-        if value == before and name in theirs:
+        base_value = base.get(name)
+        if value == base_value and name in theirs:
             continue
-        in_file = theirs.get(name)
-        if isinstance(value, list) and isinstance(before, list) and isinstance(in_file, list):
-            merged[name] = _merge_lists(before, value, in_file)
-        elif name in _NESTED and isinstance(before, dict) and isinstance(in_file, dict):
-            merged[name] = {**in_file, **{key: field for key, field in value.items() if field != before.get(key)}}
+        file_value = theirs.get(name)
+        if isinstance(value, list) and isinstance(base_value, list) and isinstance(file_value, list):
+            merged[name] = _merge_lists(base_value, value, file_value)
+        elif name in _NESTED and isinstance(base_value, dict) and isinstance(file_value, dict):
+            merged[name] = {
+                **file_value,
+                **{key: field for key, field in value.items() if field != base_value.get(key)},
+            }
         else:
             merged[name] = value
     return merged
@@ -57,12 +60,12 @@ def merge(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str,
 def _merge_lists(base: list[Any], ours: list[Any], theirs: list[Any]) -> list[Any]:
     """Merge lists that have their newest entry first: entries that this window added, then the others."""
     front = [entry for index, entry in enumerate(ours) if entry not in base or (index == 0 and entry != base[0])]
-    kept = [_identity(entry) for entry in ours]
-    left_out = [
+    own_identities = [_identity(entry) for entry in ours]
+    removed = [
         *map(_identity, front),
-        *(_identity(entry) for entry in base if _identity(entry) not in kept),
+        *(_identity(entry) for entry in base if _identity(entry) not in own_identities),
     ]
-    return [*front, *(entry for entry in theirs if _identity(entry) not in left_out)]
+    return [*front, *(entry for entry in theirs if _identity(entry) not in removed)]
 
 
 def _identity(entry: Any) -> Any:

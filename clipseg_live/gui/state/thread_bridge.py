@@ -101,7 +101,7 @@ class BackgroundTask(QObject):
     def start(self) -> None:
         """Start the work, unless it is running."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="clipseg-live errand", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="clipseg-live task", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:

@@ -42,11 +42,11 @@ class ElidedStats(QLabel):
         self._fit()
 
     def _fit(self) -> None:
-        metrics, room = self.fontMetrics(), self.width()
+        metrics, width = self.fontMetrics(), self.width()
         parts = list(self._parts)
-        while len(parts) > 1 and metrics.horizontalAdvance(_GAP.join(parts)) > room:
+        while len(parts) > 1 and metrics.horizontalAdvance(_GAP.join(parts)) > width:
             parts.pop()
-        self.setText(metrics.elidedText(_GAP.join(parts), Qt.TextElideMode.ElideRight, room))
+        self.setText(metrics.elidedText(_GAP.join(parts), Qt.TextElideMode.ElideRight, width))
 
 
 class StatusLine(QFrame):
@@ -96,10 +96,10 @@ class StatusLine(QFrame):
         self.worker.setToolTip(worker.problem)
         self.status_dot.setStyleSheet(f"color: {colour}; font-size: 11px")
         self.loading.setVisible(worker.state in _BUSY)
-        done = _parse_progress(worker.progress)
-        self.loading.setRange(0, 0 if done is None else 1000)
-        if done is not None:
-            self.loading.setValue(round(1000 * done))
+        fraction = _parse_progress(worker.progress)
+        self.loading.setRange(0, 0 if fraction is None else 1000)
+        if fraction is not None:
+            self.loading.setValue(round(1000 * fraction))
         self.restart_button.setVisible(worker.state is WorkerState.WAITING)
         self.rates_label.show_parts([] if status.source.state in _WITHOUT_PICTURE else self._rate_texts(status))
 

@@ -53,14 +53,16 @@ class ColourPopup(QFrame):
         """Show the popup below a widget, within the screen."""
         self.adjustSize()
         corner = widget.mapToGlobal(QPoint(0, widget.height() + 4))
-        room = widget.screen().availableGeometry()
-        x = max(room.left(), min(corner.x(), room.right() - self.width()))
+        screen_area = widget.screen().availableGeometry()
+        x = max(screen_area.left(), min(corner.x(), screen_area.right() - self.width()))
         above = widget.mapToGlobal(QPoint(0, -4)).y() - self.height()
-        y = corner.y() if corner.y() + self.height() <= room.bottom() else max(room.top(), above)
+        y = corner.y() if corner.y() + self.height() <= screen_area.bottom() else max(screen_area.top(), above)
         self.move(x, y)
         self.show()
-        own = next((button for button in self.buttons if button.colour == to_hex(self._current)), self.buttons[0])
-        own.setFocus(Qt.FocusReason.PopupFocusReason)
+        current_button = next(
+            (button for button in self.buttons if button.colour == to_hex(self._current)), self.buttons[0]
+        )
+        current_button.setFocus(Qt.FocusReason.PopupFocusReason)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Move between the colours with the arrow keys and close on Escape."""

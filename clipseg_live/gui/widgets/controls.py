@@ -14,7 +14,7 @@ def tool_button(icon: str, name: str, *, checkable: bool = False, text: str = ""
         icon: name of the icon.
         name: tool tip, help text and accessible name.
         checkable: whether it stays pressed.
-        text: text beside the icon, "" for the icon alone.
+        text: text next to the icon, "" for the icon alone.
     """
     button = QToolButton()
     theme.set_kind(button, "plain")

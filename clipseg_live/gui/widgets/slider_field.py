@@ -35,7 +35,7 @@ class SliderField(QSlider):
         label: name, also for screen readers.
         short: shown if the name does not fit.
         glyph: drawn if no text fits: "half" or the name of an icon.
-        bare: draw no name, because it is written beside the field.
+        bare: draw no name, because it is written next to the field.
         default: value that a reset restores.
         low: smallest value.
         top: largest value.
@@ -229,19 +229,19 @@ class SliderField(QSlider):
             painter.fillRect(QRectF(0, top, self._bar * self.width(), _BAR), theme.qcolour(self._colour))
 
     def _paint_text(self, painter: QPainter) -> None:
-        room = QRectF(_INSET, 0, self.width() - 2 * _INSET, self.height())
+        text_area = QRectF(_INSET, 0, self.width() - 2 * _INSET, self.height())
         painter.setFont(theme.figure_font(theme.SMALL_SIZE))
         metrics = painter.fontMetrics()
         figure = self.value_text()
-        left = room.width() - metrics.horizontalAdvance(figure) - 4
+        left = text_area.width() - metrics.horizontalAdvance(figure) - 4
         label = next((text for text in self._labels if text and metrics.horizontalAdvance(text) <= left), "")
         painter.setPen(theme.qcolour(theme.MUTED if self.isEnabled() else theme.FAINT))
         if label:
-            painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, label)
+            painter.drawText(text_area, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, label)
         elif self._glyph and left >= _GLYPH:
-            self._paint_glyph(painter, QRectF(room.x() - 1, (self.height() - _GLYPH) / 2, _GLYPH, _GLYPH))
+            self._paint_glyph(painter, QRectF(text_area.x() - 1, (self.height() - _GLYPH) / 2, _GLYPH, _GLYPH))
         painter.setPen(theme.qcolour(theme.TEXT if self.isEnabled() else theme.FAINT))
-        painter.drawText(room, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, figure)
+        painter.drawText(text_area, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, figure)
 
     def _paint_glyph(self, painter: QPainter, area: QRectF) -> None:
         colour = theme.MUTED if self.isEnabled() else theme.FAINT

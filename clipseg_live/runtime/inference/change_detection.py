@@ -31,11 +31,11 @@ def block_means(pixels: Pixels) -> BlockMeans:
     return means
 
 
-def is_static(before: BlockMeans, now: BlockMeans) -> bool:
+def is_static(previous: BlockMeans, current: BlockMeans) -> bool:
     """Return whether two samples differ by less than a camera's noise, on average and in every cell."""
-    if before.shape != now.shape:
+    if previous.shape != current.shape:
         return False
-    difference = np.abs(before - now)
+    difference = np.abs(previous - current)
     return bool(difference.mean() < _MEAN and difference.max() < _LARGEST)
 
 

@@ -31,7 +31,7 @@ SILENCE_SECONDS = 10.0
 """Time without a message after which the process counts as hung. A slow prediction does not stop its heartbeat."""
 START_SECONDS = 60.0
 """The same while the model loads. Imports can delay the heartbeat, on a busy machine for long."""
-ANSWER_SECONDS = 300.0
+PREDICTION_SECONDS = 300.0
 """Time without a prediction after which the process counts as hung despite its heartbeat, for example in a driver."""
 LOAD_SECONDS = 600.0
 """Time without progress of loading after which the process counts as hung despite its heartbeat."""
@@ -61,7 +61,7 @@ class ClientEvents:
 
     on_result: OnResult
     on_status: Callable[[WorkerStatus], None] = lambda status: None
-    on_notice: Callable[[str], None] = lambda sentence: None
+    on_notice: Callable[[str], None] = lambda text: None
     before_start: Callable[[], None] = lambda: None
 
 
@@ -93,15 +93,15 @@ class InferenceClient:
         self._lock = threading.Lock()
         self._machine = StateMachine(WorkerState.STOPPED, WORKER)
         self._status = WorkerStatus()
-        self._telling = threading.RLock()
-        self._trouble = ""
-        self._has_answered = False
+        self._status_lock = threading.RLock()
+        self._problem = ""
+        self._has_predicted = False
         self._prompts = PromptSet()
         self._newest: Frame | None = None
         self._failures: deque[float] = deque()
         self._stopping = False
-        self._run: WorkerHandle | None = None
-        self._nudge_out, self._nudge_in = multiprocessing.Pipe(duplex=False)
+        self._handle: WorkerHandle | None = None
+        self._wake_receiver, self._wake_sender = multiprocessing.Pipe(duplex=False)
         self._restart = threading.Event()
         self._maps: Maps = _NO_MAPS
         self._notices: set[str] = set()
@@ -110,7 +110,7 @@ class InferenceClient:
 
     @property
     def status(self) -> WorkerStatus:
-        """Return the present status of the worker."""
+        """Return the current status of the worker."""
         return self._status
 
     def start(self) -> None:
@@ -124,32 +124,32 @@ class InferenceClient:
         """
         with self._lock:
             self._newest = frame
-            run = self._run
-        if run is not None and run.listening:
+            handle = self._handle
+        if handle is not None and handle.is_ready:
             self.submitted += 1
-            self._hand_over(run)
+            self._send_newest(handle)
 
-    def _hand_over(self, run: WorkerHandle) -> None:
+    def _send_newest(self, handle: WorkerHandle) -> None:
         """Copy the newest frame for a process that has asked for one."""
         with self._lock:
             newest = self._newest
-        if newest is None or newest is run.handed or not run.listening:
+        if newest is None or newest is handle.submitted_frame or not handle.is_ready:
             return
         try:
-            run.submit(newest)
+            handle.submit(newest)
         except OSError as error:
-            logger.exception("There is no room for a frame of %d bytes", newest.pixels.nbytes)
-            self._set_trouble(
-                f"There is no room for a frame in shared memory ({error.strerror or error}): use a smaller picture."
+            logger.exception("Shared memory has no room for a frame of %d bytes", newest.pixels.nbytes)
+            self._set_problem(
+                f"Shared memory has no room for a frame ({error.strerror or error}): use a source with smaller frames."
             )
 
     def set_prompts(self, prompts: PromptSet) -> None:
         """Use other prompts from now on."""
         with self._lock:
             self._prompts = prompts
-            run = self._run
-        if run is not None:
-            run.post(messages.PromptsChanged(prompts))
+            handle = self._handle
+        if handle is not None:
+            handle.post(messages.PromptsChanged(prompts))
 
     def set_engine(self, settings: EngineSettings) -> None:
         """Change the model, the device or the size. A worker that waits for the user is started again."""
@@ -157,10 +157,10 @@ class InferenceClient:
             if settings == self._settings:
                 return
             self._settings = settings
-            run = self._run
-        if run is not None:
-            run.listening = False  # do not send frames now; they would wait until the model is loaded
-            run.post(messages.EngineChanged(settings))
+            handle = self._handle
+        if handle is not None:
+            handle.is_ready = False  # do not send frames now; they would wait until the model is loaded
+            handle.post(messages.EngineChanged(settings))
         else:
             self.restart()
 
@@ -168,12 +168,12 @@ class InferenceClient:
         """Restart the process now, in any state."""
         self._failures.clear()
         self._restart.set()
-        self._nudge()
+        self._wake()
 
     def request_stop(self) -> None:
         """End the worker soon. Return at once."""
         self._stopping = True
-        self._nudge()
+        self._wake()
 
     def join(self, deadline: float) -> bool:
         """Wait at most ``deadline`` seconds, and return whether the process, threads and memory are released."""
@@ -181,202 +181,210 @@ class InferenceClient:
             self._thread.join(deadline)
         if self._thread.is_alive():
             return False
-        self._nudge_in.close()
-        self._nudge_out.close()
+        self._wake_sender.close()
+        self._wake_receiver.close()
         return True
 
-    def _nudge(self) -> None:
+    def _wake(self) -> None:
         with suppress(OSError):
-            self._nudge_in.send(None)
+            self._wake_sender.send(None)
 
     def _supervise(self) -> None:
         try:
             while not self._stopping:
-                self._tell(WorkerState.STARTING)
+                self._set_state(WorkerState.STARTING)
                 reason = self._run_once()
                 if self._stopping:
                     return
                 self._recover(reason)
         finally:
-            self._tell(WorkerState.STOPPED, process_id=None)
+            self._set_state(WorkerState.STOPPED, process_id=None)
 
     def _run_once(self) -> str:
         """Run one process to its end. Return the reason for the end, or "" after a request of the user."""
         self._restart.clear()
-        self._has_answered = False
-        run: WorkerHandle | None = None
+        self._has_predicted = False
+        handle: WorkerHandle | None = None
         try:
             self._events.before_start()
-            run = WorkerHandle(self._make_engine, self._settings)
+            handle = WorkerHandle(self._make_engine, self._settings)
             with self._lock:
-                self._run = run
+                self._handle = handle
                 prompts = self._prompts
-            self._change(process_id=run.process.pid)
-            run.post(messages.PromptsChanged(prompts))
-            return self._listen(run)
+            self._update_status(process_id=handle.process.pid)
+            handle.post(messages.PromptsChanged(prompts))
+            return self._listen(handle)
         except Exception as error:  # nothing may end the supervision: any error counts as a failure of the process
-            logger.exception("The worker process cannot be %s", "started" if run is None else "used")
-            if run is not None:
-                return _in_words(error)
-            self._wait_for_nudge(_START_PAUSE * (len(self._failures) + 1))
-            return f"its process cannot be started: {_in_words(error)}"
+            logger.exception("The worker process cannot be %s", "started" if handle is None else "used")
+            if handle is not None:
+                return _describe_error(error)
+            self._wait_for_wake(_START_PAUSE * (len(self._failures) + 1))
+            return f"the process cannot be started: {_describe_error(error)}"
         finally:
             with self._lock:
-                self._run = None
-            if run is not None:
-                run.end()
+                self._handle = None
+            if handle is not None:
+                handle.end()
 
-    def _listen(self, run: WorkerHandle) -> str:
-        heard = progressed = time.monotonic()
+    def _listen(self, handle: WorkerHandle) -> str:
+        last_message = last_progress = time.monotonic()
         while True:
             limit = self._silence if self._status.state is WorkerState.READY else self._start_silence
-            ready = wait([run.connection, self._nudge_out], timeout=max(0.0, heard + limit - time.monotonic()))
-            if self._nudge_out in ready:
-                self._nudge_out.recv()
+            ready = wait(
+                [handle.connection, self._wake_receiver], timeout=max(0.0, last_message + limit - time.monotonic())
+            )
+            if self._wake_receiver in ready:
+                self._wake_receiver.recv()
             if self._stopping or self._restart.is_set():
                 return ""
             if not ready:
-                return self._failed(f"it gave no sign of life for {limit:g} seconds")
-            if run.taken_at is not None and time.monotonic() > run.taken_at + ANSWER_SECONDS:
-                return self._failed(f"it did not answer within {ANSWER_SECONDS:g} seconds")
+                return self._log_failure(f"no heartbeat for {limit:g} seconds")
+            if handle.started_at is not None and time.monotonic() > handle.started_at + PREDICTION_SECONDS:
+                return self._log_failure(f"no prediction within {PREDICTION_SECONDS:g} seconds")
             loading = self._status.state in (WorkerState.STARTING, WorkerState.LOADING)
-            if loading and time.monotonic() > progressed + LOAD_SECONDS:
-                return self._failed(f"loading made no progress for {LOAD_SECONDS:g} seconds")
-            if run.connection not in ready:
+            if loading and time.monotonic() > last_progress + LOAD_SECONDS:
+                return self._log_failure(f"no loading progress for {LOAD_SECONDS:g} seconds")
+            if handle.connection not in ready:
                 continue
             try:
-                message: messages.ToApplication = run.connection.recv()
+                message: messages.ToApplication = handle.connection.recv()
             except (EOFError, OSError):
-                return self._failed(run.exit_reason())
-            heard = time.monotonic()
-            progressed = progressed if isinstance(message, messages.Heartbeat | messages.LogSent) else heard
+                return self._log_failure(handle.exit_reason())
+            last_message = time.monotonic()
+            last_progress = (
+                last_progress if isinstance(message, messages.Heartbeat | messages.LogSent) else last_message
+            )
             if isinstance(message, messages.WorkerFailed):
-                return self._failed(message.reason.rstrip("."))
-            self._hear(run, message)
+                return self._log_failure(message.reason.rstrip("."))
+            self._handle_message(handle, message)
 
-    def _failed(self, reason: str) -> str:
+    def _log_failure(self, reason: str) -> str:
         logger.error("The worker process %s failed", self._status.process_id)
         logger.debug("The reason: %s", reason)
         return reason
 
-    def _hear(self, run: WorkerHandle, message: messages.ToApplication) -> None:
+    def _handle_message(self, handle: WorkerHandle, message: messages.ToApplication) -> None:
         match message:
-            case messages.FrameWanted():
-                run.wanting = True
-                self._hand_over(run)
-            case messages.FrameTaken(index, epoch, is_new):
+            case messages.FrameRequested():
+                handle.wants_frame = True
+                self._send_newest(handle)
+            case messages.FrameStarted(index, epoch, is_new):
                 self.taken += is_new
-                run.took(index, epoch)
+                handle.mark_started(index, epoch)
             case messages.FramePredicted():
-                self._take_result(run, message)
+                self._handle_prediction(handle, message)
             case messages.FrameUnchanged(index, epoch, version):
                 self.unchanged += 1
-                self._answer(Prediction(index, epoch, version, run.ids, self._maps, unchanged=True), run)
-            case messages.MapsNeeded(size):
-                run.make_maps(size)
+                self._deliver(Prediction(index, epoch, version, handle.ids, self._maps, unchanged=True), handle)
+            case messages.MapMemoryRequested(size):
+                handle.make_maps(size)
             case messages.Loading(progress):
-                self._tell(WorkerState.LOADING, progress=progress)
+                self._set_state(WorkerState.LOADING, progress=progress)
             case messages.EngineReady(model, device, dtype, engine, notices):
-                run.listening = True
+                handle.is_ready = True
                 ready = {"model": model, "device": device, "dtype": dtype, "engine": engine}
-                self._tell(WorkerState.READY, progress="", problem="", **ready)
-                self._pass_on(notices)
-                self._hand_over(run)
-            case messages.EngineRefused(problem, still_runs):
-                run.listening = still_runs
+                self._set_state(WorkerState.READY, progress="", problem="", **ready)
+                self._report_notices(notices)
+                self._send_newest(handle)
+            case messages.EngineRejected(problem, still_running):
+                handle.is_ready = still_running
                 logger.warning("The model cannot be used")
                 logger.debug("The reason: %s", problem)
-                self._tell(WorkerState.READY if still_runs else WorkerState.WAITING, progress="", problem=problem)
+                self._set_state(
+                    WorkerState.READY if still_running else WorkerState.WAITING, progress="", problem=problem
+                )
             case messages.LogSent(record):
                 logs.handle(record)
             case messages.NoticeSent(text):
-                self._safely(self._events.on_notice, text)
-            case messages.PromptsRefused(index, epoch, version, problem):
-                self._change(version=version)
-                self._set_trouble(problem)
+                self._call_listener(self._events.on_notice, text)
+            case messages.PromptsRejected(index, epoch, version, problem):
+                self._update_status(version=version)
+                self._set_problem(problem)
                 empty = Prediction(index, epoch, version, (), _NO_MAPS)  # locked mode shows answered frames only
-                self._safely(self._events.on_result, empty, run.answered(index, epoch))
+                self._call_listener(self._events.on_result, empty, handle.mark_finished(index, epoch))
 
-    def _take_result(self, run: WorkerHandle, found: messages.FramePredicted) -> None:
-        self._maps = run.copy_maps(found.shape) if found.ids else _NO_MAPS
-        run.ids = found.ids
-        self._change(version=found.version)
-        self._pass_on(found.notices)
+    def _handle_prediction(self, handle: WorkerHandle, message: messages.FramePredicted) -> None:
+        self._maps = handle.copy_maps(message.shape) if message.ids else _NO_MAPS
+        handle.ids = message.ids
+        self._update_status(version=message.version)
+        self._report_notices(message.notices)
         prediction = Prediction(
-            found.index, found.epoch, found.version, found.ids, self._maps, milliseconds=found.milliseconds
+            message.index, message.epoch, message.version, message.ids, self._maps, milliseconds=message.milliseconds
         )
-        self._answer(prediction, run)
+        self._deliver(prediction, handle)
 
-    def _answer(self, result: Prediction, run: WorkerHandle) -> None:
-        self._has_answered = True
-        if self._trouble:
-            self._set_trouble("")
-        self._safely(self._events.on_result, result, run.answered(result.index, result.epoch))
+    def _deliver(self, result: Prediction, handle: WorkerHandle) -> None:
+        self._has_predicted = True
+        if self._problem:
+            self._set_problem("")
+        self._call_listener(self._events.on_result, result, handle.mark_finished(result.index, result.epoch))
 
-    def _pass_on(self, notices: tuple[str, ...]) -> None:
+    def _report_notices(self, notices: tuple[str, ...]) -> None:
         for notice in notices:
-            self._say_once(notice)
+            self._report_notice(notice)
 
-    def _say_once(self, notice: str) -> None:
+    def _report_notice(self, notice: str) -> None:
         if notice not in self._notices:
             self._notices.add(notice)
-            self._safely(self._events.on_notice, notice)
+            self._call_listener(self._events.on_notice, notice)
 
     def _recover(self, reason: str) -> None:
         """Restart after a pause, or wait for the user after too many failures."""
         now = time.monotonic()
         if reason:
             self._failures.append(now)
-        while self._has_answered and self._failures and self._failures[0] < now - RESTART_WINDOW:
+        while self._has_predicted and self._failures and self._failures[0] < now - RESTART_WINDOW:
             self._failures.popleft()
-        self._trouble = ""
+        self._problem = ""
         if len(self._failures) <= MOST_RESTARTS:
-            self._tell(
+            self._set_state(
                 WorkerState.RESTARTING,
-                problem=f"The segmentation stopped ({reason}) and is started again." if reason else "",
+                problem=f"Segmentation stopped ({reason}) and is restarting." if reason else "",
                 process_id=None,
                 restarts=self._status.restarts + bool(reason),
             )
             return
-        logger.error("The worker failed %d times and is not started again", len(self._failures))
-        self._tell(
+        logger.error("The worker failed %d times and is not restarted", len(self._failures))
+        self._set_state(
             WorkerState.WAITING,
-            problem=f"The segmentation stopped again and again ({reason}): restart it, or use a smaller picture, "
-            "another model or another device.",
+            problem=f"Segmentation keeps failing ({reason}): restart the model, or use smaller frames, another model "
+            "or another device.",
             process_id=None,
         )
         while not (self._stopping or self._restart.is_set()):
-            self._wait_for_nudge(None)
+            self._wait_for_wake(None)
         self._failures.clear()
 
-    def _wait_for_nudge(self, timeout: float | None) -> None:
+    def _wait_for_wake(self, timeout: float | None) -> None:
         """Wait for a request to stop or restart."""
-        if wait([self._nudge_out], timeout):
-            self._nudge_out.recv()
+        if wait([self._wake_receiver], timeout):
+            self._wake_receiver.recv()
 
-    def _set_trouble(self, sentence: str) -> None:
-        """Report a problem with the present frame or prompts. "" clears it."""
-        with self._telling:
-            before, self._trouble = self._trouble, sentence
-            if sentence or self._status.problem == before:
-                self._change(problem=sentence)
+    def _set_problem(self, problem: str) -> None:
+        """Report a problem with the current frame or prompts. "" clears it."""
+        with self._status_lock:
+            previous, self._problem = self._problem, problem
+            if problem or self._status.problem == previous:
+                self._update_status(problem=problem)
 
-    def _tell(self, state: WorkerState, **changes: Any) -> None:
-        with self._telling:
-            if state is self._status.state and all(getattr(self._status, name) == new for name, new in changes.items()):
+    def _set_state(self, state: WorkerState, **changes: Any) -> None:
+        with self._status_lock:
+            if state is self._status.state and all(
+                getattr(self._status, name) == value for name, value in changes.items()
+            ):
                 return
             logger.info("The worker is %s", state.value)
             self._machine.to(state)
-            self._change(state=state, **changes)
+            self._update_status(state=state, **changes)
 
-    def _change(self, **changes: Any) -> None:
-        with self._telling:
+    def _update_status(self, **changes: Any) -> None:
+        with self._status_lock:
             status = replace(self._status, **changes)
             if status != self._status:
                 self._status = status
-                self._safely(self._events.on_status, status)
+                self._call_listener(self._events.on_status, status)
 
-    def _safely(self, callback: Callable[..., None], *arguments: object) -> None:
+    def _call_listener(self, callback: Callable[..., None], *arguments: object) -> None:
         """Call a listener. Its errors must not end the supervision."""
         try:
             callback(*arguments)
@@ -384,7 +392,7 @@ class InferenceClient:
             logger.exception("A listener of the worker failed")
 
 
-def _in_words(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"

@@ -41,14 +41,14 @@ class EngineChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotsGiven:
+class FrameMemorySent:
     """Memory for frames of ``size`` bytes. The shared block follows the message."""
 
     size: int
 
 
 @dataclass(frozen=True, slots=True)
-class MapsGiven:
+class MapMemorySent:
     """Memory for maps of ``size`` bytes. The shared block follows the message."""
 
     size: int
@@ -59,7 +59,7 @@ class MapsCopied:
     """The application has copied the maps, so their memory may be used again."""
 
 
-ToWorker = FrameOffered | PromptsChanged | EngineChanged | SlotsGiven | MapsGiven | MapsCopied
+ToWorker = FrameOffered | PromptsChanged | EngineChanged | FrameMemorySent | MapMemorySent | MapsCopied
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,11 @@ class EngineReady:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineRefused:
-    """The requested engine cannot be used. ``still_runs``: The previous one goes on."""
+class EngineRejected:
+    """The requested engine cannot be used. ``still_running``: The previous one stays in use."""
 
     problem: str
-    still_runs: bool
+    still_running: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +116,12 @@ class NoticeSent:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameWanted:
+class FrameRequested:
     """The process is ready for the next frame."""
 
 
 @dataclass(frozen=True, slots=True)
-class FrameTaken:
+class FrameStarted:
     """The process has started on a frame. ``is_new``: It has not seen the frame before."""
 
     index: int
@@ -130,7 +130,7 @@ class FrameTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class MapsNeeded:
+class MapMemoryRequested:
     """The process needs memory for maps of ``size`` bytes."""
 
     size: int
@@ -169,7 +169,7 @@ class FrameUnchanged:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptsRefused:
+class PromptsRejected:
     """The model does not support one of the prompts."""
 
     index: int
@@ -186,6 +186,6 @@ class WorkerFailed:
 
 
 ToApplication = (
-    Heartbeat | LogSent | Loading | EngineReady | EngineRefused | NoticeSent | FrameWanted | FrameTaken | MapsNeeded
-    | FramePredicted | FrameUnchanged | PromptsRefused | WorkerFailed
+    Heartbeat | LogSent | Loading | EngineReady | EngineRejected | NoticeSent | FrameRequested | FrameStarted
+    | MapMemoryRequested | FramePredicted | FrameUnchanged | PromptsRejected | WorkerFailed
 )  # fmt: skip

@@ -27,7 +27,7 @@ from clipseg_live.runtime.inference.shared_memory import FrameDoubleBuffer, Shar
 
 logger = logging.getLogger(__name__)
 
-BEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 _NICENESS = 5
 
 
@@ -87,34 +87,34 @@ class _InferenceServer:
         self._sending = threading.Lock()
         self._changed = threading.Condition()
         # Requests of the application that wait for the main thread; guarded by ``_changed``.
-        self._wanted_engine: EngineSettings | None = settings
-        self._wanted_prompts = PromptSet()
-        self._offered: messages.FrameOffered | None = None
+        self._requested_engine: EngineSettings | None = settings
+        self._requested_prompts = PromptSet()
+        self._offer: messages.FrameOffered | None = None
         self._new_slots: SharedBlock | None = None
         self._new_maps: SharedBlock | None = None
         self._maps_are_free = True
         # Owned by the main thread.
         self._engine: LiveEngine | None = None
-        self._loaded: EngineSettings | None = None
-        self._dtype = ""
+        self._loaded_settings: EngineSettings | None = None
         self._slots: FrameDoubleBuffer | None = None
         self._maps: SharedBlock | None = None
         self._frame: tuple[Pixels, int, int] | None = None
-        self._seen: tuple[BlockMeans, int] | None = None
-        self._answered: int | None = None
-        self._has_asked = False
+        self._last_segmented: tuple[BlockMeans, int] | None = None
+        self._predicted_version: int | None = None
+        self._has_requested = False
+        self._dtype = ""
 
     def run(self) -> None:
         flush_log = logs.start_child(lambda record: self._send(messages.LogSent(record)))
         threading.Thread(target=self._receive, name="receive", daemon=True).start()
-        threading.Thread(target=self._beat, name="beat", daemon=True).start()
+        threading.Thread(target=self._send_heartbeats, name="beat", daemon=True).start()
         try:
             while True:
-                self._once()
+                self._step()
         except (MemoryError, ClipsegLiveError) as error:
             logger.exception("The worker process failed")
             flush_log()
-            self._send(messages.WorkerFailed(str(error) or "There is not enough memory to segment a frame."))
+            self._send(messages.WorkerFailed(str(error) or "not enough memory to segment a frame"))
         except Exception as error:
             logger.exception("The worker process failed")
             flush_log()
@@ -122,75 +122,84 @@ class _InferenceServer:
         flush_log()
         os._exit(1)  # the clean-up of torch must not delay the restart
 
-    def _once(self) -> None:
-        if self._engine is not None and not self._has_asked:
-            self._has_asked = True
-            self._send(messages.FrameWanted())
+    def _step(self) -> None:
+        if self._engine is not None and not self._has_requested:
+            self._has_requested = True
+            self._send(messages.FrameRequested())
         with self._changed:
             self._changed.wait_for(self._has_work)
-            engine, self._wanted_engine = self._wanted_engine, None
-            prompts = self._wanted_prompts
+            engine, self._requested_engine = self._requested_engine, None
+            prompts = self._requested_prompts
         if engine is not None:
-            self._use(engine)
+            self._apply_engine(engine)
         # Segment the current frame again after an edit, since its features are cached. Then take the next frame.
-        edited = self._frame is not None and self._answered is not None and self._answered != prompts.version
-        is_new = not edited and self._take()
+        is_edited = (
+            self._frame is not None
+            and self._predicted_version is not None
+            and self._predicted_version != prompts.version
+        )
+        is_new = not is_edited and self._take_frame()
         if self._engine is None or self._frame is None:
-            self._answered = prompts.version
+            self._predicted_version = prompts.version
             return
-        if is_new or prompts.version != self._answered:
-            self._answer(self._engine, prompts, is_new)
+        if is_new or prompts.version != self._predicted_version:
+            self._predict(self._engine, prompts, is_new)
 
-    def _take(self) -> bool:
+    def _take_frame(self) -> bool:
         """Make the offered frame the current one, and return whether there was one."""
         with self._changed:
-            offered, self._offered = self._offered, None
+            offer, self._offer = self._offer, None
             slots, self._new_slots = self._new_slots, None
         if slots is not None:
             self._frame = None  # a view of the old memory
             if self._slots is not None:
                 self._slots.close()
             self._slots = FrameDoubleBuffer(slots)
-        if offered is None or self._slots is None:
+        if offer is None or self._slots is None:
             return False
-        pixels = self._slots.frame(offered.slot, offered.height, offered.width)
-        self._frame = pixels, offered.index, offered.epoch
-        self._has_asked = False
+        pixels = self._slots.frame(offer.slot, offer.height, offer.width)
+        self._frame = pixels, offer.index, offer.epoch
+        self._has_requested = False
         return True
 
     def _has_work(self) -> bool:
         return (
-            self._wanted_engine is not None
-            or self._offered is not None
-            or self._wanted_prompts.version != self._answered
+            self._requested_engine is not None
+            or self._offer is not None
+            or self._requested_prompts.version != self._predicted_version
         )
 
-    def _answer(self, engine: LiveEngine, prompts: PromptSet, is_new: bool) -> None:
+    def _predict(self, engine: LiveEngine, prompts: PromptSet, is_new: bool) -> None:
         assert self._frame is not None
         pixels, index, epoch = self._frame
-        self._send(messages.FrameTaken(index, epoch, is_new))
+        self._send(messages.FrameStarted(index, epoch, is_new))
         start = time.perf_counter()
-        look = block_means(pixels) if is_new or self._seen is None else self._seen[0]
-        same = self._seen is not None and self._seen[1] == epoch and is_static(self._seen[0], look)
-        gate = (time.perf_counter() - start) * 1000
-        if is_new and same and self._answered == prompts.version:
+        means = block_means(pixels) if is_new or self._last_segmented is None else self._last_segmented[0]
+        is_unchanged = (
+            self._last_segmented is not None
+            and self._last_segmented[1] == epoch
+            and is_static(self._last_segmented[0], means)
+        )
+        gate_time = (time.perf_counter() - start) * 1000
+        if is_new and is_unchanged and self._predicted_version == prompts.version:
             self._send(messages.FrameUnchanged(index, epoch, prompts.version))
             return
-        self._seen = look, epoch
+        self._last_segmented = means, epoch
         if not prompts.prompts:
-            self._answered = prompts.version
+            self._predicted_version = prompts.version
             self._send(messages.FramePredicted(index, epoch, prompts.version))
             return
         try:
             prediction = engine.segment(pixels, prompts.prompts)
         except UsageError as error:  # this model does not support a prompt
-            if self._answered != prompts.version:
-                logger.warning("A prompt was refused", exc_info=True)
-            self._answered, self._seen = prompts.version, None  # do not compare the next frame with this one
-            self._send(messages.PromptsRefused(index, epoch, prompts.version, str(error)))
+            if self._predicted_version != prompts.version:
+                logger.warning("The model rejected a prompt", exc_info=True)
+            self._predicted_version = prompts.version
+            self._last_segmented = None  # do not compare the next frame with this one
+            self._send(messages.PromptsRejected(index, epoch, prompts.version, str(error)))
             return
-        self._answered = prompts.version
-        milliseconds = {"gate": gate, **prediction.timings}
+        self._predicted_version = prompts.version
+        milliseconds = {"gate": gate_time, **prediction.timings}
         self._deliver(prediction.probabilities)
         count, height, width = prediction.probabilities.shape
         shape = count, height, width
@@ -205,37 +214,37 @@ class _InferenceServer:
     def _deliver(self, maps: NDArray[np.float32]) -> None:
         """Write maps for the application, after it has read the last ones."""
         if self._maps is None or maps.nbytes > self._maps.size:
-            self._send(messages.MapsNeeded(maps.nbytes))
+            self._send(messages.MapMemoryRequested(maps.nbytes))
             with self._changed:
                 self._changed.wait_for(lambda: self._new_maps is not None)
-                old, self._maps, self._new_maps = self._maps, self._new_maps, None
-            if old is not None:
-                old.close()
+                previous, self._maps, self._new_maps = self._maps, self._new_maps, None
+            if previous is not None:
+                previous.close()
         assert self._maps is not None
         with self._changed:
             self._changed.wait_for(lambda: self._maps_are_free)
             self._maps_are_free = False
         self._maps.array(maps.shape, np.float32)[...] = maps
 
-    def _use(self, settings: EngineSettings) -> None:
+    def _apply_engine(self, settings: EngineSettings) -> None:
         """Load the engine again, or only change it if that is enough."""
-        self._answered = self._seen = None
-        before, self._loaded = self._loaded, settings
+        self._predicted_version = self._last_segmented = None
+        previous, self._loaded_settings = self._loaded_settings, settings
         try:
-            if self._engine is not None and before is not None and _only_shape_differs(before, settings):
+            if self._engine is not None and previous is not None and _only_shape_differs(previous, settings):
                 self._engine.configure(settings.size, settings.resize_mode, settings.detail)
             else:
                 self._engine = None  # free its memory for the next one
                 self._send(messages.Loading())
                 self._engine = self._make_engine(
                     settings,
-                    lambda words: self._send(messages.Loading(words)),
+                    lambda progress: self._send(messages.Loading(progress)),
                     lambda text: self._send(messages.NoticeSent(text)),
                 )
         except ClipsegLiveError as error:
             logger.exception("The model cannot be used")
-            self._loaded = before if self._engine is not None else None
-            self._send(messages.EngineRefused(str(error), self._engine is not None))
+            self._loaded_settings = previous if self._engine is not None else None
+            self._send(messages.EngineRejected(str(error), self._engine is not None))
             return
         self._describe(self._engine)
 
@@ -248,42 +257,42 @@ class _InferenceServer:
             while True:
                 message: messages.ToWorker = self._connection.recv()
                 block = None
-                if isinstance(message, messages.SlotsGiven | messages.MapsGiven):
-                    block = self._block(message.size)
+                if isinstance(message, messages.FrameMemorySent | messages.MapMemorySent):
+                    block = self._receive_block(message.size)
                 with self._changed:
-                    self._take_in(message, block)
+                    self._store_request(message, block)
                     self._changed.notify_all()
         except (EOFError, OSError):
-            os._exit(0)  # the application is gone
+            os._exit(0)  # the application has ended
 
-    def _block(self, size: int) -> SharedBlock:
+    def _receive_block(self, size: int) -> SharedBlock:
         """Receive a shared block. End the process if it cannot be mapped."""
         try:
             return SharedBlock.receive(self._connection, size)
         except OSError as error:
             logger.exception("A shared block of %d bytes cannot be mapped", size)
-            self._send(messages.WorkerFailed(f"its shared memory cannot be opened: {error.strerror or error}"))
+            self._send(messages.WorkerFailed(f"shared memory cannot be mapped: {error.strerror or error}"))
             os._exit(1)
 
-    def _take_in(self, message: messages.ToWorker, block: SharedBlock | None) -> None:
+    def _store_request(self, message: messages.ToWorker, block: SharedBlock | None) -> None:
         match message:
             case messages.FrameOffered():
-                self._offered = message
+                self._offer = message
             case messages.PromptsChanged(prompts):
-                self._wanted_prompts = prompts
+                self._requested_prompts = prompts
             case messages.EngineChanged(settings):
-                self._wanted_engine = settings
-            case messages.SlotsGiven():
+                self._requested_engine = settings
+            case messages.FrameMemorySent():
                 self._new_slots = block
-            case messages.MapsGiven():
+            case messages.MapMemorySent():
                 self._new_maps = block
             case messages.MapsCopied():
                 self._maps_are_free = True
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         while True:
             self._send(messages.Heartbeat())
-            time.sleep(BEAT_SECONDS)
+            time.sleep(HEARTBEAT_SECONDS)
 
     def _send(self, message: messages.ToApplication) -> None:
         with self._sending:
@@ -293,8 +302,5 @@ class _InferenceServer:
                 os._exit(0)
 
 
-def _only_shape_differs(before: EngineSettings, after: EngineSettings) -> bool:
-    return (
-        before.model_copy(update={"size": after.size, "resize_mode": after.resize_mode, "detail": after.detail})
-        == after
-    )
+def _only_shape_differs(old: EngineSettings, new: EngineSettings) -> bool:
+    return old.model_copy(update={"size": new.size, "resize_mode": new.resize_mode, "detail": new.detail}) == new

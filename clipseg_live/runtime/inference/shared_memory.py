@@ -86,7 +86,7 @@ class SharedBlock:
         if not data:
             raise EOFError
         if not descriptors:
-            raise OSError("too many files are open")
+            raise OSError("too many open files")
         with os.fdopen(descriptors[0], "r+b", buffering=0) as file:
             return cls(size, mmap.mmap(file.fileno(), size), "")
 
@@ -152,8 +152,8 @@ def _reserve(size: int) -> "IO[bytes]":
 
     Writing to a mapped file without reserved room ends the process with SIGBUS.
     """
-    problem = OSError("there is no folder for temporary files")
-    for name, open_file in _places():
+    problem = OSError("no folder for temporary files is available")
+    for name, open_file in _memory_kinds():
         try:
             file = open_file()
         except OSError as error:
@@ -171,7 +171,7 @@ def _reserve(size: int) -> "IO[bytes]":
     raise problem
 
 
-def _places() -> "Iterator[tuple[str, Callable[[], IO[bytes]]]]":
+def _memory_kinds() -> "Iterator[tuple[str, Callable[[], IO[bytes]]]]":
     """Yield a name and a function that opens an empty file, for each kind of memory, fastest first."""
     if hasattr(os, "memfd_create"):  # Linux: needs no /dev/shm, which is small or read-only in containers
         yield "memory", lambda: os.fdopen(os.memfd_create("clipseg-live"), "r+b", buffering=0)

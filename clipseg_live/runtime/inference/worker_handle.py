@@ -31,10 +31,10 @@ class WorkerHandle:
     One thread sends the messages. Only this thread waits if the process does not read.
 
     Attributes:
-        listening: The engine is loaded, and frames may be submitted.
-        wanting: The process has asked for a frame and has not received it yet.
-        handed: The frame that was submitted last.
-        taken_at: Monotonic time at which the process started on its frame. None while it has none.
+        is_ready: The engine is loaded, and frames may be submitted.
+        wants_frame: The process has asked for a frame and has not received it yet.
+        submitted_frame: The frame that was submitted last.
+        started_at: Monotonic time at which the process started on its frame. None while it has none.
         ids: Row ids of the last maps.
     """
 
@@ -50,18 +50,21 @@ class WorkerHandle:
             RuntimeError: The system has no room for a process.
         """
         context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
+        self.connection, child_connection = context.Pipe()
         self.process = context.Process(
-            target=server.serve, args=(theirs, make_engine, settings), name="clipseg-live inference", daemon=True
+            target=server.serve,
+            args=(child_connection, make_engine, settings),
+            name="clipseg-live inference",
+            daemon=True,
         )
-        self.listening = self.wanting = False
-        self.handed: Frame | None = None
-        self.taken_at: float | None = None
+        self.is_ready = self.wants_frame = False
+        self.submitted_frame: Frame | None = None
+        self.started_at: float | None = None
         self.ids: tuple[int, ...] = ()
         self._slots: FrameDoubleBuffer | None = None
         self._maps: SharedBlock | None = None
-        self._too_large: tuple[int, float] | None = None
-        self._taken: Frame | None = None
+        self._rejected_size: tuple[int, float] | None = None
+        self._current_frame: Frame | None = None
         self._writing = threading.Lock()
         self._outbox: dict[type[messages.ToWorker], tuple[messages.ToWorker, SharedBlock | None]] = {}
         self._changed = threading.Condition()
@@ -78,7 +81,7 @@ class WorkerHandle:
             self.connection.close()
             raise
         finally:
-            theirs.close()
+            child_connection.close()
 
     def post(self, message: messages.ToWorker, block: SharedBlock | None = None) -> None:
         """Send a message soon, with the shared block that follows it. It replaces an older unsent one of its type."""
@@ -94,27 +97,27 @@ class WorkerHandle:
         """
         pixels = frame.pixels
         with self._writing:
-            if self._ended or not self.wanting or self._is_too_large(pixels.nbytes):
+            if self._ended or not self.wants_frame or self._is_too_large(pixels.nbytes):
                 return
-            self.handed = frame
+            self.submitted_frame = frame
             if self._slots is None or pixels.nbytes > self._slots.capacity:
                 self._make_slots(pixels.nbytes)
             assert self._slots is not None
             slot = self._slots.write(pixels)
-            self.wanting = False
+            self.wants_frame = False
         self.post(messages.FrameOffered(slot, frame.height, frame.width, frame.index, frame.epoch))
 
-    def took(self, index: int, epoch: int) -> None:
+    def mark_started(self, index: int, epoch: int) -> None:
         """Note that the process has started on a frame."""
-        self.taken_at = time.monotonic()
-        frame = self.handed
+        self.started_at = time.monotonic()
+        frame = self.submitted_frame
         if frame is not None and (frame.index, frame.epoch) == (index, epoch):
-            self._taken = frame
+            self._current_frame = frame
 
-    def answered(self, index: int, epoch: int) -> Frame | None:
+    def mark_finished(self, index: int, epoch: int) -> Frame | None:
         """Note that the process has finished a frame. Return the frame, or None if it is not known."""
-        self.taken_at = None
-        frame = self._taken
+        self.started_at = None
+        frame = self._current_frame
         return frame if frame is not None and (frame.index, frame.epoch) == (index, epoch) else None
 
     def make_maps(self, size: int) -> None:
@@ -123,11 +126,11 @@ class WorkerHandle:
         Raises:
             OSError: There is no room for the memory.
         """
-        old, self._maps = self._maps, None
-        if old is not None:
-            old.close()
+        previous, self._maps = self._maps, None
+        if previous is not None:
+            previous.close()
         self._maps = SharedBlock.create(size)
-        self.post(messages.MapsGiven(size), self._maps)
+        self.post(messages.MapMemorySent(size), self._maps)
 
     def copy_maps(self, shape: tuple[int, int, int]) -> Maps:
         """Return a read-only copy of the maps that the process has written, and let it write the next ones.
@@ -154,7 +157,7 @@ class WorkerHandle:
             self._changed.notify_all()
         self._sender.join(_KILL_SECONDS)
         if not ended or self._sender.is_alive():  # a hanging process may still use the pipe and the memory
-            logger.error("Worker process %s hangs and was left behind", pid)
+            logger.error("Worker process %s hangs and was abandoned", pid)
             return
         self.connection.close()
         with self._writing:
@@ -166,20 +169,24 @@ class WorkerHandle:
 
     def _is_too_large(self, size: int) -> bool:
         """Return whether there was no room for a frame of this size a moment ago."""
-        return self._too_large is not None and size >= self._too_large[0] and time.monotonic() < self._too_large[1]
+        return (
+            self._rejected_size is not None
+            and size >= self._rejected_size[0]
+            and time.monotonic() < self._rejected_size[1]
+        )
 
     def _make_slots(self, capacity: int) -> None:
         """Make room for larger frames.
 
         The old memory can be closed: the process has received it, because it has asked for a frame since.
         """
-        old, self._slots = self._slots, None
-        if old is not None:
-            old.close()
-        self._too_large = capacity, time.monotonic() + _ROOM_SECONDS
+        previous, self._slots = self._slots, None
+        if previous is not None:
+            previous.close()
+        self._rejected_size = capacity, time.monotonic() + _ROOM_SECONDS
         self._slots = FrameDoubleBuffer.create(capacity)
-        self._too_large = None
-        self.post(messages.SlotsGiven(self._slots.block.size), self._slots.block)
+        self._rejected_size = None
+        self.post(messages.FrameMemorySent(self._slots.block.size), self._slots.block)
 
     def _send(self) -> None:
         while True:
@@ -187,9 +194,9 @@ class WorkerHandle:
                 self._changed.wait_for(lambda: self._outbox or self._ended)
                 if self._ended:
                     return
-                waiting, self._outbox = self._outbox, {}
+                outbox, self._outbox = self._outbox, {}
             try:
-                for message, block in waiting.values():
+                for message, block in outbox.values():
                     self.connection.send(message)
                     if block is not None:
                         block.send(self.connection)

@@ -9,7 +9,7 @@ _SHOWING = (SourceState.RUNNING, SourceState.PAUSED, SourceState.ENDED)
 
 
 def may_publish(
-    picture: RenderedFrame, settings: LiveSettings, version: int, worker: WorkerState, source: SourceState
+    rendered: RenderedFrame, settings: LiveSettings, version: int, worker: WorkerState, source: SourceState
 ) -> bool:
     """Return whether a rendered frame may be shown to others at this moment.
 
@@ -17,10 +17,10 @@ def may_publish(
     (``core.privacy.may_leave``).
 
     Args:
-        picture: Rendered frame.
-        settings: Present settings of the session.
-        version: Version of the present prompts.
+        rendered: Rendered frame.
+        settings: Current settings of the session.
+        version: Version of the current prompts.
         worker: State of the worker.
         source: State of the source.
     """
-    return worker is WorkerState.READY and source in _SHOWING and may_leave(picture, settings, version)
+    return worker is WorkerState.READY and source in _SHOWING and may_leave(rendered, settings, version)

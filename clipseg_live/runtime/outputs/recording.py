@@ -28,7 +28,7 @@ BEHIND_SECONDS = 1.0
 DRAIN_SECONDS = 1.5
 """Time for queued frames to be written after a stop."""
 _SPEED_UP_EVERY = 2.0
-_WATCH_EVERY = 1.0
+_CHECK_EVERY = 1.0
 _TOUCH_EVERY = 5.0
 _WARN_SECONDS = 300.0
 
@@ -47,7 +47,7 @@ class DiskLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class RecordingTarget:
     """Folder of a recording, and the parts of its file names."""
 
     folder: Path
@@ -56,34 +56,34 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Queued:
-    """A queued frame. ``breaks`` if earlier frames are missing because the recording was paused."""
+class QueuedFrame:
+    """A queued frame. ``after_pause`` if earlier frames are missing because the recording was paused."""
 
-    shot: RenderedFrame
+    rendered: RenderedFrame
     info: SourceInfo
-    breaks: bool = False
+    after_pause: bool = False
 
 
-class ShotQueue:
+class FrameQueue:
     """Queue of rendered frames for a writer. Frames that do not fit into its bytes are dropped and counted."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self._shots: deque[tuple[Queued, int, float]] = deque()
-        self._most, self._bytes = most_bytes, 0
+    def __init__(self, capacity: int) -> None:
+        self._frames: deque[tuple[QueuedFrame, int, float]] = deque()
+        self._capacity, self._bytes = capacity, 0
         self._changed = threading.Condition()
         self._closed = self._woken = False
         self.dropped = 0
 
-    def put(self, queued: Queued) -> bool:
+    def put(self, queued: QueuedFrame) -> bool:
         """Add a frame, and return whether it fits. Never wait."""
-        size = _bytes_of(queued.shot)
+        size = _frame_bytes(queued.rendered)
         with self._changed:
             if self._closed:
                 return False
-            if self._bytes + size > self._most:
+            if self._bytes + size > self._capacity:
                 self.dropped += 1
                 return False
-            self._shots.append((queued, size, time.monotonic()))
+            self._frames.append((queued, size, time.monotonic()))
             self._bytes += size
             self._changed.notify_all()
             return True
@@ -97,8 +97,8 @@ class ShotQueue:
     def clear(self) -> None:
         """Drop all frames."""
         with self._changed:
-            self.dropped += len(self._shots)
-            self._shots.clear()
+            self.dropped += len(self._frames)
+            self._frames.clear()
             self._bytes = 0
 
     def wake(self) -> None:
@@ -107,21 +107,21 @@ class ShotQueue:
             self._woken = True
             self._changed.notify_all()
 
-    def take(self, timeout: float) -> Queued | None:
+    def take(self, timeout: float) -> QueuedFrame | None:
         """Return the next frame, or None after ``timeout`` seconds without one, after ``wake``, or at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._shots or self._closed or self._woken, timeout)
+            self._changed.wait_for(lambda: self._frames or self._closed or self._woken, timeout)
             self._woken = False
-            if not self._shots:
+            if not self._frames:
                 return None
-            queued, size, _ = self._shots.popleft()
+            queued, size, _ = self._frames.popleft()
             self._bytes -= size
             return queued
 
     @property
     def ended(self) -> bool:
         """Return whether the queue is closed and empty."""
-        return self._closed and not self._shots
+        return self._closed and not self._frames
 
     @property
     def closed(self) -> bool:
@@ -129,17 +129,17 @@ class ShotQueue:
         return self._closed
 
     @property
-    def late(self) -> float:
+    def delay(self) -> float:
         """Return the seconds that the next frame has waited."""
         with self._changed:
-            return time.monotonic() - self._shots[0][2] if self._shots else 0.0
+            return time.monotonic() - self._frames[0][2] if self._frames else 0.0
 
 
 class Recording:
     """A recording from start to finish, in one part or several.
 
     Args:
-        where: Folder and parts of the file names.
+        target: Folder and parts of the file names.
         settings: Settings of the recording.
         tools: Functions for recordings.
         on_message: Called in the writer thread with a message for the user.
@@ -152,7 +152,7 @@ class Recording:
 
     def __init__(
         self,
-        where: Where,
+        target: RecordingTarget,
         settings: RecordingSettings,
         tools: RecordingTools,
         *,
@@ -167,39 +167,39 @@ class Recording:
         """
         self.settings = settings
         self.tracks: list[Path] = []
-        self._where, self._tools = where, tools
+        self._target, self._tools = target, tools
         self._on_message, self._on_end = on_message, on_end
         self._limits = limits or DiskLimits()
-        self._queue = ShotQueue(RECORDING_QUEUE_BYTES)
+        self._queue = FrameQueue(RECORDING_QUEUE_BYTES)
         self._timeline = RecordingTimeline()
-        self._stem = file_stem(settings.pattern, datetime.now(), where.prompts, where.source)
+        self._stem = file_stem(settings.pattern, datetime.now(), target.prompts, target.source)
         self._part: RecordingSegment | None = None
         self._parts = 0
-        self._done: list[Path] = []
-        self._bytes_before = 0
-        self._paused = self._resumed = False
-        self._sped_up = self._watched = self._touched = 0.0
-        self._told: set[str] = set()
+        self._finished_paths: list[Path] = []
+        self._finished_bytes = 0
+        self._paused = self._after_pause = False
+        self._last_speed_up = self._last_check = self._last_touch = 0.0
+        self._reported: set[str] = set()
         self._drain_until: float | None = None
         self._status = RecordingStatus(active=True, free=self._free())
         self._thread = threading.Thread(target=self._run, name="clipseg-live record", daemon=True)
 
     @property
     def status(self) -> RecordingStatus:
-        """Return the present status of the recording."""
+        """Return the current status of the recording."""
         return replace(self._status, dropped=self._queue.dropped, paused=self._paused)
 
     def start(self) -> None:
         """Start the writer thread."""
         self._thread.start()
 
-    def put(self, shot: RenderedFrame, info: SourceInfo) -> None:
+    def put(self, rendered: RenderedFrame, info: SourceInfo) -> None:
         """Queue a rendered frame, or drop it while paused. Never wait."""
         if self._paused:
             return
-        breaks, self._resumed = self._resumed, False
-        if not self._queue.put(Queued(self._needed(shot), info, breaks)) and breaks:
-            self._resumed = True  # the frame was dropped, so the next one comes after the pause
+        after_pause, self._after_pause = self._after_pause, False
+        if not self._queue.put(QueuedFrame(self._strip(rendered), info, after_pause)) and after_pause:
+            self._after_pause = True  # the frame was dropped, so the next one comes after the pause
 
     def pause(self) -> None:
         """Drop frames from now on."""
@@ -207,7 +207,7 @@ class Recording:
 
     def resume(self) -> None:
         """Continue. Frames of the pause are left out without a gap."""
-        self._resumed, self._paused = True, False
+        self._after_pause, self._paused = True, False
 
     def finish(self) -> None:
         """Write the queued frames and complete the files. Return at once."""
@@ -234,62 +234,62 @@ class Recording:
                     errors.append(describe_failure("The recording", error))
         else:
             errors += self._finish_part()
-            if not self._done and not errors:
-                errors.append(Failure("Nothing was recorded: there was no picture."))
+            if not self._finished_paths and not errors:
+                errors.append(Failure("Nothing was recorded because no frame arrived."))
         finally:
             self._queue.close()
             self._queue.clear()
             self._status = replace(self.status, active=False)
-            self._on_end(self._done, errors)
+            self._on_end(self._finished_paths, errors)
 
     def _record(self) -> None:
         while not self._queue.ended:
-            taken = self._queue.take(_WATCH_EVERY)
-            if taken is not None:
-                self._write(taken)
+            queued = self._queue.take(_CHECK_EVERY)
+            if queued is not None:
+                self._write(queued)
             if self._drain_until is not None and time.monotonic() > self._drain_until:
                 self._queue.clear()
-            self._watch()
+            self._check()
 
-    def _write(self, queued: Queued) -> None:
-        shot, info = queued.shot, queued.info
-        if queued.breaks:
+    def _write(self, queued: QueuedFrame) -> None:
+        rendered, info = queued.rendered, queued.info
+        if queued.after_pause:
             self._timeline.pause()
-        at = self._timeline.place(shot.time, shot.epoch, info.rate)
-        if at is None:
+        position = self._timeline.time_of(rendered.time, rendered.epoch, info.rate)
+        if position is None:
             return
-        if self._part is not None and self._is_over(self._part, shot, at):
+        if self._part is not None and self._needs_new_part(self._part, rendered, position):
             errors = self._finish_part()
             if errors:
                 raise errors[0]
         if self._part is None:
-            self._part = self._begin(info)
-        self._part.write(shot, at, info)
-        self._tell(self._part)
+            self._part = self._start_part(info)
+        self._part.write(rendered, position, info)
+        self._report_notices(self._part)
         self._status = replace(
-            self._status, path=self._part.path, seconds=float(at), part=self._parts, encoder=self._part.encoder
+            self._status, path=self._part.path, seconds=float(position), part=self._parts, encoder=self._part.encoder
         )
         self._keep_up(self._part)
 
-    def _is_over(self, part: RecordingSegment, shot: RenderedFrame, at: Fraction) -> bool:
+    def _needs_new_part(self, part: RecordingSegment, rendered: RenderedFrame, position: Fraction) -> bool:
         """Return whether the frame belongs to a new part."""
         settings = self.settings
-        if settings.on_change == "part" and part.size != (shot.width, shot.height):
+        if settings.on_change == "part" and part.size != (rendered.width, rendered.height):
             return True
-        if settings.part_seconds is not None and float(at - part.begun) >= settings.part_seconds:
+        if settings.part_seconds is not None and float(position - part.start_time) >= settings.part_seconds:
             return True
         return settings.part_bytes is not None and part.bytes >= settings.part_bytes
 
-    def _begin(self, info: SourceInfo) -> RecordingSegment:
+    def _start_part(self, info: SourceInfo) -> RecordingSegment:
         """Start a part under a free name."""
         self._parts += 1
-        plain = self._stem if self._parts == 1 else f"{self._stem} part {self._parts}"
-        stems = (plain if number == 1 else f"{plain} ({number})" for number in count(1))
+        base_stem = self._stem if self._parts == 1 else f"{self._stem} part {self._parts}"
+        stems = (base_stem if number == 1 else f"{base_stem} ({number})" for number in count(1))
         stem = next(stem for stem in stems if not self._is_taken(stem))
-        return RecordingSegment(self._where.folder, stem, self.settings, self._tools, info)
+        return RecordingSegment(self._target.folder, stem, self.settings, self._tools, info)
 
     def _is_taken(self, stem: str) -> bool:
-        paths = all_paths(self._where.folder, stem, self.settings)
+        paths = all_paths(self._target.folder, stem, self.settings)
         return any(path.exists() or path.is_symlink() or working_path(path).exists() for path in paths)
 
     def _finish_part(self) -> list[ClipsegLiveError]:
@@ -299,36 +299,44 @@ class Recording:
         if part.count == 0:
             part.abort()
             return []
-        self._bytes_before += part.bytes
-        done, errors = part.finish()
-        self._tell(part)
-        self._done += done
-        tracks = [sink.path for _, sink in part.tracks]
-        self.tracks += [path for path in done if path in tracks or path.suffix == ".mov"]
+        self._finished_bytes += part.bytes
+        paths, errors = part.finish()
+        self._report_notices(part)
+        self._finished_paths += paths
+        tracks = [output.path for _, output in part.tracks]
+        self.tracks += [path for path in paths if path in tracks or path.suffix == ".mov"]
         return errors
 
     def _keep_up(self, part: RecordingSegment) -> None:
         """Make the encoder faster if frames wait for too long. If that is not possible, the queue drops frames."""
         now = time.monotonic()
-        if self._queue.late > BEHIND_SECONDS and not self._queue.closed and now > self._sped_up + _SPEED_UP_EVERY:
-            self._sped_up = now
+        if (
+            self._queue.delay > BEHIND_SECONDS
+            and not self._queue.closed
+            and now > self._last_speed_up + _SPEED_UP_EVERY
+        ):
+            self._last_speed_up = now
             if not part.speed_up() and self._queue.dropped:
-                self._say("The encoder is too slow for this picture: some frames are left out of the recording.")
+                self._report(
+                    "The encoder is too slow, so the recording drops frames: use smaller frames or another codec."
+                )
 
-    def _watch(self) -> None:
+    def _check(self) -> None:
         now = time.monotonic()
-        if self._part is not None and now > self._touched + _TOUCH_EVERY:  # there may be no frames for long
-            self._touched = now
+        if self._part is not None and now > self._last_touch + _TOUCH_EVERY:  # there may be no frames for long
+            self._last_touch = now
             self._part.touch()
-        if now < self._watched + _WATCH_EVERY:
+        if now < self._last_check + _CHECK_EVERY:
             return
-        self._watched = now
+        self._last_check = now
         free = self._free()
-        size = self._bytes_before + (self._part.bytes if self._part is not None else 0)
+        size = self._finished_bytes + (self._part.bytes if self._part is not None else 0)
         self._status = replace(self._status, size=size, free=free)
         rate = size / self._status.seconds if self._status.seconds > 1 else 0.0
         if free < self._limits.warn or free < self._limits.stop + rate * _WARN_SECONDS:
-            self._say(f"The disk with {self._where.folder} is nearly full: the recording ends before it is.")
+            self._report(
+                f"The disk with {self._target.folder} is nearly full: free some space, or recording will stop."
+            )
 
     def _free(self) -> int:
         """Return the free bytes of the disk.
@@ -336,30 +344,34 @@ class Recording:
         Raises:
             SinkError: There is too little space to continue, or the folder is gone.
         """
-        folder = self._where.folder
+        folder = self._target.folder
         try:
             free = self._tools.free_bytes(folder)
         except OSError as error:
-            raise SinkError(f"The folder {folder} cannot be recorded into: {error.strerror or error}.") from error
+            raise SinkError(f"Cannot record in {folder}: {error.strerror or error}.") from error
         if free < self._limits.stop:
-            raise SinkError(f"The disk with {folder} is nearly full, so the recording ends here: make room for more.")
+            raise SinkError(f"The disk with {folder} is nearly full, so recording stopped: free some space.")
         return free
 
-    def _needed(self, shot: RenderedFrame) -> RenderedFrame:
+    def _strip(self, rendered: RenderedFrame) -> RenderedFrame:
         """Return the frame without the parts that are not recorded, to save memory."""
         settings = self.settings
         data = bool(settings.data)
-        frame = shot.frame if data or "camera" in settings.tracks else replace(shot.frame, pixels=shot.composed)
-        return replace(shot, frame=frame, mattes=shot.mattes if data or "mattes" in settings.tracks else NO_MATTES)
+        frame = (
+            rendered.frame if data or "camera" in settings.tracks else replace(rendered.frame, pixels=rendered.composed)
+        )
+        return replace(
+            rendered, frame=frame, mattes=rendered.mattes if data or "mattes" in settings.tracks else NO_MATTES
+        )
 
-    def _tell(self, part: RecordingSegment) -> None:
-        for sentence in part.notices():
-            self._say(sentence)
+    def _report_notices(self, part: RecordingSegment) -> None:
+        for text in part.notices():
+            self._report(text)
 
-    def _say(self, sentence: str) -> None:
-        if sentence not in self._told:
-            self._told.add(sentence)
-            self._on_message(sentence)
+    def _report(self, text: str) -> None:
+        if text not in self._reported:
+            self._reported.add(text)
+            self._on_message(text)
 
 
 def working_path(path: Path) -> Path:
@@ -367,9 +379,9 @@ def working_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.recording{path.suffix}")
 
 
-def _bytes_of(shot: RenderedFrame) -> int:
-    pixels = [shot.composed]
-    if shot.original is not shot.composed:
-        pixels.append(shot.original)
-    alphas = [matte.alpha for matte in shot.mattes.each]
+def _frame_bytes(rendered: RenderedFrame) -> int:
+    pixels = [rendered.composed]
+    if rendered.original is not rendered.composed:
+        pixels.append(rendered.original)
+    alphas = [matte.alpha for matte in rendered.mattes.each]
     return sum(array.nbytes for array in [*pixels, *alphas])

@@ -65,10 +65,10 @@ class RecordingSegment:
         self.tracks: list[tuple[Track, GrowingOutput]] = []
         self._data: list[FileOutput] = []
         self.size: tuple[int, int] | None = None
-        self.begun = Fraction(0)
+        self.start_time = Fraction(0)
         self.count = 0
-        self._lost: list[str] = []
-        self._broken: tuple[FileOutput, Exception] | None = None
+        self._data_errors: list[str] = []
+        self._failure: tuple[FileOutput, Exception] | None = None
 
     @property
     def path(self) -> Path:
@@ -83,133 +83,135 @@ class RecordingSegment:
     @property
     def bytes(self) -> int:
         """Return the size of the video files so far."""
-        return sum(_size(sink.working) for _, sink in self.tracks)
+        return sum(_size(output.working) for _, output in self.tracks)
 
-    def write(self, shot: RenderedFrame, at: Fraction, info: SourceInfo) -> None:
+    def write(self, rendered: RenderedFrame, position: Fraction, info: SourceInfo) -> None:
         """Add a frame. Errors of the video files are passed on.
 
         Data that cannot be written are abandoned, and reported by ``notices``.
 
         Args:
-            shot: Rendered frame.
-            at: Time in the recording, in seconds.
+            rendered: Rendered frame.
+            position: Time in the recording, in seconds.
             info: Description of the frame's source. Its sound is used only if the part began with the same sound.
         """
         from clipseg_live.rendering.tracks import fit_frame, track_pixels  # loads OpenCV, in the writer thread
 
         if self.size is None:
-            self._open(shot)
-            self.begun = at
+            self._open(rendered)
+            self.start_time = position
         assert self.size is not None
-        if self.size != (shot.width, shot.height):
-            shot = fit_frame(shot, *self.size)
-        sounds = self._settings.sound == "source" and info.audio_path == self._info.audio_path
-        source_time = shot.time if sounds else None
-        frame = replace(shot.frame, index=self.count, time=at - self.begun)
-        for track, sink in self.tracks:
-            pixels = track_pixels(track, shot)
-            with self._noticing(sink):
-                sink.write(replace(shot, frame=replace(frame, epoch=0), composed=pixels, source_time=source_time))
+        if self.size != (rendered.width, rendered.height):
+            rendered = fit_frame(rendered, *self.size)
+        has_sound = self._settings.sound == "source" and info.audio_path == self._info.audio_path
+        source_time = rendered.time if has_sound else None
+        frame = replace(rendered.frame, index=self.count, time=position - self.start_time)
+        for track, output in self.tracks:
+            pixels = track_pixels(track, rendered)
+            with self._track_failure(output):
+                output.write(replace(rendered, frame=replace(frame, epoch=0), composed=pixels, source_time=source_time))
         if self._data:
-            written = replace(shot, frame=replace(frame, file=None))  # data of a video, not of photos
+            data_frame = replace(rendered, frame=replace(frame, file=None))  # data of a video, not of photos
             for data in tuple(self._data):
                 try:
-                    data.write(written)
+                    data.write(data_frame)
                 except Exception as error:  # the video continues without this data
                     logger.exception("Writing data of a recording failed")
                     self._data.remove(data)
-                    self._lost.append(f"{self._given_up(data, error)} The recording goes on without it.")
+                    self._data_errors.append(f"{self._abandon(data, error)} The recording continues without this file.")
         self.count += 1
 
     def speed_up(self) -> bool:
         """Encode faster from now on. Return False if no file can."""
-        faster = [sink.speed_up() for _, sink in self.tracks]  # a list, so that every file is asked
-        return any(faster)
+        results = [output.speed_up() for _, output in self.tracks]  # a list, so that every file is asked
+        return any(results)
 
     def touch(self) -> None:
         """Update the times of the files, so that they count as being written without new frames."""
-        for _, sink in self.tracks:
-            if sink.working is not None:
+        for _, output in self.tracks:
+            if output.working is not None:
                 with suppress(OSError):
-                    os.utime(sink.working)
+                    os.utime(output.working)
 
     def finish(self) -> tuple[list[Path], list[ClipsegLiveError]]:
         """Complete every file, and return the finished files and the errors.
 
         A file that fails does not affect the others. The written part of a file that broke in ``write`` is kept.
         """
-        done: list[Path] = []
+        paths: list[Path] = []
         errors: list[ClipsegLiveError] = []
-        for sink in self._sinks():
+        for output in self._all_outputs():
             try:
-                if self._broken is not None and self._broken[0] is sink:
-                    raise self._broken[1]
-                sink.finish()
-                done.append(sink.path)
+                if self._failure is not None and self._failure[0] is output:
+                    raise self._failure[1]
+                output.finish()
+                paths.append(output.path)
             except Exception as error:
                 logger.exception("A file of a recording could not be completed")
-                errors.append(self._given_up(sink, error))
-        return done, errors
+                errors.append(self._abandon(output, error))
+        return paths, errors
 
     def abort(self) -> None:
         """Remove all files, if no frame was written."""
-        for sink in self._sinks():
-            sink.abort()
+        for output in self._all_outputs():
+            output.abort()
 
     def notices(self) -> list[str]:
         """Return messages about the files for the user, each once."""
-        notices: list[str] = list(self._lost)
-        for sink in self._sinks():
-            notices += [notice for notice in sink.notices if notice not in notices]
+        notices: list[str] = list(self._data_errors)
+        for output in self._all_outputs():
+            notices += [notice for notice in output.notices if notice not in notices]
         return notices
 
-    def _open(self, shot: RenderedFrame) -> None:
-        width, height = shot.width, shot.height
-        sounding = next((track for track in self._settings.tracks if track != "mattes"), None)
-        plain = replace(
+    def _open(self, rendered: RenderedFrame) -> None:
+        width, height = rendered.width, rendered.height
+        sound_track = next((track for track in self._settings.tracks if track != "mattes"), None)
+        silent_info = replace(
             self._info, width=width, height=height, time_base=_CLOCK, frame_count=None, duration=None, audio_path=None,
             independent=False,
         )  # fmt: skip
-        with_sound = replace(plain, audio_path=self._info.audio_path if self._settings.sound == "source" else None)
+        sound_info = replace(
+            silent_info, audio_path=self._info.audio_path if self._settings.sound == "source" else None
+        )
         for track in self._settings.tracks:
             path = track_path(self._folder, self._stem, self._settings, track)
-            sink = self._tools.open_track(path, self._settings, track == sounding)
-            self.tracks.append((track, sink))  # before ``open``, which can fail halfway
-            with self._noticing(sink):
-                sink.open(with_sound if track == sounding else plain)
-        for form in self._settings.data:
-            path = data_path(self._folder, self._stem, form)
-            data = self._tools.open_data(form, path, shot.labels, self._settings)
+            output = self._tools.open_track(path, self._settings, track == sound_track)
+            self.tracks.append((track, output))  # before ``open``, which can fail halfway
+            with self._track_failure(output):
+                output.open(sound_info if track == sound_track else silent_info)
+        for data_format in self._settings.data:
+            path = data_path(self._folder, self._stem, data_format)
+            data = self._tools.open_data(data_format, path, rendered.labels, self._settings)
             self._data.append(data)
-            with self._noticing(data):
-                data.open(plain)
+            with self._track_failure(data):
+                data.open(silent_info)
         self.size = width, height
 
     @contextmanager
-    def _noticing(self, sink: FileOutput) -> Iterator[None]:
+    def _track_failure(self, output: FileOutput) -> Iterator[None]:
         """Remember which file failed."""
         try:
             yield
         except Exception as error:
-            self._broken = sink, error
+            self._failure = output, error
             raise
 
-    def _sinks(self) -> list[FileOutput]:
-        return [*(sink for _, sink in self.tracks), *self._data]
+    def _all_outputs(self) -> list[FileOutput]:
+        return [*(output for _, output in self.tracks), *self._data]
 
-    def _given_up(self, sink: FileOutput, error: Exception) -> ClipsegLiveError:
-        words = str(describe_failure(f"The recording {self.path.name}", error)).rstrip(".")
-        kept = sink.abort(keep_partial=True)
-        is_told = isinstance(error, SinkError) and error.kept is not None
-        return Failure(f"{words}." if kept is None or is_told else f"{words}; what was recorded before is in {kept}.")
+    def _abandon(self, output: FileOutput, error: Exception) -> ClipsegLiveError:
+        text = str(describe_failure(f"The recording {self.path.name}", error)).rstrip(".")
+        kept = output.abort(keep_partial=True)
+        names_file = isinstance(error, SinkError) and error.kept is not None
+        return Failure(f"{text}." if kept is None or names_file else f"{text}; the part before the error is in {kept}.")
 
 
-def describe_failure(what: str, error: Exception) -> ClipsegLiveError:
+def describe_failure(subject: str, error: Exception) -> ClipsegLiveError:
     """Return an error for the user: the error itself if it is one of ours, or else one with its description."""
     if isinstance(error, ClipsegLiveError):
         return error
-    words = " ".join(str(error).split())[:160].rstrip(".")
-    return Failure(f"{what} broke off ({type(error).__name__}: {words}).")
+    details = " ".join(str(error).split())[:160].rstrip(".")
+    return Failure(f"{subject} failed ({type(error).__name__}: {details}).")
 
 
 def _size(path: Path | None) -> int:

@@ -12,10 +12,10 @@ class RecordingTimeline:
 
     def __init__(self) -> None:
         self._last: tuple[Fraction, int] | None = None
-        self._breaks = False
-        self.at = Fraction(0)
+        self._after_pause = False
+        self.position = Fraction(0)
 
-    def place(self, time: Fraction, epoch: int, rate: Fraction | None = None) -> Fraction | None:
+    def time_of(self, time: Fraction, epoch: int, rate: Fraction | None = None) -> Fraction | None:
         """Return the time of a frame in seconds of the recording, or None for the same frame drawn again.
 
         Args:
@@ -23,17 +23,17 @@ class RecordingTimeline:
             epoch: Epoch of the frame.
             rate: Frame rate of the source. Its period is used after a gap.
         """
-        last, breaks = self._last, self._breaks
+        last, after_pause = self._last, self._after_pause
         if last is not None and last == (time, epoch):
             return None
-        self._last, self._breaks = (time, epoch), False
+        self._last, self._after_pause = (time, epoch), False
         if last is None:
-            return self.at
+            return self.position
         step = time - last[0]
-        real = epoch == last[1] and 0 < step <= LONGEST_GAP and not breaks
-        self.at += step if real else (1 / rate if rate else _USUAL_STEP)
-        return self.at
+        is_continuous = epoch == last[1] and 0 < step <= LONGEST_GAP and not after_pause
+        self.position += step if is_continuous else (1 / rate if rate else _USUAL_STEP)
+        return self.position
 
     def pause(self) -> None:
         """Leave out the time between the last frame and the next."""
-        self._breaks = True
+        self._after_pause = True

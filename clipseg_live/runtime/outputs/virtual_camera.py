@@ -27,7 +27,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """First and longest pause in seconds before a virtual camera is opened again. Each is twice as long as the last."""
 _SOURCE_SECONDS = 2.0
 """Longest wait for the size and rate of the source, if the virtual camera uses them."""
-_GIVE_BACK_SECONDS = 5.0
+_RELEASE_SECONDS = 5.0
 
 
 class VirtualCameraThread:
@@ -44,8 +44,8 @@ class VirtualCameraThread:
         source: Returns the properties of the next frames, or None while they are not known.
         may_show: Returns whether a frame may be shown to others now. It is called before each sending, also for a frame
             that was sent before, and must be quick.
-        say: Called with messages.
-        after: A virtual camera that runs and must release its device first.
+        send_message: Called with messages.
+        predecessor: A virtual camera that runs and must release its device first.
         first_pause: First pause in seconds before the device is opened again.
     """
 
@@ -56,34 +56,35 @@ class VirtualCameraThread:
         *,
         source: Callable[[], SourceInfo | None],
         may_show: Callable[[RenderedFrame], bool],
-        say: Callable[[Message], None],
-        after: "VirtualCameraThread | None" = None,
+        send_message: Callable[[Message], None],
+        predecessor: "VirtualCameraThread | None" = None,
         first_pause: float = FIRST_PAUSE,
     ) -> None:
         self.settings = settings
-        self._make_output, self._source, self._may_show, self._say = make_output, source, may_show, say
-        self._after = after
+        self._make_output, self._source, self._may_show = make_output, source, may_show
+        self._send_message = send_message
+        self._predecessor = predecessor
         self._first_pause = self._pause = first_pause
         self._changed = threading.Condition()
         self._stop = False
         self._newest: RenderedFrame | None = None
         self._status = VirtualCameraStatus(active=True, shows_placeholder=True)
-        self._told = ""
+        self._reported_problem = ""
         self._thread = threading.Thread(target=self._run, name="clipseg-live virtual camera", daemon=True)
 
     @property
     def status(self) -> VirtualCameraStatus:
-        """Return the present status of the virtual camera."""
+        """Return the current status of the virtual camera."""
         return self._status
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def put(self, picture: RenderedFrame) -> None:
+    def put(self, rendered: RenderedFrame) -> None:
         """Set the newest rendered frame. Never wait."""
         with self._changed:
-            self._newest = picture
+            self._newest = rendered
 
     def forget(self) -> None:
         """Drop the newest frame, and wait for the first one of another source."""
@@ -104,28 +105,28 @@ class VirtualCameraThread:
 
     def _run(self) -> None:
         try:
-            if self._after is not None:
-                self._after.join(_GIVE_BACK_SECONDS)
-                self._after = None
+            if self._predecessor is not None:
+                self._predecessor.join(_RELEASE_SECONDS)
+                self._predecessor = None
             while not self._stop:
                 try:
                     self._serve()
                 except Exception as error:  # drivers raise errors of any kind
                     logger.warning("The virtual camera failed", exc_info=True)
-                    self._failed(error)
-                if self._stopped_within(self._pause):
+                    self._report_failure(error)
+                if self._wait_for_stop(self._pause):
                     break
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
         finally:
             self._newest = None
             self._status = replace(self._status, active=False, shows_placeholder=False, problem="")
-            self._take_back()
+            self._clear_problem()
 
     def _serve(self) -> None:
         """Open the virtual camera and send until it is stopped. Errors of the device are passed on."""
         output = self._make_output(self.settings)
         try:
-            output.open(self._known_source() or UNKNOWN_SOURCE)
+            output.open(self._wait_for_source() or UNKNOWN_SOURCE)
             self._send(output, self._safe_frame(output))
         finally:
             try:
@@ -135,50 +136,50 @@ class VirtualCameraThread:
 
     def _send(self, output: "VirtualCamera", safe: RenderedFrame) -> None:
         due, step = time.monotonic(), float(1 / output.format.rate)
-        while not self._stopped_within(due - time.monotonic()):
-            picture = self._newest
-            shown = picture if picture is not None and self._may_show(picture) else None
-            output.write(safe if shown is None else shown)
-            self._sent(output.format, is_safe=shown is None)
+        while not self._wait_for_stop(due - time.monotonic()):
+            newest = self._newest
+            frame = newest if newest is not None and self._may_show(newest) else None
+            output.write(safe if frame is None else frame)
+            self._update_status(output.format, is_safe=frame is None)
             due += step
             late = int((time.monotonic() - due) / step) if time.monotonic() > due else 0
             if late:
                 due += late * step
                 self._status = replace(self._status, late=self._status.late + late)
 
-    def _sent(self, found: VirtualCameraFormat, is_safe: bool) -> None:
+    def _update_status(self, output_format: VirtualCameraFormat, is_safe: bool) -> None:
         self._pause = self._first_pause
         status = self._status
         self._status = VirtualCameraStatus(
-            active=True, device=found.device, width=found.width, height=found.height, rate=float(found.rate),
-            shows_placeholder=is_safe, sent=status.sent + 1, late=status.late,
+            active=True, device=output_format.device, width=output_format.width, height=output_format.height,
+            rate=float(output_format.rate), shows_placeholder=is_safe, sent=status.sent + 1, late=status.late,
         )  # fmt: skip
-        self._take_back()
+        self._clear_problem()
 
-    def _take_back(self) -> None:
-        if self._told:
-            self._told = ""
-            self._say(Message(CAMERA_TOPIC, ""))
+    def _clear_problem(self) -> None:
+        if self._reported_problem:
+            self._reported_problem = ""
+            self._send_message(Message(CAMERA_TOPIC, ""))
 
-    def _failed(self, error: Exception) -> None:
-        words = str(error)
+    def _report_failure(self, error: Exception) -> None:
+        text = str(error)
         if not isinstance(error, ClipsegLiveError):
-            said = " ".join(words.split())[:160]
-            words = f"The virtual camera broke off ({type(error).__name__}: {said}); it is tried again."
+            details = " ".join(text.split())[:160]
+            text = f"The virtual camera failed ({type(error).__name__}: {details}) and will be reopened."
         status = self._status
         self._status = VirtualCameraStatus(
-            active=True, shows_placeholder=True, sent=status.sent, late=status.late, problem=words
+            active=True, shows_placeholder=True, sent=status.sent, late=status.late, problem=text
         )
-        if words != self._told:
-            self._told = words
-            self._say(Message(CAMERA_TOPIC, words, "error"))
+        if text != self._reported_problem:
+            self._reported_problem = text
+            self._send_message(Message(CAMERA_TOPIC, text, "error"))
 
-    def _known_source(self) -> SourceInfo | None:
+    def _wait_for_source(self) -> SourceInfo | None:
         """Return the source's properties. Wait for it only if the virtual camera uses it."""
         settings = self.settings
         if settings.width is None or settings.rate is None:
             limit = time.monotonic() + _SOURCE_SECONDS
-            while self._source() is None and time.monotonic() < limit and not self._stopped_within(0.02):
+            while self._source() is None and time.monotonic() < limit and not self._wait_for_stop(0.02):
                 pass
         return self._source()
 
@@ -186,11 +187,12 @@ class VirtualCameraThread:
         try:
             return output.safe_frame(self.settings.placeholder)
         except ClipsegLiveError as error:
-            words = str(error).rstrip(".")
-            self._say(Message("safe picture", f"{words}; the virtual camera shows a card in its place.", "warning"))
+            problem = str(error).rstrip(".")
+            text = f"{problem}, so the virtual camera sends the default placeholder image."
+            self._send_message(Message("placeholder image", text, "warning"))
             return output.safe_frame("")
 
-    def _stopped_within(self, seconds: float) -> bool:
+    def _wait_for_stop(self, seconds: float) -> bool:
         """Wait at most this many seconds, and return whether the thread must end."""
         with self._changed:
             self._changed.wait_for(lambda: self._stop, max(seconds, 0.0))
@@ -208,26 +210,32 @@ class VirtualCameraManager:
         make_output: MakeCamera,
         source: Callable[[], SourceInfo | None],
         may_show: Callable[[RenderedFrame], bool],
-        say: Callable[[Message], None],
+        send_message: Callable[[Message], None],
     ) -> None:
-        self._make_output, self._source, self._may_show, self._say = make_output, source, may_show, say
+        self._make_output, self._source, self._may_show = make_output, source, may_show
+        self._send_message = send_message
         self._lock = threading.Lock()
         self._camera: VirtualCameraThread | None = None
 
     @property
     def status(self) -> VirtualCameraStatus:
-        """Return the present status of the virtual camera."""
+        """Return the current status of the virtual camera."""
         camera = self._camera
         return camera.status if camera is not None else VirtualCameraStatus()
 
     def start(self, settings: VirtualCameraSettings) -> None:
         """Start a virtual camera. It replaces one that runs."""
         with self._lock:
-            before = self._camera
-            if before is not None:
-                before.request_stop()
+            previous = self._camera
+            if previous is not None:
+                previous.request_stop()
             self._camera = VirtualCameraThread(
-                self._make_output, settings, source=self._source, may_show=self._may_show, say=self._say, after=before
+                self._make_output,
+                settings,
+                source=self._source,
+                may_show=self._may_show,
+                send_message=self._send_message,
+                predecessor=previous,
             )
             self._camera.start()
 
@@ -237,11 +245,11 @@ class VirtualCameraManager:
             if self._camera is not None:
                 self._camera.request_stop()
 
-    def put(self, picture: RenderedFrame) -> None:
+    def put(self, rendered: RenderedFrame) -> None:
         """Set the newest rendered frame. Never wait."""
         camera = self._camera
         if camera is not None and camera.status.active:
-            camera.put(picture)
+            camera.put(rendered)
 
     def forget(self) -> None:
         """Drop the newest frame, and wait for the first one of another source."""

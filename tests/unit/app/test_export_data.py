@@ -89,7 +89,7 @@ def test_a_transparent_result_is_whole_with_its_sound(clip: Path, tmp_path: Path
 def test_what_was_not_found_is_told(clip: Path, tmp_path: Path) -> None:
     asked = request(clip, every=4, only_present=True)
     finished = run(replace(asked, data=(("sheet", tmp_path / "s.png"), ("yolo", tmp_path / "set"))))
-    assert finished.notices[-1] == "s.png was not written: nothing was found to put into it."
+    assert finished.notices[-1] == "s.png was not written because no prompt was detected."
     assert not (tmp_path / "s.png").exists() and (tmp_path / "set" / "data.yaml").exists()
 
 
@@ -97,14 +97,20 @@ def test_what_was_not_found_is_told(clip: Path, tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({}, "Say where the result goes"),
-        ({"data": (("coco", "x"), ("yolo", "x"))}, r"The yolo data and the coco data would both be .*x: give them two"),
-        ({"output": "x", "data": (("coco", "x"),), "alpha": True}, "The coco data and the video would both be"),
-        ({"data": (("coco", "in"),)}, r"The input lies in .*in, which the coco data would replace"),
-        ({"data": (("jsonl", "in/a.mp4"),)}, "is the input itself"),
+        (
+            {"data": (("coco", "x"), ("yolo", "x"))},
+            r"The yolo data and the coco data would both be written to .*x: give them different",
+        ),
+        (
+            {"output": "x", "data": (("coco", "x"),), "alpha": True},
+            "The coco data and the video would both be written to",
+        ),
+        ({"data": (("coco", "in"),)}, r"The input is in .*in, which the coco data would replace"),
+        ({"data": (("jsonl", "in/a.mp4"),)}, "is also the input"),
         ({"data": (("sheet", "s.gif"),)}, r"use a name ending in \.png"),
-        ({"output": "o.mp4", "alpha": True}, r"o\.mp4 cannot be transparent: name a \.mov"),
-        ({"data": (("coco", "x"),), "alpha": True}, "--alpha needs -o"),
-        ({"data": (("coco", "x"),), "codec": "vp9"}, "--codec needs -o"),
+        ({"output": "o.mp4", "alpha": True}, r"o\.mp4 cannot be transparent: use a \.mov"),
+        ({"data": (("coco", "x"),), "alpha": True}, "--alpha needs an output"),
+        ({"data": (("coco", "x"),), "codec": "vp9"}, "--codec vp9 needs an output"),
     ],
 )
 def test_what_cannot_be_is_said_before_a_model_is_loaded(

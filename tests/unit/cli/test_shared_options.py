@@ -357,7 +357,7 @@ def test_a_session_has_at_most_sixteen_prompts_and_a_stream_more(
     many = [word for number in range(17) for word in ("-p", f"mug {number}")]
     assert len(segmented("watch", *many).prompts) == len(segmented("export", *many).prompts) == 17
     assert main.run(["record", "walk.mp4", *many]) == 2
-    assert "There are 17 prompts: a live session has 16 at most" in capsys.readouterr().err
+    assert "There are 17 prompts, but a live session supports at most 16" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

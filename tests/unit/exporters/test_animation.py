@@ -77,7 +77,9 @@ def test_large_pictures_are_reduced_and_long_ones_refused(form: str, name: str, 
     with Image.open(tmp_path / name) as picture:
         assert picture.size == (640, 180)
     sink = open_data_sink(form, tmp_path / f"long-{name}", DataOptions(HEADER))
-    with pytest.raises(UsageError, match=r"drawn lasts 61 s, and long-a\.\w+ holds at most 60: cut it with --from"):
+    with pytest.raises(
+        UsageError, match=r"drawn lasts 61 s, but long-a\.\w+ can last at most 60 s: cut it with --from"
+    ):
         sink.open(replace(info, duration=Fraction(61)))
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
@@ -91,7 +93,7 @@ def test_of_a_live_session_the_first_minute_is_kept(form: str, name: str, tmp_pa
     write_into(sink, replace(info, duration=None), placed, alphas)
     assert sum(read(tmp_path / name)[1]) == 60_000
     (notice,) = sink.notices
-    assert notice.startswith(f"{name} holds the first 60 seconds: ")
+    assert notice.startswith(f"{name} contains only the first 60 seconds: ")
 
 
 @pytest.mark.slow

@@ -37,9 +37,9 @@ def shown_of(present: list[bool], folder: Path, monkeypatch: pytest.MonkeyPatch)
         for number, there in enumerate(present):
             placed = replace(frames[0], index=number, time=Fraction(number, 30))
             sink.write(rendered(placed, mattes_of([FULL if there else NONE]), LABELS[:1]))
-            most = max(most, len(sink._shots))
+            most = max(most, len(sink._images))
         sink.finish()
-    assert most <= 2 * contact_sheet.SHOWN
+    assert most <= 2 * contact_sheet.MAX_IMAGES
     return found
 
 
@@ -52,14 +52,14 @@ def test_frames_are_chosen_evenly_of_those_where_something_is(tmp_path_factory, 
         shown = shown_of(present, tmp_path_factory.mktemp("sheet"), monkeypatch)
     candidates = [number for number, there in enumerate(present) if there]
     assert set(shown) <= set(candidates) and shown == sorted(shown)
-    if len(candidates) <= contact_sheet.SHOWN:
+    if len(candidates) <= contact_sheet.MAX_IMAGES:
         assert shown == candidates
     else:
-        assert len(shown) == contact_sheet.SHOWN
+        assert len(shown) == contact_sheet.MAX_IMAGES
         places = [candidates.index(number) for number in shown]
         assert places[0] == 0
         steps = np.diff([*places, len(candidates)])
-        assert steps.max() <= 3 * len(candidates) / contact_sheet.SHOWN
+        assert steps.max() <= 3 * len(candidates) / contact_sheet.MAX_IMAGES
 
 
 @pytest.mark.slow

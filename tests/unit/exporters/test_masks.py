@@ -125,6 +125,6 @@ def test_what_cannot_be_is_refused(tmp_path):
         open_mask_sink(tmp_path / "none" / "m.jsonl", HEADER, LABELS)
     sink = JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER)
     sink.open(INFO)
-    with pytest.raises(SinkError, match="do not fit"):
+    with pytest.raises(SinkError, match="needs one matte for each"):
         sink.write(rendered(FRAMES[0], mattes_of(MAPS[0][:1]), LABELS))
     sink.abort()

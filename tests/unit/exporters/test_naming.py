@@ -19,7 +19,7 @@ from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.exporters import naming
 from clipseg_live.exporters.data_options import DataOptions
-from clipseg_live.exporters.naming import FrameNames, folded
+from clipseg_live.exporters.naming import FrameNames, fold_name
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.media.images.sequences import read_image
 from tests.helpers.findings import LABELS, findings, mattes_of, write_into
@@ -84,7 +84,7 @@ def test_names_are_kept_and_told_apart(paths: list[str], stems: list[str], files
 def test_any_names_become_different_possible_names(given_names: list[str]) -> None:
     names = FrameNames()
     stems = [names.stem(frame_of(f"folder/{name}.png")) for name in given_names]
-    assert len({folded(stem) for stem in stems}) == len(stems)
+    assert len({fold_name(stem) for stem in stems}) == len(stems)
     for stem in stems:
         assert stem and "/" not in stem and "\n" not in stem and not stem.startswith(".") and len(stem.encode()) < 200
 
@@ -193,7 +193,7 @@ def test_tables_name_the_photo_of_each_line(form: str, tmp_path: Path) -> None:
 def test_photos_are_no_film(form: str, name: str, tmp_path: Path) -> None:
     info, _, _ = photos(tmp_path / "in", ["a.png", "b.png"])
     sink = open_data_sink(form, tmp_path / name, DataOptions({}, (Label("a", 0.5),)))
-    with pytest.raises(SinkError, match=r"in is a set of photos, not a film.*--sequence"):
+    with pytest.raises(SinkError, match=r"in is a set of photos, which .* cannot hold: .*--sequence"):
         sink.open(info)
     sink.abort()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
@@ -230,7 +230,7 @@ def test_a_folder_with_nothing_but_litter_is_empty(name: str, tmp_path: Path) ->
 
 def test_many_photos_of_one_name_are_named_without_trying_all_names_before(monkeypatch):
     tried = []
-    monkeypatch.setattr(naming, "folded", lambda name: tried.append(name) or name)
+    monkeypatch.setattr(naming, "fold_name", lambda name: tried.append(name) or name)
     names = FrameNames()
     files = [Path(f"/data/shot{number}/rgb/image.jpg") for number in range(300)]
     stems = [names.stem(Frame(PIXELS, number, Fraction(number), file=file)) for number, file in enumerate(files)]

@@ -98,14 +98,14 @@ def test_without_a_frame_a_set_is_empty_and_a_picture_is_not_written(form: str, 
         assert names_in(tmp_path) == [name] and sink.notices == []
     else:
         assert names_in(tmp_path) == []
-        assert sink.notices == [f"{name} was not written: nothing was found to put into it."]
+        assert sink.notices == [f"{name} was not written because no prompt was detected."]
 
 
 @pytest.mark.parametrize(("form", "name"), [*FOLDERS, ("jsonl", "m.jsonl")])
 def test_one_matte_for_each_label(form: str, name: str, tmp_path: Path) -> None:
     sink = made(form, name, tmp_path)
     sink.open(INFO)
-    with pytest.raises(SinkError, match=r"3 mattes do not fit .*: 2 prompts need one each"):
+    with pytest.raises(SinkError, match=r"needs one matte for each of 2 prompts, but got 3"):
         sink.write(rendered(FRAMES[0], MATTES[0], LABELS[:2]))
     sink.abort()
 
@@ -157,7 +157,7 @@ def test_names_of_transparent_outputs(tmp_path: Path) -> None:
     }  # fmt: skip
     for name, kind in kinds.items():
         assert type(open_transparent_sink(tmp_path / name, DataOptions(HEADER))) is kind
-    with pytest.raises(UsageError, match=r"name a \.mov, .*or a folder"):
+    with pytest.raises(UsageError, match=r"use a \.mov, .*or a folder"):
         open_transparent_sink(tmp_path / "a.mp4", DataOptions(HEADER))
     open_transparent_sink(tmp_path / "a.mov", DataOptions(HEADER), codec="prores")
     with pytest.raises(UsageError, match=r"h264 in a\.mov cannot be transparent: leave out --codec"):
@@ -270,7 +270,7 @@ def test_every_third_frame_and_only_where_something_is_present() -> None:
     assert chosen(3, False) == [0, 3, 6, 9]
     assert chosen(1, True) == [0, 1, 2, 4, 5, 6, 7, 8]  # the last is empty, the fourth not sure enough
     assert chosen(3, True) == [0, 6]
-    with pytest.raises(UsageError, match="--every goes from 1"):
+    with pytest.raises(UsageError, match="--every must be 1 or more"):
         SelectedFrames(FakeSink(), 0)
 
 

@@ -62,7 +62,7 @@ def test_a_header_that_cannot_be_written_is_told(form: str, tmp_path: Path) -> N
     sink = open_data_sink(form, tmp_path / f"m.{form}", DataOptions({"version": "1"}, LABELS))
     write_into(sink, INFO, FRAMES, MATTES, LABELS)
     assert sink.path.exists()
-    assert sink.notices == [f"m.{form}.header.json, which tells how m.{form} was made, could not be written."]
+    assert sink.notices == [f"m.{form}.header.json, which describes how m.{form} was made, could not be written."]
 
 
 def test_a_prompt_that_is_missing_at_first_does_not_change_a_type(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.matting.guided_filter import _enlarged
+from clipseg_live.matting.guided_filter import _enlarge
 from clipseg_live.matting.working_grid import GRID_SIDE, DownscaledFrame
 from clipseg_live.media.images.writers import ImageWriter
 from tests.helpers.paths import ROOT
@@ -62,7 +62,7 @@ def test_a_part_is_enlarged_the_same_in_two_steps(transposed):
         part, area = np.ascontiguousarray(part.transpose(1, 0, 2)), area[::-1]
     whole = cv2.resize(part, (part.shape[1] * 1000, part.shape[0] * 1000), interpolation=cv2.INTER_LINEAR)
     assert whole.shape[0] * whole.shape[1] > 1 << 23
-    np.testing.assert_allclose(_enlarged(part, 1000, area), whole[area], atol=1e-5)
+    np.testing.assert_allclose(_enlarge(part, 1000, area), whole[area], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.webp"])

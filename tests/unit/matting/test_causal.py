@@ -306,5 +306,5 @@ def test_where_colours_say_nothing_the_map_decides(texture: str) -> None:
     probability[40:140, 130:190] = probability[70:110, 80:240] = 1
     probability = cv2.GaussianBlur(probability, (0, 0), 6)
     shaper = MaskRefiner(picture, np.ones((height, width), np.float32))
-    found, passes = shaper.covers(probability, np.float32(0.5)) > 0.5, probability >= 0.5
+    found, passes = shaper.coverage(probability, np.float32(0.5)) > 0.5, probability >= 0.5
     assert (found & passes).sum() / (found | passes).sum() > 0.97

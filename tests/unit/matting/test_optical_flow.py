@@ -42,15 +42,15 @@ def test_both_ways_lead_back_to_where_they_began():
     before = grey()
     back, on = FlowEstimator().steps(before, np.roll(before, 6, axis=1))
     inner = slice(30, -30), slice(30, -30)
-    there_and_back = back.after(on)
+    there_and_back = back.compose(on)
     np.testing.assert_allclose(there_and_back.back[inner], pixel_grid(180, 320)[inner], atol=0.6)
 
 
 def test_steps_add_up():
-    first, second = FlowEstimator().step(grey(), np.roll(grey(), 4, axis=1)), BackwardFlow.still(180, 320)
-    assert np.allclose(second.after(first).back, first.back, atol=1e-3)
+    first, second = FlowEstimator().step(grey(), np.roll(grey(), 4, axis=1)), BackwardFlow.identity(180, 320)
+    assert np.allclose(second.compose(first).back, first.back, atol=1e-3)
     nowhere = BackwardFlow(pixel_grid(180, 320), np.zeros((180, 320), np.float32))
-    assert nowhere.after(first).trust.max() == 0
+    assert nowhere.compose(first).trust.max() == 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (2, 320), (63, 64), (320, 7)])

@@ -14,7 +14,7 @@ from clipseg_live.core.settings.effects import Outline, Tint
 from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.matting.alpha import read_only
 from clipseg_live.rendering import tiles
-from clipseg_live.rendering.distance_field import blurred, distances, shrinkage
+from clipseg_live.rendering.distance_field import blur_mask, distances, shrinkage
 from clipseg_live.rendering.renderer import EffectRenderer
 from clipseg_live.rendering.tiles import TILE, Tiles
 from tests.helpers.patterns import disc, matte_of, texture
@@ -61,7 +61,7 @@ def plainly_outlined(picture: np.ndarray, alpha: np.ndarray, style: PromptStyle,
     tile = [max(round(side / scale), 1) * scale for side in TILE]
     padding = [(0, -length % side) for length, side in zip(alpha.shape, tile, strict=True)]
     mask = np.pad((alpha >= 128) * np.uint8(255), padding, mode="edge")
-    field = np.maximum(blurred(mask, width).values, mask & 118)[: alpha.shape[0], : alpha.shape[1]]
+    field = np.maximum(blur_mask(mask, width).values, mask & 118)[: alpha.shape[0], : alpha.shape[1]]
     distance = np.abs(distances(width))[field][..., None]
     strength = min(1.0, 0.35 + style.opacity)
     line = np.clip(width * 0.85 + 0.5 - distance, 0, 1) * strength * (field[..., None] > 0)
@@ -172,13 +172,13 @@ def test_tiles_that_hold_a_mark_are_found_taken_and_put_back(monkeypatch):
         marks[rows, columns] = 255
         wanted = np.zeros(grid, bool)
         wanted[rows * scale // size[0], columns * scale // size[1]] = True
-        found = Tiles.marked(marks, size, scale)
+        found = Tiles.from_marks(marks, size, scale)
         assert len(found) == wanted.sum()
         before, changed = plane.copy(), np.zeros(grid, int)
         for some in found.chunks():
             assert 0 < len(some) <= 3
             changed[some.rows, some.columns] += 1
-            some.put(255 - some.taken(plane), plane)
+            some.put(255 - some.extract(plane), plane)
         np.testing.assert_array_equal(changed, wanted)
         everywhere = np.repeat(np.repeat(wanted, size[0], axis=0), size[1], axis=1)
         np.testing.assert_array_equal(plane, np.where(everywhere[..., None], 255 - before, before))
@@ -188,8 +188,8 @@ def test_tiles_that_hold_a_mark_are_found_taken_and_put_back(monkeypatch):
 def test_a_field_is_even_away_from_borders_and_a_blur_near_them(width):
     side = 16 * shrinkage(width)
     even = np.full((side, side), 255, np.uint8)
-    assert (blurred(even, width).values == 255).all() and not blurred(even * 0, width).values.any()
+    assert (blur_mask(even, width).values == 255).all() and not blur_mask(even * 0, width).values.any()
     mask = np.zeros((200 - 200 % shrinkage(width),) * 2, np.uint8)
     mask[:, 90:] = 255
     exact = cv2.GaussianBlur(mask, (0, 0), width, borderType=cv2.BORDER_REPLICATE).astype(int)
-    assert np.abs(blurred(mask, width).values - exact).max() <= 8
+    assert np.abs(blur_mask(mask, width).values - exact).max() <= 8

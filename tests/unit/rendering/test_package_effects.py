@@ -113,5 +113,5 @@ def test_a_drawing_function_that_is_not_there_is_one_sentence(drawing: str, capl
 
 @pytest.mark.parametrize("part", ["half", "float"])
 def test_a_picture_of_another_kind_is_refused(part: Literal["half", "float"]) -> None:
-    with pytest.raises(Failure, match="The effect Shrink left a picture of the size"):
+    with pytest.raises(Failure, match="The effect Shrink changed the image to shape"):
         renderer(Shrink(part=part)).compose(PICTURE, no_mattes(*SIZE, 1))

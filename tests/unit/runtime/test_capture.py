@@ -264,7 +264,7 @@ def test_a_source_that_never_answers_is_told_and_left_behind(watched: Callable[.
     limit = time.monotonic() + PATIENCE
     while one.capture.status.state is not SourceState.FAILED and time.monotonic() < limit:
         threading.Event().wait(0.01)
-    assert "has not answered" in one.capture.status.problem and "opening" in one.capture.status.problem
+    assert "has not responded" in one.capture.status.problem and "opening" in one.capture.status.problem
     one.open("b")
     one.wait(lambda: one.frames)
     one.capture.request_stop()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clipseg_live.app.api import draw, make_mattes
-from clipseg_live.app.export import ExportRequest, _pipeline_of
+from clipseg_live.app.export import ExportRequest, _make_pipeline
 from clipseg_live.core.errors import ModelError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
@@ -88,7 +88,7 @@ def lived(matte: MatteSettings, effects: tuple[AnyEffect, ...], shown: Frame) ->
 def exported(matte: MatteSettings, effects: tuple[AnyEffect, ...], shown: Frame) -> RenderedFrame:
     look = RenderSettings(effects=effects, styles=STYLES, names=NAMES)
     request = ExportRequest("fake", None, PROMPTS, ExportSettings(render=look, matte=matte, temporal="causal"))
-    pipeline = _pipeline_of(request, INFO, draws=True)
+    pipeline = _make_pipeline(request, INFO, draws=True)
     (rendered,) = pipeline.in_order(iter([(shown, pipeline.plan.prediction(shown, maps()))]))
     pipeline.close()
     return rendered

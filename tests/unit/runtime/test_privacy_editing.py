@@ -34,7 +34,7 @@ def rig(tmp_path: Path) -> Iterator[Make]:
 
 def leaves(rig: Rig) -> bool:
     """Whether the newest picture may be sent to a virtual camera."""
-    return rig.session._may_be_shown(rig.pictures[-1])
+    return rig.session._may_publish(rig.pictures[-1])
 
 
 def late(rig: Rig) -> None:

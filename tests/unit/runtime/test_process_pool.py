@@ -37,19 +37,19 @@ class Heard:
         if self.raises_at == (kind, self._counts[kind]):
             raise KeyboardInterrupt
 
-    def begun(self, number: int) -> None:
+    def on_start(self, number: int) -> None:
         self.order.append(number)
-        self._count("begun")
+        self._count("start")
 
-    def word(self, number: int, word: Any) -> None:
-        self.words.setdefault(number, []).append(word)
-        self._count("word")
+    def on_progress(self, number: int, progress: Any) -> None:
+        self.words.setdefault(number, []).append(progress)
+        self._count("progress")
 
-    def done(self, number: int, outcome: Any) -> None:
+    def on_done(self, number: int, outcome: Any) -> None:
         self.outcomes[number] = outcome
         self._count("done")
 
-    def lost(self, number: int, reason: str) -> None:
+    def on_lost(self, number: int, reason: str) -> None:
         self.reasons[number] = reason
 
 
@@ -73,7 +73,7 @@ def test_a_member_that_dies_costs_its_job_alone() -> None:
     heard = Heard()
     jobs = [("crash", 7), ("echo", 1), ("raise", "slip"), ("echo", 3)]
     run_jobs(1, prepare, None, jobs, heard)
-    assert heard.reasons == {0: "it ended with code 7", 2: "it ended with code 1"}
+    assert heard.reasons == {0: "the process ended with code 7", 2: "the process ended with code 1"}
     assert {number: outcome[0] for number, outcome in heard.outcomes.items()} == {1: 1, 3: 3}
 
 
@@ -83,7 +83,7 @@ def test_a_member_that_dies_costs_its_job_alone() -> None:
         ("usage", UsageError, "asked for wrongly"),
         ("failure", Failure, "did not work"),
         ("bug", Failure, "ZeroDivisionError: a slip"),
-        ("dies", Failure, "it was ended by signal 9"),
+        ("dies", Failure, "the process was ended by signal 9"),
     ],
 )
 def test_where_no_member_can_be_prepared_it_is_said_why(
@@ -96,7 +96,7 @@ def test_where_no_member_can_be_prepared_it_is_said_why(
 
 
 def test_ctrl_c_lets_members_give_up_what_they_do(tmp_path: Path) -> None:
-    heard = Heard(raises_at=("word", 2))
+    heard = Heard(raises_at=("progress", 2))
     jobs = [("wait", str(tmp_path / str(number))) for number in range(4)]
     with pytest.raises(KeyboardInterrupt):
         run_jobs(2, prepare, None, jobs, heard)
@@ -105,7 +105,7 @@ def test_ctrl_c_lets_members_give_up_what_they_do(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("at", [("begun", 1), ("done", 1)])
+@pytest.mark.parametrize("at", [("start", 1), ("done", 1)])
 def test_ctrl_c_at_any_other_time_leaves_nothing(tmp_path: Path, at: tuple[str, int]) -> None:
     jobs = [("echo", 1), ("wait", str(tmp_path / "x")), ("echo", 2)]
     with pytest.raises(KeyboardInterrupt):

@@ -136,11 +136,11 @@ def test_predictions_of_a_replacement_model_are_not_relied_on_for_hiding() -> No
     rig = Rig(settings, {}, KeyError())
     rig.composing.set_settings(settings, version=1)
     try:
-        rig.composing.set_answering(True, replaced=True)
+        rig.composing.set_worker_state(True, is_substitute=True)
         hidden = rig.frame(0)
         assert hidden.hidden is not None and not hidden.mattes.own
         assert not hidden.composed.any()
-        rig.composing.set_answering(True)
+        rig.composing.set_worker_state(True)
         assert rig.frame(1).hidden is None
     finally:
         rig.stop()

@@ -349,7 +349,7 @@ def test_a_recording_holds_what_was_shown(running: Callable[..., Running], tmp_p
 @pytest.mark.slow
 def test_a_recording_is_finished_when_the_session_ends(running: Callable[..., Running], tmp_path: Path) -> None:
     one = running(asking(), a=FakeLiveSource(rate=100))
-    with pytest.raises(UsageError, match="no picture to record"):
+    with pytest.raises(UsageError, match="no frame to record"):
         running(asking()).session.start_recording(tmp_path, RECORD)
     one.wait(lambda: one.pictures)
     one.session.start_recording(tmp_path, RECORD)

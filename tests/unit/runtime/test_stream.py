@@ -103,7 +103,7 @@ def test_styles_matte_settings_and_framing() -> None:
         item = next(found)
         alpha = item.mattes.each[0].alpha
         assert alpha[20, 0] == 255 and alpha[20, -1] == 0 and item.mattes.own
-        request = found._pipeline._made.requests[-1]  # type: ignore[attr-defined]
+        request = found._pipeline._current_matting.requests[-1]  # type: ignore[attr-defined]
         assert (request.styles, request.settings) == ((styles[0], PromptStyle()), matte)
 
 

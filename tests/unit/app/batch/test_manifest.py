@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipseg_live.app.batch.manifest import NAME, Manifest, ManifestEntry, entry_of, sizes_of
+from clipseg_live.app.batch.manifest import NAME, Manifest, ManifestEntry, entry_of, output_sizes
 from clipseg_live.app.export import ExportRequest
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.prompts import Prompt
@@ -27,11 +27,11 @@ ENTRY = ManifestEntry(digest="1", path="/a.mp4", identity=(("a.mp4", 1, 2),), fi
 def test_what_is_remembered_is_there_next_time(tmp_path: Path) -> None:
     record = Manifest(tmp_path)
     record.load()
-    record.remember_all({"a.mp4": ENTRY})
+    record.store({"a.mp4": ENTRY})
     later = Manifest(tmp_path)
     later.load()
     assert later.entries == {"a.mp4": ENTRY}
-    later.remember_all({"a.mp4": None})
+    later.store({"a.mp4": None})
     record = Manifest(tmp_path)
     record.load()
     assert record.entries == {} and record.notices == []
@@ -42,9 +42,9 @@ def test_two_runs_into_one_folder_keep_each_others_results(tmp_path: Path) -> No
     first, second = Manifest(tmp_path), Manifest(tmp_path)
     first.load()
     second.load()
-    first.remember_all({"a.mp4": ENTRY})
-    second.remember_all({"b.mp4": ENTRY})
-    first.remember_all({"c.mp4": ENTRY})
+    first.store({"a.mp4": ENTRY})
+    second.store({"b.mp4": ENTRY})
+    first.store({"c.mp4": ENTRY})
     found = Manifest(tmp_path)
     found.load()
     assert set(found.entries) == {"a.mp4", "b.mp4", "c.mp4"}
@@ -72,7 +72,7 @@ def test_a_damaged_record_is_put_aside(tmp_path: Path, text: str) -> None:
 
 
 def test_a_record_with_any_byte_changed_is_read_or_put_aside(tmp_path: Path) -> None:
-    Manifest(tmp_path).remember_all({"a.mp4": ENTRY})
+    Manifest(tmp_path).store({"a.mp4": ENTRY})
     whole = (tmp_path / NAME).read_bytes()
     chance = random.Random(5)
     for _ in range(200):
@@ -91,15 +91,15 @@ def test_a_record_with_any_byte_changed_is_read_or_put_aside(tmp_path: Path) -> 
 
 def test_a_newer_record_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(json.dumps({"format": "clipseg-live export", "version": 2, "results": []}))
-    with pytest.raises(Failure, match="newer clipseg-live"):
+    with pytest.raises(Failure, match="newer version of clipseg-live"):
         Manifest(tmp_path).load()
     assert (tmp_path / NAME).exists()
 
 
 def test_a_record_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     record = Manifest(tmp_path / "gone")
-    with pytest.raises(Failure, match="the next run will not know it"):
-        record.remember_all({"a.mp4": ENTRY})
+    with pytest.raises(Failure, match="the next run will not recognise the finished results"):
+        record.store({"a.mp4": ENTRY})
 
 
 @pytest.fixture
@@ -188,12 +188,12 @@ def test_where_things_lie_does_not_count(asked: ExportRequest, tmp_path: Path) -
 def test_sizes_of_what_was_written(asked: ExportRequest) -> None:
     asked = replace(asked, masks=asked.output.with_name("masks"))
     asked.output.parent.mkdir()
-    assert sizes_of(asked) is None
+    assert output_sizes(asked) is None
     asked.output.write_bytes(b"1234")
-    assert sizes_of(asked) is None
+    assert output_sizes(asked) is None
     assert asked.masks is not None
     asked.masks.mkdir()
-    assert sizes_of(asked) is None
+    assert output_sizes(asked) is None
     (asked.masks / "1.png").write_bytes(b"12")
     (asked.masks / "2.png").write_bytes(b"3")
-    assert sizes_of(asked) == {"a.mp4": (1, 4), "masks": (2, 3)}
+    assert output_sizes(asked) == {"a.mp4": (1, 4), "masks": (2, 3)}

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipseg_live.app.batch.naming import (
-    Held,
+    PreviousSource,
     absolute,
+    check_result_folder,
     identity_of,
-    refuse_folder_of_inputs,
     result_names,
     result_stem,
     sources_of,
@@ -51,7 +51,7 @@ def test_videos_beside_pictures_are_taken_and_the_pictures_told_of() -> None:
     put("both/1.png", "both/2.png", "both/a.mp4")
     found = sources_of(["both"])
     assert found.names == ("both/a.mp4",)
-    assert len(found.notices) == 1 and "2 pictures were left out" in found.notices[0]
+    assert len(found.notices) == 1 and "2 images were skipped" in found.notices[0]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_stems(name: str, stem: str) -> None:
     assert result_stem(name) == stem
 
 
-def named(sources: list[str], suffix: str | None, held: dict[str, Held]) -> list[str]:
+def named(sources: list[str], suffix: str | None, held: dict[str, PreviousSource]) -> list[str]:
     return result_names(sources, [suffix_of(source, suffix) for source in sources], held)
 
 
@@ -129,8 +129,10 @@ def test_results_are_told_apart(sources: list[str], suffix: str | None, names: l
     assert named(sources, suffix, {}) == names
 
 
-def held_by(sources: list[str], names: list[str]) -> dict[str, Held]:
-    return {name: Held(absolute(source), identity_of(source)) for source, name in zip(sources, names, strict=True)}
+def held_by(sources: list[str], names: list[str]) -> dict[str, PreviousSource]:
+    return {
+        name: PreviousSource(absolute(source), identity_of(source)) for source, name in zip(sources, names, strict=True)
+    }
 
 
 def test_a_later_input_of_the_same_stem_leaves_the_earlier_name() -> None:
@@ -164,7 +166,7 @@ SOURCES = st.lists(
 def test_names_differ_and_stay_in_later_runs(sources: list[str], random) -> None:  # type: ignore[no-untyped-def]
     names = named(sources, None, {})
     assert len({name.casefold() for name in names}) == len(names) == len(sources)
-    held = {name: Held(absolute(source), ()) for source, name in zip(sources, names, strict=True)}
+    held = {name: PreviousSource(absolute(source), ()) for source, name in zip(sources, names, strict=True)}
     again = list(sources)
     random.shuffle(again)
     again = again[: random.randint(0, len(again))]
@@ -175,18 +177,18 @@ def test_names_differ_and_stay_in_later_runs(sources: list[str], random) -> None
 
 def test_results_beside_their_inputs_are_refused() -> None:
     put("in/a.mp4", "in/b.mp4")
-    with pytest.raises(UsageError, match=r"next time: name another folder"):
-        refuse_folder_of_inputs(["in"], ["in/a.mp4"], Path("in"), ["a.mkv"])
-    with pytest.raises(UsageError, match=r"next time: name another folder"):
-        refuse_folder_of_inputs(["in/*.mp4"], ["in/a.mp4"], Path("in/../in"), ["a.mkv"])
-    with pytest.raises(UsageError, match=r"in/b\.mp4 is an input itself"):
-        refuse_folder_of_inputs(["in/a.mp4", "in/b.mp4"], ["in/a.mp4", "in/b.mp4"], Path("in"), ["c.mp4", "b.mp4"])
-    refuse_folder_of_inputs(["in/a.mp4"], ["in/a.mp4"], Path("in"), ["a.mkv"])
-    refuse_folder_of_inputs(["demo:"], ["demo:"], Path("in"), ["demo.mp4"])
+    with pytest.raises(UsageError, match=r"results.*: choose another folder"):
+        check_result_folder(["in"], ["in/a.mp4"], Path("in"), ["a.mkv"])
+    with pytest.raises(UsageError, match=r"results.*: choose another folder"):
+        check_result_folder(["in/*.mp4"], ["in/a.mp4"], Path("in/../in"), ["a.mkv"])
+    with pytest.raises(UsageError, match=r"in/b\.mp4 is also an input"):
+        check_result_folder(["in/a.mp4", "in/b.mp4"], ["in/a.mp4", "in/b.mp4"], Path("in"), ["c.mp4", "b.mp4"])
+    check_result_folder(["in/a.mp4"], ["in/a.mp4"], Path("in"), ["a.mkv"])
+    check_result_folder(["demo:"], ["demo:"], Path("in"), ["demo.mp4"])
 
 
 def test_an_input_is_known_through_links(in_folder: Path) -> None:
     put("in/a.mp4")
     os.symlink(in_folder / "in", in_folder / "link")
-    with pytest.raises(UsageError, match="is an input itself"):
-        refuse_folder_of_inputs(["in/a.mp4"], ["in/a.mp4"], Path("link"), ["a.mp4"])
+    with pytest.raises(UsageError, match="is also an input"):
+        check_result_folder(["in/a.mp4"], ["in/a.mp4"], Path("link"), ["a.mp4"])

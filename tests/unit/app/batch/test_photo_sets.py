@@ -68,7 +68,7 @@ def run(asked: ExportRequest) -> FinishedExport:
 def exported(asked: ExportRequest, monkeypatch: pytest.MonkeyPatch) -> Kept:
     """Return what the data sinks of an export are given."""
     kept = Kept()
-    monkeypatch.setattr(export_module, "_data_of", lambda request, header: [kept])
+    monkeypatch.setattr(export_module, "_open_data_outputs", lambda request, header: [kept])
     run(asked)
     return kept
 
@@ -171,7 +171,7 @@ def test_a_photo_and_several_inputs_make_a_set(photos: Path, tmp_path: Path) -> 
     inputs = [str(photos / "x.webp"), str(photos / "*.png"), str(photos / "x.webp")]
     asked = with_photos(request("", tmp_path / "out"), inputs)
     assert [photo.picture for photo in asked.photos] == ["x.webp", "IMG_10.png"]
-    assert asked.source == "in" and asked.notices == ("1 photo was named twice and done once.",)
+    assert asked.source == "in" and asked.notices == ("1 photo was given twice and exported once.",)
     assert run(asked).result.frames == 2
     run(request(photos / "IMG_2.jpg", tmp_path / "one"))
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["IMG_2.jpg"]
@@ -180,12 +180,16 @@ def test_a_photo_and_several_inputs_make_a_set(photos: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("output", "changes", "words"),
     [
-        ("faces.mkv", {}, r"3 separate photos, not a film: name a folder .*-o faces, or add --sequence .*faces\.mkv"),
-        ("faces.png", {}, r"3 separate photos: name a folder"),
-        ("faces.mov", {"alpha": True}, r"not a film: .*--sequence"),
+        (
+            "faces.mkv",
+            {},
+            r"a set of 3 photos, not a video: choose a folder .*-o faces, or add --sequence .*faces\.mkv",
+        ),
+        ("faces.png", {}, r"a set of 3 photos: choose a folder"),
+        ("faces.mov", {"alpha": True}, r"not a video: .*--sequence"),
         ("out", {"codec": "vp9"}, r"Photos have no codec"),
         ("out", {"end": 3}, r"no times: omit --from and --to, or add --sequence"),
-        ("in", {}, r"The input lies in .*in, which the pictures would replace"),
+        ("in", {}, r"The input is in .*in, which the images would replace"),
     ],
 )
 def test_what_needs_a_film_is_refused_in_one_sentence(
@@ -222,7 +226,7 @@ def test_a_set_may_go_into_a_folder_that_is_called_as_its_own(photos: Path, monk
     monkeypatch.chdir("work")
     asked = with_photos(request("", Path("shots")), ["../shots/x.webp", "../shots/IMG_2.jpg"])
     assert asked.source == "shots" and run(asked).result.frames == 2
-    with pytest.raises(UsageError, match="would find the results"):
+    with pytest.raises(UsageError, match="would also match the results"):
         run(request("../shots/**/*.png", Path("../shots/new")))
 
 

@@ -83,7 +83,7 @@ def test_all_photos_are_one_set(
 def test_videos_stay_exports_of_their_own(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     clip = make_clip(tmp_path / "IMG_2.mp4", count=2)
     report = run([photos / "b.jpg", clip, photos], tmp_path / "out")
-    assert ends(report) == [D, D] and report.notices[0] == "1 photo was named twice and done once."
+    assert ends(report) == [D, D] and report.notices[0] == "1 photo was given twice and exported once."
     assert names(tmp_path / "out") == ["IMG_10.png", "IMG_2.mp4", "IMG_2.png", "b.jpg"]
 
 
@@ -91,7 +91,7 @@ def test_pictures_of_one_kind_have_names_of_their_own(tmp_path: Path, engine: Lo
     put(tmp_path / "in", "a.png", "a.jpg", "b.png")
     assert run([tmp_path / "in"], tmp_path / "out", suffix=".webp").is_whole
     assert names(tmp_path / "out") == ["a-jpg.webp", "a-png.webp", "b.webp"]
-    with pytest.raises(UsageError, match=r"Photos cannot be \.mkv: leave out --suffix, or add --sequence"):
+    with pytest.raises(UsageError, match=r"Photos cannot be written as \.mkv: leave out --suffix, or add --sequence"):
         run([tmp_path / "in"], tmp_path / "film", suffix=".mkv")
 
 
@@ -129,7 +129,7 @@ def test_data_of_another_set_are_replaced_only_where_asked(
     put(photos, "new.png")
     report = run([photos], tmp_path / "out", "jsonl")
     assert ends(report) == [P] and report.frames == 1
-    assert "shots.jsonl was made with other settings, or of another input" in report.outcomes[0].notices[-1]
+    assert "shots.jsonl was made with other settings or from another input" in report.outcomes[0].notices[-1]
     report = run([photos], tmp_path / "out", "jsonl", overwrite=True)
     assert ends(report) == [D] and report.frames == 4
     assert ends(run([photos], tmp_path / "out", "jsonl")) == [S]
@@ -153,7 +153,7 @@ def test_a_run_that_was_killed_goes_on(photos: Path, tmp_path: Path, engine: Loa
     assert run([photos], out).is_whole
     record = Manifest(out)
     record.load()
-    record.remember_all(
+    record.store(
         {name: entry.model_copy(update={"files": dict.fromkeys(entry.files)}) for name, entry in record.entries.items()}
     )
     (out / "b.jpg").unlink()
@@ -182,11 +182,11 @@ def test_what_others_put_there_stays(photos: Path, tmp_path: Path, engine: Loade
 
 
 def test_results_among_the_photos_are_refused(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
-    with pytest.raises(UsageError, match="next time: name another folder"):
+    with pytest.raises(UsageError, match=r"results.*: choose another folder"):
         run([photos], photos)
-    with pytest.raises(UsageError, match=r"is an input itself"):
+    with pytest.raises(UsageError, match=r"is also an input"):
         run([photos / "b.jpg"], photos)
-    with pytest.raises(UsageError, match="next time: name another folder"):
+    with pytest.raises(UsageError, match=r"results.*: choose another folder"):
         run([photos / "**" / "*.png"], photos / "out")
 
 
@@ -195,7 +195,7 @@ def test_a_sequence_is_a_film_of_its_own(photos: Path, tmp_path: Path, engine: L
         Image.new("RGB", (16, 12)).save(file)
     report = run([photos], tmp_path / "out", sequence=Fraction(25))
     assert ends(report) == [D] and names(tmp_path / "out") == ["shots.mp4"]
-    with pytest.raises(UsageError, match="not single pictures"):
+    with pytest.raises(UsageError, match="not single images"):
         run([photos / "b.jpg", photos / "IMG_2.png"], tmp_path / "out", sequence=Fraction(25))
 
 

@@ -172,7 +172,7 @@ def test_what_other_programs_leave_in_data_changes_no_result(clips: list[str], t
 
 def test_a_split_needs_a_format_that_can_be_split(clips: list[str], tmp_path: Path) -> None:
     settings = template().settings.model_copy(update={"annotations": AnnotationSettings(split=0.8)})
-    with pytest.raises(UsageError, match="--split needs --data yolo"):
+    with pytest.raises(UsageError, match="--split needs a data set to split: add --data yolo"):
         plan_batch(clips, tmp_path / "out", replace(template(), settings=settings), data=["coco"])
     plan_batch(clips, tmp_path / "out", replace(template(), settings=settings), data=["coco", "yolo"])
 
@@ -200,7 +200,7 @@ def test_an_unexpected_error_is_one_sentence(clips: list[str], tmp_path: Path, e
     report = run(clips, tmp_path / "out")
     engine.error = None
     assert endings(report) == [D, F, F]
-    assert "b.mp4 (ZeroDivisionError: a slip)" in report.outcomes[1].sentence
+    assert "b.mp4 failed unexpectedly (ZeroDivisionError: a slip)" in report.outcomes[1].sentence
     assert "\n" not in report.outcomes[1].sentence
     assert endings(run(clips, tmp_path / "out")) == [S, D, D]
 
@@ -208,7 +208,7 @@ def test_an_unexpected_error_is_one_sentence(clips: list[str], tmp_path: Path, e
 def test_a_stop_gives_up_one_and_begins_no_other(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     engine.fails_at, engine.error = 4, KeyboardInterrupt()
     report = run(clips, tmp_path / "out")
-    assert endings(report) == [D, Ending.STOPPED, Ending.NOT_BEGUN]
+    assert endings(report) == [D, Ending.STOPPED, Ending.NOT_STARTED]
     assert report.stopped and not report.is_whole
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [NAME, "a.mp4"]
     engine.error = None
@@ -235,7 +235,7 @@ def test_a_result_that_was_finished_but_not_noted_is_known(
     record.load()
     entry, files = record.entries["a.mp4"], record.entries["a.mp4"].files
     assert None not in files.values() and len(files) == (1 if masks is None else 2)
-    record.remember_all({"a.mp4": entry.model_copy(update={"files": dict.fromkeys(files)})})
+    record.store({"a.mp4": entry.model_copy(update={"files": dict.fromkeys(files)})})
     assert endings(run(clips[:1], tmp_path / "out", masks=masks)) == [S]
     record.load()
     assert record.entries["a.mp4"].files == files
@@ -253,13 +253,13 @@ def test_what_an_ended_run_left_of_a_result_is_replaced(
     record = Manifest(out)
     record.load()
     entry = record.entries["a.mp4"]
-    record.remember_all({"a.mp4": entry.model_copy(update={"files": dict.fromkeys(entry.files)})})
+    record.store({"a.mp4": entry.model_copy(update={"files": dict.fromkeys(entry.files)})})
     (out / "a.mp4").unlink()
     asked = template(threshold=threshold)
     assert endings(run(clips[:1], out, asked, masks=masks)) == [D]
     assert endings(run(clips[:1], out, asked, masks=masks)) == [S]
     record.load()
-    record.remember_all({"a.mp4": entry})
+    record.store({"a.mp4": entry})
     (out / "a.mp4").unlink()
     report = run(clips[:1], out, masks=masks)  # what a run has finished is replaced by none that was not asked to
     assert endings(report) == [F] and "exists already" in report.outcomes[0].sentence
@@ -301,14 +301,14 @@ def test_a_model_that_cannot_be_used_is_told_once(
 @pytest.mark.parametrize(
     ("options", "asked", "error", "words"),
     [
-        ({"jobs": 0}, {}, UsageError, "0 jobs are not possible"),
+        ({"jobs": 0}, {}, UsageError, "--jobs must be 1 or more, not 0"),
         ({"suffix": ".xyz"}, {}, UsageError, "xyz"),
         ({"suffix": "webm"}, {"codec": "h264"}, UsageError, "h264"),
         ({}, {"codec": "ffv1"}, UsageError, "ffv1"),
         ({}, {"start": 2, "end": 1}, UsageError, "The end must come after the start"),
-        ({"into": "in/a.mp4"}, {}, UsageError, "is a file: name a folder"),
-        ({"into": "in/a.mp4/x"}, {}, SinkError, "cannot be made"),
-        ({"into": "in"}, {}, UsageError, "is an input itself"),
+        ({"into": "in/a.mp4"}, {}, UsageError, "is a file: choose a folder"),
+        ({"into": "in/a.mp4/x"}, {}, SinkError, "cannot be created"),
+        ({"into": "in"}, {}, UsageError, "is also an input"),
     ],
 )
 def test_what_is_wrong_for_all_is_told_before_anything_is_done(

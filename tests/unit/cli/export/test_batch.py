@@ -29,23 +29,23 @@ def test_a_report_names_every_input_and_counts_what_became_of_them() -> None:
             Outcome(Ending.FINISHED_BEFORE),
             Outcome(Ending.FAILED, "c.mov is empty (0 bytes): record or download it again."),
             Outcome(Ending.STOPPED, "The export was stopped; nothing was kept."),
-            Outcome(Ending.NOT_BEGUN),
+            Outcome(Ending.NOT_STARTED),
         )
     )
     assert lines == [
         "out/a.mp4: done, 1 frame in 2.0 s (0.5 frames a second)",
         "  Sound was converted.",
-        "out/b.mp4: finished before",
+        "out/b.mp4: already finished",
         "in/c.mov: failed: c.mov is empty (0 bytes): record or download it again.",
         "in/d.mov: stopped: The export was stopped; nothing was kept.",
-        "in/e.mov: not begun",
-        "5 inputs: 1 done, 1 finished before, 1 failed, 1 stopped, 1 not begun; 1 frame in 1:02:05",
+        "in/e.mov: not started",
+        "5 inputs: 1 done, 1 already finished, 1 failed, 1 stopped, 1 not started; 1 frame in 1:02:05",
     ]
 
 
 def test_a_report_of_one_input() -> None:
     lines = report_lines(report(Outcome(Ending.FINISHED_BEFORE, notices=("A word.",)), seconds=0.4))
-    assert lines[-1] == "1 input: 1 finished before; 0 frames in 0:00"
+    assert lines[-1] == "1 input: 1 already finished; 0 frames in 0:00"
 
 
 @pytest.mark.parametrize(

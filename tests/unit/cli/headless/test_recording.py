@@ -78,7 +78,7 @@ def test_what_cannot_be_rewound_ends_with_its_source(tmp_path: Path) -> None:
 
 
 RECORDED = Message("recording", "Recorded r.mp4 and one more file.", "info")
-NOT_FINISHED = Message("recording", "The disk is full; what was recorded before is in r.partial.mp4.", "error")
+NOT_FINISHED = Message("recording", "The disk is full; the part before the error is in r.partial.mp4.", "error")
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ NOT_FINISHED = Message("recording", "The disk is full; what was recorded before 
         (
             [SourceState.RUNNING],
             [RECORDED],
-            Failure("The segmentation stopped again and again."),
-            "The segmentation stopped again and again; the recording before that is kept in r.mp4 and one more file.",
+            Failure("Segmentation keeps failing."),
+            "Segmentation keeps failing; the recording before that is kept in r.mp4 and one more file.",
         ),
         ([], [], Failure("There is no file."), "There is no file."),
         ([], [], None, "Nothing was recorded: it was interrupted before the first frame with masks."),

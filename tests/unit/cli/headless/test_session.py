@@ -53,7 +53,7 @@ def test_a_worker_that_waits_for_a_restart_is_a_failure(before: WorkerState) -> 
 
 @pytest.mark.parametrize("state", [WorkerState.STARTING, WorkerState.LOADING, WorkerState.RESTARTING])
 def test_a_worker_that_starts_again_is_waited_for(state: WorkerState) -> None:
-    check(ResponseWatch(), worker=WorkerStatus(state, problem="It is started again."))
+    check(ResponseWatch(), worker=WorkerStatus(state, problem="Segmentation is restarting."))
 
 
 def test_prompts_and_frames_that_cannot_be_taken_are_a_failure() -> None:
@@ -113,11 +113,11 @@ def test_a_lost_source_and_its_return_are_told_once() -> None:
 @pytest.mark.parametrize(
     ("prompt", "model", "sentence"),
     [
-        ("crash", "fake", "stopped again and again (it ended with code 7)"),
+        ("crash", "fake", "keeps failing (the process ended with code 7)"),
         ("refused", "fake", "The prompt is not for this model."),
         ("red", "missing", "There is no model named missing."),
-        ("red", "ends", "stopped again and again (it ended with code 9)"),
-        ("no room", "fake", "There is no room for a frame in shared memory (No space left on device)"),
+        ("red", "ends", "keeps failing (the process ended with code 9)"),
+        ("no room", "fake", "Shared memory has no room for a frame (No space left on device)"),
     ],
 )
 def test_a_recording_never_waits_for_a_worker_that_cannot_work(

@@ -65,13 +65,13 @@ def test_demo_scenes_end_in_exports_only() -> None:
     part = open_demo(SourceRequest(name="demo:", start=Fraction(1), end=Fraction(3), rate=Fraction(10)))
     assert part.frame_count == 20
     assert open_named_source("demo:", end=Fraction(1)).frame_count == 30  # type: ignore[attr-defined]
-    with pytest.raises(UsageError, match="--sequence takes a folder"):
+    with pytest.raises(UsageError, match="--sequence needs a folder"):
         open_named_source("demo:", sequence=Fraction(25))
 
 
 def test_a_live_source_is_not_exported(device: SourceScheme) -> None:
     assert isinstance(open_session_source(SourceSpec(name=SourceName("device:1"))), Device)
-    with pytest.raises(UsageError, match="device:1 is live, and export reads files: record it"):
+    with pytest.raises(UsageError, match="device:1 is a live source, and export reads files: record it"):
         open_named_source("device:1")
 
 

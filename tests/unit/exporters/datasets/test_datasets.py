@@ -21,7 +21,7 @@ from clipseg_live.core.mattes import Label
 from clipseg_live.core.settings.annotations import AnnotationSettings
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.instances import annotations_of
-from clipseg_live.exporters.datasets.polygons import bridged, coco_polygons, corner_polygons
+from clipseg_live.exporters.datasets.polygons import coco_polygons, corner_polygons, join_polygons
 from clipseg_live.exporters.frame_files import indexed_palette
 from clipseg_live.exporters.registry import open_data_sink
 from tests.helpers.findings import HEADER, LABELS, findings, mask, mattes_of, write_into
@@ -203,7 +203,7 @@ def test_one_polygon_of_a_whole_prompt_covers_it_and_thin_bridges(wanted: np.nda
     if not polygons:
         return
     one = np.zeros(wanted.shape, np.uint8)
-    cv2.fillPoly(one, [bridged(polygons).astype(np.int32)], 1)
+    cv2.fillPoly(one, [join_polygons(polygons).astype(np.int32)], 1)
     assert (one.astype(bool) >= wanted).all()
     assert one.sum() - wanted.sum() <= (len(polygons) - 1) * max(wanted.shape)
     assert len(polygons) > 1 or np.array_equal(one.astype(bool), wanted)
@@ -267,7 +267,7 @@ def test_a_film_is_split_in_time(count: int, share: float, train: int, tmp_path:
     sink = open_data_sink("yolo", tmp_path / "set", DataOptions(annotations=AnnotationSettings(split=share)))
     write_into(sink, info, frames, [mattes_of([np.full((12, 14), 255, np.uint8)])] * count)
     if count == 1:
-        assert sink.notices == ["set is not split: it takes at least two images."]
+        assert sink.notices == ["set was not split, because a split needs at least two images."]
         return
     names = [sorted(path.stem for path in (tmp_path / "set" / "images" / part).iterdir()) for part in ("train", "val")]
     assert [*names[0], *names[1]] == [f"{number:06}" for number in range(count)] and len(names[0]) == train

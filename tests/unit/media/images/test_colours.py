@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from clipseg_live.core.frame import SourceInfo
-from clipseg_live.exporters.frame_files import saved
-from clipseg_live.exporters.masks import png_of
+from clipseg_live.exporters.frame_files import encode_image
+from clipseg_live.exporters.masks import encode_png
 from clipseg_live.media.images.icc_profiles import coded_profile, srgb_profile
 from clipseg_live.media.images.reader import read_image
 from clipseg_live.media.images.writers import ImageWriter
@@ -260,10 +260,10 @@ def test_results_are_tagged(tmp_path, name):
 def test_pictures_among_data_are_tagged():
     colours = Image.fromarray(picture(0))
     for form in ("PNG", "JPEG", "WEBP", "TIFF"):
-        assert is_tagged(saved(colours, form))
-    assert is_tagged(png_of(picture(0))) and is_tagged(png_of(np.dstack([picture(0), picture(1)[..., 0]])))
+        assert is_tagged(encode_image(colours, form))
+    assert is_tagged(encode_png(picture(0))) and is_tagged(encode_png(np.dstack([picture(0), picture(1)[..., 0]])))
     mask = np.eye(8, dtype=np.uint8)
-    assert b"sRGB" not in png_of(mask), "a mask has no colours"
+    assert b"sRGB" not in encode_png(mask), "a mask has no colours"
 
 
 def read_all_of(folder: Path):

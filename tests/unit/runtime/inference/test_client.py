@@ -234,7 +234,7 @@ def test_after_many_failures_it_waits_for_the_person(watched: Callable[..., Watc
     one.ask(1, "crash")
     one.worker.submit(frame(0, RED))
     one.wait_state(WorkerState.WAITING)
-    assert "again and again" in one.worker.status.problem and one.worker.status.restarts == 3
+    assert "keeps failing" in one.worker.status.problem and one.worker.status.restarts == 3
     one.ask(2, "red")
     one.worker.restart()
     one.wait(lambda: one.results)
@@ -263,7 +263,7 @@ def test_a_process_that_hangs_is_replaced_and_a_slow_one_is_not(watched: Callabl
     first = one.worker.status.process_id
     assert first is not None and one.worker.status.restarts == 0
     os.kill(first, signal.SIGSTOP)
-    one.wait(lambda: any("no sign of life" in status.problem for status in one.statuses))
+    one.wait(lambda: any("no heartbeat" in status.problem for status in one.statuses))
     one.wait(lambda: len(one.results) == 2)
     assert one.worker.status.process_id != first
 
@@ -274,7 +274,7 @@ def test_a_process_that_hangs_while_it_loads_has_more_time(
 ) -> None:
     one = watched("slow", silence=0.01, start_silence=start_silence)
     if restarts:
-        one.wait(lambda: any("no sign of life for 0.5 seconds" in status.problem for status in one.statuses))
+        one.wait(lambda: any("no heartbeat for 0.5 seconds" in status.problem for status in one.statuses))
         return
     one.wait_state(WorkerState.LOADING)
     one.wait(lambda: any(status.progress for status in one.statuses))
@@ -361,7 +361,7 @@ def test_frames_are_copied_only_when_the_process_is_free(
     assert one.results[1][0].index == 49 and copied == [0, 49]
 
 
-NO_ROOM = "There is no room for a frame in shared memory (No space left on device): use a smaller picture."
+NO_ROOM = "Shared memory has no room for a frame (No space left on device): use a source with smaller frames."
 
 
 def full(*arguments: object) -> NoReturn:
@@ -455,7 +455,7 @@ def test_a_process_that_cannot_be_started_is_a_failure(
         patch.setattr(SpawnProcess, "start", start)
         one = watched()
         one.wait_state(WorkerState.WAITING)
-        assert "again and again" in one.worker.status.problem and "cannot be started" in one.worker.status.problem
+        assert "keeps failing" in one.worker.status.problem and "cannot be started" in one.worker.status.problem
         assert one.worker.status.restarts == 3
     one.ask(1, "red")
     one.worker.submit(frame(0, RED))
@@ -477,11 +477,11 @@ def test_failures_of_slow_starts_count_however_long_they_take(
 def test_a_process_that_stops_answering_but_lives_is_replaced(
     watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(worker, "PREDICTION_SECONDS", 0.1)
     one = watched()
     one.ask(1, "hang")
     one.worker.submit(frame(0, RED))
-    one.wait(lambda: any("did not answer within" in status.problem for status in one.statuses))
+    one.wait(lambda: any("no prediction within" in status.problem for status in one.statuses))
 
 
 def test_errors_of_listeners_do_not_end_the_supervision(watched: Callable[..., Watched]) -> None:
@@ -517,9 +517,9 @@ def test_a_process_that_hangs_after_an_edit_is_replaced(
     one.ask(1, "red")
     one.worker.submit(frame(0, RED))
     one.wait(lambda: one.results)
-    monkeypatch.setattr(worker, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(worker, "PREDICTION_SECONDS", 0.1)
     one.ask(2, "hang")
-    one.wait(lambda: any("did not answer within" in status.problem for status in one.statuses))
+    one.wait(lambda: any("no prediction within" in status.problem for status in one.statuses))
 
 
 @pytest.mark.slow
@@ -528,4 +528,4 @@ def test_a_load_without_progress_is_a_failure(watched: Callable[..., Watched], m
     one.wait(lambda: one.worker.status.state is WorkerState.READY)
     monkeypatch.setattr(worker, "LOAD_SECONDS", 0.1)
     one.worker.set_engine(EngineSettings(model="slow"))
-    one.wait(lambda: any("made no progress" in status.problem for status in one.statuses))
+    one.wait(lambda: any("no loading progress" in status.problem for status in one.statuses))

@@ -17,7 +17,7 @@ from clipseg_live.core.mattes import Label, Matte, Mattes
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.runtime.outputs import recording as module
-from clipseg_live.runtime.outputs.recording import DiskLimits, Recording, Where, working_path
+from clipseg_live.runtime.outputs.recording import DiskLimits, Recording, RecordingTarget, working_path
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.outputs.timeline import LONGEST_GAP
 from tests.helpers.fakes import FakeReplaySink, FakeSink, FakeTrack
@@ -55,7 +55,7 @@ class Studio:
             "free_bytes": lambda folder: ROOM, "finalise": lambda path, stop: "", **self._tools,
         }  # fmt: skip
         return Recording(
-            Where(self.folder, ("a cup",), "fake"),
+            RecordingTarget(self.folder, ("a cup",), "fake"),
             self.settings,
             RecordingTools(**tools),  # type: ignore[arg-type]
             on_message=self.said.append,
@@ -156,7 +156,7 @@ def test_what_a_file_says_at_its_end_is_told(tmp_path: Path) -> None:
 
 
 def test_a_file_without_new_pictures_shows_that_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_WATCH_EVERY", "_TOUCH_EVERY"):
+    for name in ("_CHECK_EVERY", "_TOUCH_EVERY"):
         monkeypatch.setattr(module, name, 0.001)
     studio = plain(tmp_path)
     recording = studio.make()
@@ -273,7 +273,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 def test_without_a_picture_there_is_no_file(tmp_path: Path) -> None:
     studio = plain(tmp_path)
-    assert studio.record() == ([], ["Nothing was recorded: there was no picture."])
+    assert studio.record() == ([], ["Nothing was recorded because no frame arrived."])
     assert not studio.tracks
 
 
@@ -282,7 +282,7 @@ def test_the_others_are_finished_where_one_file_fails(tmp_path: Path) -> None:
     studio.faults = {"camera": {"fails_at": 1}}
     done, errors = studio.record(shot(0), shot(1), shot(2))
     assert [path.name for path in done] == ["r.mp4", "r.jsonl"]
-    assert errors == ["The fake disk is full; what was recorded before is in kept.partial.mp4."]
+    assert errors == ["The fake disk is full; the part before the error is in kept.partial.mp4."]
     assert [track.finished for track in studio.tracks] == [1, 0] and studio.tracks[1].kept
 
 
@@ -292,7 +292,10 @@ def test_data_that_cannot_be_written_are_given_up_alone(tmp_path: Path) -> None:
     done, errors = studio.record(*(shot(number) for number in range(5)))
     assert [path.name for path in done] == ["r.mp4", "r coco"] and not errors
     assert len(studio.tracks[0].frames) == 5 and studio.data[0].kept
-    said = "The fake disk is full; what was recorded before is in kept.partial.mp4. The recording goes on without it."
+    said = (
+        "The fake disk is full; the part before the error is in kept.partial.mp4. "
+        "The recording continues without this file."
+    )
     assert studio.said == ["The fake says something.", said]
 
 
@@ -316,14 +319,14 @@ def test_a_folder_without_room_or_that_is_gone_is_refused(tmp_path: Path) -> Non
 
     with pytest.raises(SinkError, match="nearly full"):
         Studio(tmp_path, RecordingSettings(), free_bytes=lambda folder: 1000).make()
-    with pytest.raises(SinkError, match="cannot be recorded into: No such file"):
+    with pytest.raises(SinkError, match=r"Cannot record in .*: No such file"):
         Studio(tmp_path, RecordingSettings(), free_bytes=gone).make()
 
 
 def test_a_disk_that_fills_warns_first_and_ends_with_a_whole_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_WATCH_EVERY", 0.001)
+    monkeypatch.setattr(module, "_CHECK_EVERY", 0.001)
     room = [10_000]
     studio = Studio(tmp_path, RecordingSettings(pattern="r"), free_bytes=lambda folder: room[0])
     recording = studio.make(DiskLimits(stop=1000, warn=2000))
@@ -332,12 +335,12 @@ def test_a_disk_that_fills_warns_first_and_ends_with_a_whole_file(
     wait_for(lambda: studio.tracks and studio.tracks[0].frames)
     assert not any("nearly full" in sentence for sentence in studio.said)
     room[0] = 1500
-    wait_for(lambda: any("ends before it is" in sentence for sentence in studio.said))
+    wait_for(lambda: any("or recording will stop" in sentence for sentence in studio.said))
     assert recording.status.active
     room[0] = 900
     assert recording.join(PATIENCE)
     done, errors = studio.ends[0]
-    assert [path.name for path in done] == ["r.mp4"] and "nearly full, so the recording ends" in str(errors[0])
+    assert [path.name for path in done] == ["r.mp4"] and "nearly full, so recording stopped" in str(errors[0])
 
 
 def test_a_slow_encoder_hurries_then_frames_are_dropped_and_counted(
@@ -387,5 +390,5 @@ def test_an_unexpected_error_is_told_in_one_sentence(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("clipseg_live.rendering.tracks.track_pixels", broken)
     studio = Studio(tmp_path, RecordingSettings(pattern="r"))
-    assert studio.record(shot(0)) == ([], ["The recording broke off (ValueError: a bug)."])
+    assert studio.record(shot(0)) == ([], ["The recording failed (ValueError: a bug)."])
     assert (studio.tracks[0].finished, studio.tracks[0].aborted, studio.tracks[0].kept) == (0, 1, False)

@@ -52,12 +52,12 @@ def test_a_picture_from_before_an_effect_hid_is_not_kept(
     outputs.set_replay(RecordingSettings(replay_seconds=5))
     put(outputs, 1, PLAIN)
     wait_for(lambda: sinks and sinks[0].frames)
-    outputs.look_changed(HIDING)
+    outputs.set_live_settings(HIDING)
     put(outputs, 2, PLAIN)  # it was being drawn meanwhile
     put(outputs, 3, None)
     put(outputs, 4, HIDING)
     wait_for(lambda: len(sinks) == 2 and sinks[1].frames and sinks[0].closed)
     assert [frame.pixels[0, 0, 0] for frame in sinks[1].frames] == [4]
-    outputs.look_changed(PLAIN)
+    outputs.set_live_settings(PLAIN)
     put(outputs, 5, PLAIN)
     wait_for(lambda: len(sinks[1].frames) == 2)

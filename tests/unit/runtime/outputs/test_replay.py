@@ -11,7 +11,7 @@ import pytest
 from clipseg_live.core.errors import ClipsegLiveError, SinkError
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.runtime.outputs import replay as module
-from clipseg_live.runtime.outputs.recording import Where
+from clipseg_live.runtime.outputs.recording import RecordingTarget
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.outputs.replay import Replay
 from tests.helpers.fakes import FakeReplaySink
@@ -38,7 +38,7 @@ class Kept:
 
     def saved(self, folder: Path) -> tuple[Path | None, ClipsegLiveError | None]:
         before = len(self.told)
-        self.replay.save(Where(folder, ("a cup",), "cam"))
+        self.replay.save(RecordingTarget(folder, ("a cup",), "cam"))
         wait_for(lambda: len(self.told) > before)
         return self.told[-1]
 
@@ -142,5 +142,5 @@ def test_it_goes_on_after_a_folder_that_cannot_be_looked_into(keep: Callable[...
     one.replay.put(shot(0), INFO)
     wait_for(lambda: one.sink.frames)
     path, error = one.saved(tmp_path / "\0")
-    assert path is None and str(error).startswith("Saving the last seconds broke off (ValueError: ")
+    assert path is None and str(error).startswith("Saving the replay failed (ValueError: ")
     assert one.saved(tmp_path)[1] is None

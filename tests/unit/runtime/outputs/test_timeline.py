@@ -19,7 +19,7 @@ TIMES = st.lists(st.tuples(SECONDS, st.integers(0, 2)), min_size=1, max_size=40)
 @given(TIMES)
 def test_places_grow_whatever_comes(frames: list[tuple[Fraction, int]]) -> None:
     timeline = RecordingTimeline()
-    placed = [at for time, epoch in frames if (at := timeline.place(time, epoch, Fraction(30))) is not None]
+    placed = [at for time, epoch in frames if (at := timeline.time_of(time, epoch, Fraction(30))) is not None]
     assert placed[0] == 0
     assert all(before < after for before, after in pairwise(placed))
 
@@ -33,25 +33,25 @@ STEPS = st.lists(STEP, max_size=9)
 @given(SECONDS, STEPS)
 def test_distances_are_the_frames_own(first: Fraction, steps: list[Fraction]) -> None:
     timeline, time = RecordingTimeline(), first
-    timeline.place(time, 0)
+    timeline.time_of(time, 0)
     for step in steps:
-        before, time = timeline.at, time + step
-        assert timeline.place(time, 0) == before + step
+        before, time = timeline.position, time + step
+        assert timeline.time_of(time, 0) == before + step
 
 
 def test_gaps_jumps_and_pauses_are_closed_up() -> None:
     timeline, rate = RecordingTimeline(), Fraction(25)
     usual = 1 / rate
-    assert timeline.place(Fraction(5), 0, rate) == 0
-    assert timeline.place(Fraction(5) + LONGEST_GAP + 1, 0, rate) == usual
-    assert timeline.place(Fraction(1), 1, rate) == 2 * usual
+    assert timeline.time_of(Fraction(5), 0, rate) == 0
+    assert timeline.time_of(Fraction(5) + LONGEST_GAP + 1, 0, rate) == usual
+    assert timeline.time_of(Fraction(1), 1, rate) == 2 * usual
     timeline.pause()
-    assert timeline.place(Fraction(2), 1, rate) == 3 * usual
-    assert timeline.place(Fraction(2) + Fraction(1, 10), 1, rate) == 3 * usual + Fraction(1, 10)
+    assert timeline.time_of(Fraction(2), 1, rate) == 3 * usual
+    assert timeline.time_of(Fraction(2) + Fraction(1, 10), 1, rate) == 3 * usual + Fraction(1, 10)
 
 
 def test_a_frame_that_is_drawn_again_has_no_place() -> None:
     timeline = RecordingTimeline()
-    timeline.place(Fraction(1), 3)
-    assert timeline.place(Fraction(1), 3) is None
-    assert timeline.place(Fraction(1), 4) is not None
+    timeline.time_of(Fraction(1), 3)
+    assert timeline.time_of(Fraction(1), 3) is None
+    assert timeline.time_of(Fraction(1), 4) is not None

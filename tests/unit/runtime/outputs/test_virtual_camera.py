@@ -31,7 +31,7 @@ class Camera:
         self.messages: list[Message] = []
         self.thread = VirtualCameraThread(
             output.made, settings, source=lambda: self.source, may_show=lambda picture: self.shows,
-            say=self._said, first_pause=0.01,
+            send_message=self._said, first_pause=0.01,
         )  # fmt: skip
         self.thread.start()
 
@@ -158,7 +158,7 @@ def test_a_bug_is_told_in_words(running: Callable[..., Camera], monkeypatch: pyt
     one.thread.put(picture(50))
     one.output.wait(lambda: one.messages)
     assert (
-        one.messages[0].text == "The virtual camera broke off (ZeroDivisionError: division by zero); it is tried again."
+        one.messages[0].text == "The virtual camera failed (ZeroDivisionError: division by zero) and will be reopened."
     )
 
 
@@ -167,7 +167,7 @@ def test_a_safe_picture_that_is_not_there_has_a_card_in_its_place(running: Calla
     one.output.wait(lambda: one.output.frames)
     assert tuple(one.output.frames[0][5, 5]) == SAFE
     assert [(message.level, message.text) for message in one.messages] == [
-        ("warning", "There is no file no.png; the virtual camera shows a card in its place.")
+        ("warning", "There is no file no.png, so the virtual camera sends the default placeholder image.")
     ]
 
 
@@ -180,7 +180,11 @@ def test_the_sources_size_is_waited_for(running: Callable[..., Camera]) -> None:
         return known[0] if known else None
 
     one = VirtualCameraThread(
-        output.made, VirtualCameraSettings(), source=source, may_show=lambda picture: True, say=lambda message: None
+        output.made,
+        VirtualCameraSettings(),
+        source=source,
+        may_show=lambda picture: True,
+        send_message=lambda message: None,
     )
     one.start()
     assert asked.wait(15) and not output.opened
@@ -193,7 +197,7 @@ def test_the_sources_size_is_waited_for(running: Callable[..., Camera]) -> None:
 def test_it_ends_at_once_while_it_waits(running: Callable[..., Camera]) -> None:
     one = VirtualCameraThread(
         lambda settings: FakeOutput(settings, missing=1), SMALL, source=lambda: None, may_show=lambda picture: True,
-        say=lambda message: None, first_pause=60.0,
+        send_message=lambda message: None, first_pause=60.0,
     )  # fmt: skip
     one.start()
     while not one.status.problem:
