@@ -19,12 +19,12 @@ from clipseg_live.model.openvino.files import (
     DECODER,
     IMAGE_ENCODER,
     POSITIONS,
-    TEXT_ENCODER,
     TOKENIZER,
     VISION_ENCODER,
     Geometry,
 )
 from clipseg_live.model.openvino.quantization import GROUP, compress_weights
+from clipseg_live.model.openvino.text_encoder import TextEncoder
 from clipseg_live.model.preprocess import Placement, Preprocessing, resize_frame
 from clipseg_live.model.resampling import bicubic_matrix
 from clipseg_live.model.store import converted
@@ -33,15 +33,12 @@ from clipseg_live.model.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = "1"
+_FORMAT = "2"
 """Version of the converted files; a new one makes older files unused."""
 
 _TRIALS = 2
 _TRIAL_SIDE = 22
 """Repetitions and patches along a side of the image with which the speed of precisions is compared."""
-
-_HIDDEN = -np.inf
-"""Attention score of tokens that must not be read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +87,7 @@ def _read(folder: Path) -> tuple["OpenVinoBackend", Tokenizer]:
 class OpenVinoBackend:
     """``Backend`` around converted networks. Images are uint8 arrays (h, w, 3); maps and features are float32 arrays.
 
-    The encoders of prompts are compiled when they are first needed.
+    The encoder of image prompts is compiled when it is first needed.
 
     Args:
         folder: folder of the converted model.
@@ -112,10 +109,9 @@ class OpenVinoBackend:
         self.embedding_size, self.text_limit = geometry.embedding_size, geometry.text_limit
         self._table: NDArray[np.float32] = np.load(folder / POSITIONS)
         self._positions: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._encode_text = TextEncoder(folder)
         core = library.load().Core()
-        self._networks = {
-            name: core.read_model(folder / name) for name in (VISION_ENCODER, DECODER, TEXT_ENCODER, IMAGE_ENCODER)
-        }
+        self._networks = {name: core.read_model(folder / name) for name in (VISION_ENCODER, DECODER, IMAGE_ENCODER)}
         if dtype == "int8":
             compress_weights(self._networks[VISION_ENCODER])
         self._requests = {name: self._compile(name) for name in (VISION_ENCODER, DECODER)}
@@ -186,15 +182,7 @@ class OpenVinoBackend:
 
     def text_embeddings(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Embeddings:
         """Encode texts."""
-        tokens = ids.shape[1]
-        hidden = np.triu(np.ones((tokens, tokens), bool), 1) | (mask[:, None, None] == 0)
-        scores = np.where(hidden, np.float32(_HIDDEN), np.float32(0))
-        if self._geometry.end_token == 2:
-            ends = ids.argmax(axis=1)
-        else:
-            ends = (ids == self._geometry.end_token).argmax(axis=1)
-        last = np.eye(tokens, dtype=np.float32)[ends][:, None]
-        return self._run(TEXT_ENCODER, ids, scores, last)[0]
+        return self._encode_text(ids, mask)
 
     def image_embedding(self, picture: NDArray[np.float32], preprocessing: Preprocessing) -> Embeddings:
         """Encode an image prompt."""

@@ -18,11 +18,11 @@ from clipseg_live.model.openvino.files import (
     GEOMETRY,
     IMAGE_ENCODER,
     POSITIONS,
-    TEXT_ENCODER,
     TOKENIZER,
     VISION_ENCODER,
     Geometry,
 )
+from clipseg_live.model.openvino.text_encoder import write_text_encoder
 from clipseg_live.model.preprocess import Preprocessing
 from clipseg_live.model.store.layout import ModelFiles
 from clipseg_live.model.store.loading import load_network
@@ -85,33 +85,6 @@ class _ImageEmbedding(nn.Module):
         for layer in self.layers:
             hidden = layer(hidden, None)
         embeddings: Tensor = self.projection(self.after(hidden[:, 0]))
-        return embeddings
-
-
-class _Text(nn.Module):
-    """Text encoder with its projection."""
-
-    def __init__(self, network: CLIPSegForImageSegmentation) -> None:
-        super().__init__()
-        text = network.clip.text_model
-        self.tokens = text.embeddings.token_embedding
-        self.positions = text.embeddings.position_embedding
-        self.layers = text.encoder.layers
-        self.after = text.final_layer_norm
-        self.projection = network.clip.text_projection
-
-    def forward(self, ids: Tensor, mask: Tensor, last: Tensor) -> Tensor:
-        """Return embeddings, (texts, embedding_size).
-
-        Args:
-            ids: int64 (texts, tokens).
-            mask: float (texts, 1, tokens, tokens), added to the attention scores.
-            last: float (texts, 1, tokens), 1 at the token that stands for the text, else 0.
-        """
-        hidden = self.tokens(ids) + self.positions.weight[: ids.shape[1]]
-        for layer in self.layers:
-            hidden = layer(hidden, mask)
-        embeddings: Tensor = self.projection(torch.matmul(last, self.after(hidden)).squeeze(1))
         return embeddings
 
 
@@ -211,23 +184,24 @@ def convert(files: ModelFiles, folder: Path) -> None:
         {"hidden": (1, -1, hidden)},
         folder / IMAGE_ENCODER,
     )
-    ids = torch.zeros(2, 7, dtype=torch.long)
-    _write(
-        _Text(network),
-        {"ids": ids, "mask": torch.zeros(2, 1, 7, 7), "last": torch.zeros(2, 1, 7)},
-        {"ids": (-1, -1), "mask": (-1, 1, -1, -1), "last": (-1, 1, -1)},
-        folder / TEXT_ENCODER,
+    text, text_config = network.clip.text_model, network.config.text_config
+    arrays = {name: values.numpy() for name, values in text.state_dict().items() if values.is_floating_point()}
+    write_text_encoder(
+        folder,
+        arrays | {"projection": network.clip.text_projection.weight.detach().numpy()},
+        heads=int(text_config.num_attention_heads),
+        activation=str(text_config.hidden_act),
+        epsilon=float(text_config.layer_norm_eps),
+        end_token=int(text.eos_token_id),
     )
     np.save(folder / POSITIONS, network.clip.vision_model.embeddings.position_embedding.weight.numpy())
     tokenizer = Tokenizer.of(loaded.tokenizer)
     tokenizer.save(folder / TOKENIZER)
-    text = network.config.text_config
     geometry = Geometry(
         patch=int(patch),
         scale=decoder.scale,
         embedding_size=int(size),
-        text_limit=int(text.max_position_embeddings),
-        end_token=int(network.clip.text_model.eos_token_id),
+        text_limit=int(text_config.max_position_embeddings),
         padding=tokenizer.padding,
     )
     (folder / GEOMETRY).write_text(json.dumps(asdict(geometry)), encoding="utf-8")

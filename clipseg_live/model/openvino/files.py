@@ -6,8 +6,9 @@ from pathlib import Path
 
 VISION_ENCODER = "vision.xml"
 DECODER = "decoder.xml"
-TEXT_ENCODER = "text.xml"
 IMAGE_ENCODER = "image.xml"
+TEXT_WEIGHTS = "text.npy"
+TEXT_LAYOUT = "text.json"
 POSITIONS = "positions.npy"
 TOKENIZER = "tokenizer.json"
 GEOMETRY = "geometry.json"
@@ -22,7 +23,6 @@ class Geometry:
         scale: pixels of a probability map along one token.
         embedding_size: length of conditional embeddings.
         text_limit: largest number of tokens of a text.
-        end_token: id of the token whose state stands for a text; 2 for the largest id, as in old configurations.
         padding: id of the padding token.
     """
 
@@ -30,7 +30,6 @@ class Geometry:
     scale: int
     embedding_size: int
     text_limit: int
-    end_token: int
     padding: int
 
     @staticmethod

@@ -30,9 +30,10 @@ def cache(shared_cache: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def other_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with the simple upsampling, a layer before the prompts, and the end token of old configurations."""
+    """A model with other upsampling, a layer before the prompts, GELU, and the end token of old configurations."""
     configuration = tiny_configuration(use_complex_transposed_convolution=False, conditional_layer=1)
     configuration.text_config.eos_token_id = 2
+    configuration.text_config.hidden_act = "gelu"
     return write_random_model(tmp_path_factory.mktemp("models") / "other", configuration=configuration)
 
 

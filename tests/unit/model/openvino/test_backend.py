@@ -181,7 +181,8 @@ def overwrite(path: Path) -> None:
     [
         ("vision.bin", cut),
         ("decoder.bin", flip),
-        ("text.xml", overwrite),
+        ("text.json", overwrite),
+        ("text.npy", flip),
         ("tokenizer.json", overwrite),
         ("positions.npy", Path.unlink),
     ],
