@@ -440,20 +440,16 @@ class _Reader:
         self._report.set_position(frame)
 
     def _handle_end(self) -> None:
-        if self._owner._loop and self._source is not None and self._last_frame is not None and not self._paused:
-            if self._info is not None and self._info.frame_count == 1:
-                self._finish()
-                return
+        is_single = self._info is not None and self._info.frame_count == 1
+        repeats = self._owner._loop and self._last_frame is not None and not self._paused and not is_single
+        if repeats and self._source is not None:
             self._jump(Fraction(0))
-            return
-        self._finish()
+        else:
+            self._finish()
 
     def _finish(self) -> None:
         self._ended = True
-        if self._report.status.photos:
-            self._report.set_state(SourceState.ENDED, problem="")
-        else:
-            self._report.set_state(SourceState.ENDED)
+        self._report.set_state(SourceState.ENDED, **({"problem": ""} if self._report.status.photos else {}))
 
     def _run_commands(self) -> None:
         while True:
