@@ -71,7 +71,7 @@ def test_without_the_default_model_the_small_one_runs_and_says_so(monkeypatch: p
     notices: list[str] = []
     engine = make_engine(EngineSettings(model=DEFAULT_MODEL, size=352), lambda words: None, notices.append)
     assert engine.name == "shapes"
-    assert len(notices) == 1 and "check the network" in notices[0] and "small model shapes runs" in notices[0]
+    assert len(notices) == 1 and "check the network" in notices[0] and "demo model shapes is used" in notices[0]
     assert engine.segment(np.zeros((8, 8, 3), np.uint8), [Prompt.text("x")]).probabilities.shape[0] == 1
     with pytest.raises(ModelError, match="could not be downloaded"):
         make_engine(EngineSettings(model="rd16"), lambda words: None, notices.append)
