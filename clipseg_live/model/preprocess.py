@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.errors import ModelError, UsageError
 from clipseg_live.core.prompts import ImagePrompt
 from clipseg_live.core.settings.base import RESIZE_MODES, ResizeMode
-from clipseg_live.model.resampling import Resampling, resample_map, resize_pixels
+from clipseg_live.model.resampling import Resampling, resample_maps, resize_pixels
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ def prepare_image_prompt(prompt: ImagePrompt, preprocessing: Preprocessing, size
     inside = _inside(prompt)
     square = _square_around(inside)
     picture = resize_frame(_crop(prompt.pixels, *square), whole, preprocessing).astype(np.float32)
-    alpha = resample_map(_crop(inside, *square).astype(np.float32), (size, size))[:, :, None]
+    alpha = resample_maps(_crop(inside, *square).astype(np.float32), (size, size))[:, :, None]
     return alpha * picture + (1 - alpha) * np.float32(DIMMED) * _blur(picture, BLUR * size)
 
 

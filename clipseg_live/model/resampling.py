@@ -12,17 +12,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from clipseg_live.model import threads
+
 Resampling = Literal["nearest-exact", "bilinear", "bicubic"]
 
 _COLUMNS = 8
 _ROWS = 4
 """Outputs of one matrix product: their supports overlap, so small blocks multiply by few zeros."""
-
-_SINGLE = 250_000
-"""Multiplications of one product below which NumPy's library computes it in the calling thread.
-
-Its threads wait for one another by spinning: beside other processes, products that it divides took 20 times as long.
-"""
 
 _CUBIC = -0.5
 """Parameter of the cubic kernel, as in Pillow."""
@@ -51,14 +47,30 @@ def resize_pixels(
     return pixels
 
 
-def resample_map(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return a map, float32 (h, w), resized to ``size`` with antialiased bilinear interpolation, not rounded."""
-    for axis, length in enumerate(size):
-        dense = np.zeros((length, values.shape[axis]), np.float32)
-        for index, (start, weights) in enumerate(_weights(values.shape[axis], length, "bilinear")):
-            dense[index, start : start + len(weights)] = weights
-        values = dense @ values if axis == 0 else values @ dense.T
-    return values
+def resample_maps(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return maps, float32 (..., h, w), resized to ``size`` with antialiased bilinear interpolation, not rounded."""
+    for axis, length in ((-1, size[1]), (-2, size[0])):
+        if values.shape[axis] != length:
+            columns = np.moveaxis(values, axis, -1)
+            total: NDArray[np.float32] | None = None
+            for indices, weights in _taps(values.shape[axis], length):
+                part = columns[..., indices] * weights
+                total = part if total is None else np.add(total, part, out=total)
+            assert total is not None
+            values = np.moveaxis(total, -1, axis)
+    return np.ascontiguousarray(values)
+
+
+@lru_cache(maxsize=32)
+def _taps(length: int, target: int) -> tuple[tuple[NDArray[np.intp], NDArray[np.float32]], ...]:
+    """Return the inputs of each output of bilinear interpolation one after another: their indices and weights."""
+    rows = _weights(length, target, "bilinear")
+    taps = []
+    for number in range(max(len(weights) for _, weights in rows)):
+        indices = [min(start + number, length - 1) for start, _ in rows]
+        shares = [weights[number] if number < len(weights) else 0.0 for _, weights in rows]
+        taps.append((np.array(indices, np.intp), np.array(shares, np.float32)))
+    return tuple(taps)
 
 
 def _nearest(length: int, target: int) -> NDArray[np.intp]:
@@ -72,7 +84,7 @@ def _columns(pixels: NDArray[np.uint8], target: int, method: Resampling) -> NDAr
     flat = pixels.reshape(height, width * 3)
     result = np.empty((height, target * 3), np.uint8)
     for first, start, matrix, shift in _interleaved(width, target, method):
-        count = max(1, _SINGLE // matrix.size)
+        count = max(1, threads.SINGLE_THREAD // matrix.size)
         part = np.zeros((-(-height // count), count, len(matrix)), matrix.dtype)
         part.reshape(-1, len(matrix))[:height] = flat[:, start : start + len(matrix)]
         sums = (part @ matrix).reshape(-1, matrix.shape[1])[:height]

@@ -3,6 +3,12 @@
 import os
 import sys
 
+SINGLE_THREAD = 250_000
+"""Multiplications of one matrix product below which NumPy's library computes it in the calling thread.
+
+Its threads wait for one another by spinning: beside other processes, products that it divides took 20 times as long.
+"""
+
 _VARIABLE = "OMP_NUM_THREADS"
 _limit: int | None = None
 

@@ -27,7 +27,7 @@ class SpyingEngine:
     @property
     def notices(self) -> tuple[str, ...]:
         imported = [name for name in LIBRARIES if name in sys.modules]
-        return (f"{self._engine.vision_passes} frames: {' '.join(imported)}",)
+        return (f"{self._engine.vision_passes} passes: {' '.join(imported)}",)
 
 
 def spying(settings: EngineSettings, on_progress: Tell, on_notice: Tell) -> SpyingEngine:

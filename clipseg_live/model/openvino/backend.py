@@ -14,6 +14,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.settings.base import Detail
 from clipseg_live.model import threads
 from clipseg_live.model.backend import Embeddings, PredictPart, StageClock, UnsupportedPrecision
+from clipseg_live.model.detail.passes import with_detail
 from clipseg_live.model.openvino import library
 from clipseg_live.model.openvino.files import (
     DECODER,
@@ -165,16 +166,9 @@ class OpenVinoBackend:
     def add_detail(
         self, maps: NDArray[np.float32], detail: Detail, frame: tuple[int, int], size: int, predict: PredictPart
     ) -> NDArray[np.float32]:
-        """Return maps with those of parts of the frame merged in. This alone needs PyTorch."""
-        import torch
-
-        from clipseg_live.model.pytorch.detail import with_detail
-
-        def look(number: int, rows: slice, columns: slice) -> torch.Tensor:
-            return torch.from_numpy(predict(number, rows, columns))
-
-        with torch.inference_mode():
-            return with_detail(torch.from_numpy(maps), detail, frame, size, look).numpy()
+        """Return maps with those of parts of the frame merged in."""
+        merged: NDArray[np.float32] = with_detail(maps, detail, frame, size, predict)
+        return merged
 
     def download(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the maps with memory of their own."""

@@ -21,10 +21,6 @@ from clipseg_live.model.openvino.files import TEXT_LAYOUT, TEXT_WEIGHTS
 
 _Array = NDArray[np.float32]
 
-_SINGLE = 2**18
-"""Multiplications of a matrix product that OpenBLAS computes in the calling thread. Its own threads spin, which takes
-20 times as long beside a busy machine."""
-
 _NARROWEST = 8
 """Outputs of the smallest product."""
 
@@ -161,11 +157,12 @@ class TextEncoder:
 
 
 def _product(values: _Array, weights: _Array, pool: ThreadPoolExecutor) -> _Array:
-    """Return ``values @ weights.T`` of (..., inputs) and (outputs, inputs), in products of at most ``_SINGLE``."""
+    """Return ``values @ weights.T`` of (..., inputs) and (outputs, inputs), in products for single threads."""
     outputs, inputs = weights.shape
     rows = values.reshape(-1, inputs)
-    most = max(1, min(len(rows), _SINGLE // (inputs * _NARROWEST)))
-    width = next(number for number in range(max(1, _SINGLE // (inputs * most)), 0, -1) if outputs % number == 0)
+    most = max(1, min(len(rows), threads.SINGLE_THREAD // (inputs * _NARROWEST)))
+    widest = max(1, threads.SINGLE_THREAD // (inputs * most))
+    width = next(number for number in range(widest, 0, -1) if outputs % number == 0)
     blocks = weights.reshape(outputs // width, width, inputs).transpose(0, 2, 1)
     result = np.empty((len(rows), outputs), np.float32)
 

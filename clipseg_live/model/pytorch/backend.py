@@ -13,9 +13,9 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.settings.base import Detail
 from clipseg_live.model import devices, threads
 from clipseg_live.model.backend import Embeddings, PredictPart, StageClock, UnsupportedPrecision
+from clipseg_live.model.detail.passes import with_detail
 from clipseg_live.model.preprocess import Placement, Preprocessing
 from clipseg_live.model.pytorch.clipseg import ClipSeg, Features
-from clipseg_live.model.pytorch.detail import with_detail
 from clipseg_live.model.pytorch.images import as_tensor, normalise, resize
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ class TorchBackend:
         self, maps: Tensor, detail: Detail, frame: tuple[int, int], size: int, predict: PredictPart
     ) -> Tensor:
         """Return maps with those of parts of the frame merged in."""
-        return with_detail(maps, detail, frame, size, predict)
+        merged: Tensor = with_detail(maps, detail, frame, size, predict)
+        return merged
 
     def download(self, maps: Tensor) -> NDArray[np.float32]:
         """Return maps as an array, once they are computed."""

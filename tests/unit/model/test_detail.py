@@ -13,10 +13,12 @@ from torch import Tensor
 from clipseg_live import Prompt, Segmenter, UsageError
 from clipseg_live.core.settings.base import Detail
 from clipseg_live.demo.scenes import STAPLES, Scene, SceneSettings
-from clipseg_live.model.pytorch import detail
-from clipseg_live.model.pytorch.detail import CELLS, DetailTile
+from clipseg_live.model.detail import passes as detail
+from clipseg_live.model.detail.numpy_maps import NumpyMaps
+from clipseg_live.model.detail.passes import CELLS, DetailTile
+from clipseg_live.model.detail.torch_maps import TorchMaps
 from scripts.training.truth import scene_truth
-from tests.helpers.tolerances import SAME_MAPS
+from tests.helpers.tolerances import SAME_INTERPOLATION, SAME_MAPS
 
 TEXTS = [Prompt.text("red circle"), Prompt.text("blue star")]
 Covers = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -121,7 +123,7 @@ def test_a_small_object_takes_its_shape_from_the_closer_look() -> None:
     found, truth = detail.zoomed(whole, look), drawn(covers, side=128)
     assert found.shape == (1, 128, 128)
     assert overlap(found, truth) > 0.9
-    assert overlap(detail._resized(whole, (128, 128)), truth) < 0.7
+    assert overlap(TorchMaps().resized(whole, (128, 128)), truth) < 0.7
     assert len(asked) == 1 and asked[0][0] == 1
 
 
@@ -158,7 +160,7 @@ def test_the_thin_end_of_a_large_object_stays_with_it() -> None:
 def test_a_small_object_that_no_part_sees_does_not_drop_out() -> None:
     whole = drawn(disc(0.3, 0.7, 0.05))
     found = detail.tiled(whole, 1080, 1920, 352, lambda number, part: torch.full((1, 64, 64), 0.02))
-    assert overlap(found, detail._resized(whole, (128, 128))) > 0.95
+    assert overlap(found, TorchMaps().resized(whole, (128, 128))) > 0.95
 
 
 def test_what_the_whole_denies_must_be_plain_in_a_part() -> None:
@@ -183,6 +185,49 @@ def test_half_precision_stays_finite() -> None:
     found = detail.zoomed(whole, lambda number, part: drawn(disc(0.5, 0.5, 0.04), part).half().round())
     assert found.dtype == torch.float32 and torch.isfinite(found).all()
     assert float(found.min()) >= 0 and float(found.max()) <= 1
+
+
+OPERATIONS: dict[str, Callable[..., object]] = {
+    "floats": lambda on, maps, other: on.floats(maps),
+    "zeros": lambda on, maps, other: on.zeros_like(maps),
+    "centres": lambda on, maps, other: on.centres(13, maps),
+    "smaller": lambda on, maps, other: on.resized(maps, (56, 20)),
+    "larger": lambda on, maps, other: on.resized(maps, (200, 141)),
+    "cells": lambda on, maps, other: on.cells(maps, CELLS),
+    "dilated": lambda on, maps, other: on.dilated(maps, 3),
+    "opened": lambda on, maps, other: -on.dilated(-maps, 7),
+    "averaged": lambda on, maps, other: on.averaged(maps),
+    "minimum": lambda on, maps, other: on.minimum(maps, other),
+    "maximum": lambda on, maps, other: on.maximum(maps, other),
+    "log odds": lambda on, maps, other: on.log_odds(maps, 1e-2),
+    "probabilities": lambda on, maps, other: on.probabilities(maps),
+    "mixed": lambda on, maps, other: on.mixed(maps, other, other[:, ::2].mean()),
+}
+
+
+@pytest.mark.parametrize("shape", [(2, 88, 72), (1, 3, 61), (3, 100, 2)])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_of_numpy_are_those_of_pytorch(name: str, shape: tuple[int, int, int]) -> None:
+    maps, other = np.random.default_rng(1).random((2, *shape), np.float32)
+    found = OPERATIONS[name](NumpyMaps(), maps, other)
+    expected = np.asarray(OPERATIONS[name](TorchMaps(), torch.from_numpy(maps), torch.from_numpy(other)))
+    assert isinstance(found, np.ndarray) and (found.dtype, found.shape) == (np.float32, expected.shape)
+    np.testing.assert_allclose(found, expected, atol=SAME_INTERPOLATION)
+
+
+@pytest.mark.parametrize("mode", ["zoom", "tiles"])
+def test_maps_of_numpy_are_those_of_pytorch(mode: Detail) -> None:
+    whole, close = drawn(disc(0.3, 0.7, 0.05)), disc(0.3, 0.71, 0.04)
+
+    def look(number: int, rows: slice, columns: slice) -> Tensor:
+        part = DetailTile(*(edge * CELLS // 320 for edge in (rows.start, rows.stop, columns.start, columns.stop)))
+        return drawn(close, part, side=40)
+
+    expected = detail.with_detail(whole, mode, (320, 320), 64, look).numpy()
+    found = detail.with_detail(whole.numpy(), mode, (320, 320), 64, lambda *part: look(*part).numpy())
+    assert isinstance(found, np.ndarray)
+    assert np.abs(expected - NumpyMaps().resized(whole.numpy(), (128, 128))).max() > 0.1
+    np.testing.assert_allclose(found, expected, atol=10 * SAME_INTERPOLATION)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from clipseg_live import Prompt, UsageError
 from clipseg_live.model import preprocess
 from clipseg_live.model.preprocess import DIMMED, Preprocessing, place_frame, prepare_image_prompt
 from clipseg_live.model.pytorch.images import as_tensor, normalise, resize
-from clipseg_live.model.resampling import bicubic_matrix, resample_map, resize_pixels
+from clipseg_live.model.resampling import bicubic_matrix, resample_maps, resize_pixels
 from tests.helpers.tolerances import SAME_INTERPOLATION
 
 PREPROCESSING = Preprocessing(352, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -105,7 +105,7 @@ def test_without_pytorch_maps_are_interpolated_the_same(target: tuple[int, int])
     values = np.random.default_rng(0).random((14, 14), np.float32)
     tensor = torch.from_numpy(values)[None, None]
     soft = torch.nn.functional.interpolate(tensor, size=target, mode="bilinear", antialias=True)[0, 0].numpy()
-    np.testing.assert_allclose(resample_map(values, target), soft, atol=SAME_INTERPOLATION)
+    np.testing.assert_allclose(resample_maps(values, target), soft, atol=SAME_INTERPOLATION)
     cubic = torch.nn.functional.interpolate(tensor, size=target, mode="bicubic", align_corners=False)[0, 0].numpy()
     found = bicubic_matrix(14, target[0]) @ values @ bicubic_matrix(14, target[1]).T
     np.testing.assert_allclose(found, cubic, atol=SAME_INTERPOLATION)

@@ -7,7 +7,7 @@ import pytest
 
 from clipseg_live import Prompt, Segmenter
 from clipseg_live.core.errors import ModelError
-from clipseg_live.model.openvino import text_encoder
+from clipseg_live.model import threads
 from clipseg_live.model.random_weights import write_random_model
 from tests.helpers.tolerances import SAME_EMBEDDINGS
 from tests.unit.model.conftest import tiny_configuration
@@ -15,12 +15,12 @@ from tests.unit.model.conftest import tiny_configuration
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_openvino")]
 
 
-@pytest.mark.parametrize("single", [2**18, 2**11, 1])
+@pytest.mark.parametrize("single", [threads.SINGLE_THREAD, 2**11, 1])
 @pytest.mark.parametrize("name", ["tiny_folder", "other_folder"])
 def test_embeddings_are_those_of_pytorch(
     request: pytest.FixtureRequest, name: str, single: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_encoder, "_SINGLE", single)  # products in one part, or in many by several threads
+    monkeypatch.setattr(threads, "SINGLE_THREAD", single)  # products in one part, or in many by several threads
     folder = str(request.getfixturevalue(name))
     pair = [Segmenter.load(folder, device="cpu", engine=engine) for engine in ("openvino", "torch")]
     prompts = [

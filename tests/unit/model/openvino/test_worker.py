@@ -9,7 +9,7 @@ import pytest
 
 from clipseg_live import Prompt, Segmenter
 from clipseg_live.core.frame import Frame
-from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.core.settings.base import Detail, EngineSettings
 from clipseg_live.core.status import Prediction, PromptSet, WorkerState
 from clipseg_live.runtime.inference.client import ClientEvents, InferenceClient
 from tests.helpers.spying_engine import CACHE, spying
@@ -20,11 +20,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_openvino")]
 PATIENCE = 120.0
 
 
+@pytest.mark.parametrize(("detail", "passes"), [("off", 1), ("tiles", 5)])
 def test_from_the_second_start_on_the_process_imports_neither_torch_nor_transformers(
-    tiny_folder: Path, cache: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    tiny_folder: Path, cache: Path, picture: np.ndarray, detail: Detail, passes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = EngineSettings(model=str(tiny_folder), device="cpu", size=64)
-    expected = Segmenter.load(settings.model, device="cpu", size=64)  # the first start, which converts
+    settings = EngineSettings(model=str(tiny_folder), device="cpu", size=64, detail=detail)
+    expected = Segmenter.load(settings.model, device="cpu", size=64, detail=detail)  # the first start, which converts
     prompts = (Prompt.text("red circle"), Prompt.image(picture, box=(5, 5, 40, 40)))
     monkeypatch.setenv(CACHE, str(cache))
     answered = threading.Event()
@@ -47,5 +48,5 @@ def test_from_the_second_start_on_the_process_imports_neither_torch_nor_transfor
     finally:
         client.request_stop()
         client.join(10.0)
-    assert notices == ["0 frames: openvino", "1 frames: openvino"]
+    assert notices == ["0 passes: openvino", f"{passes} passes: openvino"]
     np.testing.assert_allclose(results[0].maps, expected.segment(picture, prompts).probabilities, atol=SAME_MAPS)

@@ -8,19 +8,21 @@ merged by these rules:
 - An object that the part does not detect at all keeps it too, so that a closer view removes nothing.
 - Elsewhere the log-odds of the part count, moved towards those of the whole frame by a bounded step. The part can add
   objects that the whole frame missed, but it must be clear about those that the whole frame rejects.
+
+Maps are tensors of PyTorch or arrays of NumPy.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from clipseg_live.core.settings.base import Detail
+from clipseg_live.model.detail.numpy_maps import NumpyMaps
+from clipseg_live.model.detail.operations import MapOperations
 
 CELLS = 32
 """Cells along each side of the grid along which parts of a frame are cut."""
@@ -72,13 +74,13 @@ class DetailTile:
         return _span(self.top, self.bottom, height), _span(self.left, self.right, width)
 
 
-PredictView = Callable[[int, DetailTile], Tensor]
+PredictView = Callable[[int, DetailTile], Any]
 """Function that runs the model on a part: (its number, from 1; the part) → maps (prompts, rows, columns)."""
 
 
 def with_detail(
-    maps: Tensor, detail: Detail, frame: tuple[int, int], size: int, predict: Callable[[int, slice, slice], Tensor]
-) -> Tensor:
+    maps: Any, detail: Detail, frame: tuple[int, int], size: int, predict: Callable[[int, slice, slice], Any]
+) -> Any:
     """Return the maps of a frame with those of its parts merged in.
 
     Args:
@@ -89,13 +91,13 @@ def with_detail(
         predict: runs the model on a part: (its number, from 1; its rows; its columns) → maps.
     """
 
-    def look(number: int, part: DetailTile) -> Tensor:
+    def look(number: int, part: DetailTile) -> Any:
         return predict(number, *part.slices(*frame))
 
     return zoomed(maps, look) if detail == "zoom" else tiled(maps, *frame, size, look)
 
 
-def zoomed(whole: Tensor, look: PredictView) -> Tensor:
+def zoomed(whole: Any, look: PredictView) -> Any:
     """Return the maps on a grid twice as fine, with one further pass over small objects that are close together.
 
     The grid is the same whether or not an object was small enough for the further pass.
@@ -104,12 +106,13 @@ def zoomed(whole: Tensor, look: PredictView) -> Tensor:
         whole: float (prompts, rows, columns), 0..1, maps of the whole frame.
         look: runs the model on a part.
     """
-    finer = _resized(whole.float(), _finer(whole, 2))
+    operations = _operations(whole)
+    finer = operations.resized(operations.floats(whole), _finer(whole, 2))
     part = zoom_part(cells_of(whole))
     return finer if part is None else merged(finer, [(part, look(1, part))])
 
 
-def tiled(whole: Tensor, height: int, width: int, size: int, look: PredictView) -> Tensor:
+def tiled(whole: Any, height: int, width: int, size: int, look: PredictView) -> Any:
     """Return the maps on a finer grid, with a further pass for each tile.
 
     The grid is finer by the number of tiles along a side. A frame that is hardly larger than the network's square has
@@ -125,14 +128,14 @@ def tiled(whole: Tensor, height: int, width: int, size: int, look: PredictView) 
     parts = tile_parts(height, width, size)
     if not parts:
         return whole
-    finer = _resized(whole.float(), _finer(whole, math.isqrt(len(parts))))
+    operations = _operations(whole)
+    finer = operations.resized(operations.floats(whole), _finer(whole, math.isqrt(len(parts))))
     return merged(finer, [(part, look(number, part)) for number, part in enumerate(parts, start=1)])
 
 
-def cells_of(maps: Tensor) -> NDArray[np.float32]:
+def cells_of(maps: Any) -> NDArray[np.float32]:
     """Return the largest probability in each cell: float32 (prompts, CELLS, CELLS), on the host."""
-    cells: NDArray[np.float32] = functional.adaptive_max_pool2d(maps.float().cpu(), CELLS).numpy()
-    return cells
+    return _operations(maps).cells(maps, CELLS)
 
 
 def zoom_part(cells: NDArray[np.float32]) -> DetailTile | None:
@@ -174,7 +177,7 @@ def tile_parts(height: int, width: int, size: int) -> tuple[DetailTile, ...]:
     return tuple(DetailTile(top, top + span, left, left + span) for top in starts for left in starts)
 
 
-def merged(whole: Tensor, found: list[tuple[DetailTile, Tensor]]) -> Tensor:
+def merged(whole: Any, found: list[tuple[DetailTile, Any]]) -> Any:
     """Return the maps of the whole frame with those of its parts merged in, fading towards borders inside the frame.
 
     Args:
@@ -182,35 +185,37 @@ def merged(whole: Tensor, found: list[tuple[DetailTile, Tensor]]) -> Tensor:
         found: parts with maps on any grid.
     """
     rows, columns = whole.shape[1:]
-    total, weights = torch.zeros_like(whole), torch.zeros_like(whole[0])
+    operations = _operations(whole)
+    total, weights = operations.zeros_like(whole), operations.zeros_like(whole[0])
     for part, maps in found:
         down, across = part.slices(rows, columns)
-        own = _resized(maps.float(), (down.stop - down.start, across.stop - across.start))
+        own = operations.resized(operations.floats(maps), (down.stop - down.start, across.stop - across.start))
         weight = _window(part.top, part.bottom, down, whole)[:, None] * _window(part.left, part.right, across, whole)
         total[:, down, across] += weight * own
         weights[down, across] += weight
-    parts = total / weights.clamp(min=1e-6)
-    odds = _logit(parts)
-    pulled = (odds + (PULL * (_logit(whole) - odds)).clamp(-MOST_PULL, MOST_PULL)).sigmoid()
-    return torch.lerp(whole, pulled, weights.clamp(max=1) * (1 - _kept(whole, parts)))
+    parts = total / weights.clip(1e-6, None)
+    odds = operations.log_odds(parts, _SURE)
+    difference = operations.log_odds(whole, _SURE) - odds
+    pulled = operations.probabilities(odds + (PULL * difference).clip(-MOST_PULL, MOST_PULL))
+    return operations.mixed(whole, pulled, weights.clip(None, 1) * (1 - _kept(whole, parts, operations)))
 
 
-def _kept(whole: Tensor, parts: Tensor) -> Tensor:
+def _kept(whole: Any, parts: Any, operations: MapOperations) -> Any:
     """Return how far each pixel keeps the map of the whole frame, 0..1.
 
     It is kept for large objects, and for objects that no part detects.
     """
-    coarse, seen = _resized(whole, (_COARSE, _COARSE)), _resized(parts, (_COARSE, _COARSE))
+    coarse, seen = (operations.resized(maps, (_COARSE, _COARSE)) for maps in (whole, parts))
     box = 2 * round(LARGE_SHARE * _COARSE / 2) + 1
-    cores = _dilated(-_dilated(-coarse, box), box)
-    large = _rebuilt(cores, coarse)
-    unseen = coarse - _rebuilt(torch.minimum(coarse, seen), coarse)
-    kept = _dilated(torch.maximum(large, unseen), 3)  # include the border
-    soft = functional.avg_pool2d(kept[None], 3, 1, 1, count_include_pad=False)[0]
-    return _resized(((soft - 0.2) / 0.4).clamp(0, 1), (whole.shape[1], whole.shape[2]))
+    cores = operations.dilated(-operations.dilated(-coarse, box), box)
+    large = _rebuilt(cores, coarse, operations)
+    unseen = coarse - _rebuilt(operations.minimum(coarse, seen), coarse, operations)
+    kept = operations.dilated(operations.maximum(large, unseen), 3)  # include the border
+    soft = operations.averaged(kept)
+    return operations.resized(((soft - 0.2) / 0.4).clip(0, 1), (whole.shape[1], whole.shape[2]))
 
 
-def _rebuilt(seeds: Tensor, under: Tensor) -> Tensor:
+def _rebuilt(seeds: Any, under: Any, operations: MapOperations) -> Any:
     """Return the part of ``under`` that is connected with the seeds.
 
     This is grey reconstruction by dilation (Vincent, 1993), with a limited number of steps.
@@ -218,26 +223,23 @@ def _rebuilt(seeds: Tensor, under: Tensor) -> Tensor:
     Args:
         seeds: (prompts, rows, columns), nowhere above ``under``.
         under: (prompts, rows, columns).
+        operations: operations of their library.
     """
     for _ in range(_STEPS):
-        seeds = torch.minimum(_dilated(seeds, 3), under)
+        seeds = operations.minimum(operations.dilated(seeds, 3), under)
     return seeds
 
 
-def _dilated(maps: Tensor, box: int) -> Tensor:
-    return functional.max_pool2d(maps[None], box, 1, box // 2)[0]
-
-
-def _window(start: int, stop: int, inside: slice, like: Tensor) -> Tensor:
+def _window(start: int, stop: int, inside: slice, like: Any) -> Any:
     """Return the weights of a part along one side: 1, falling smoothly to 0 at a border inside the frame."""
     length = inside.stop - inside.start
-    position = (torch.arange(length, device=like.device, dtype=torch.float32) + 0.5) / length
+    position = _operations(like).centres(length, like)
     fade = 1 - 1 / OVERLAP
-    weight = torch.ones_like(position)
+    weight = position * 0 + 1
     if start > 0:
-        weight = weight * (position / fade).clamp(max=1)
+        weight = weight * (position / fade).clip(None, 1)
     if stop < CELLS:
-        weight = weight * ((1 - position) / fade).clamp(max=1)
+        weight = weight * ((1 - position) / fade).clip(None, 1)
     return weight * weight * (3 - 2 * weight)
 
 
@@ -280,18 +282,16 @@ def _span(start: int, stop: int, length: int) -> slice:
     return slice(first, max(first + 1, round(stop * length / CELLS)))
 
 
-def _finer(maps: Tensor, factor: int) -> tuple[int, int]:
+def _finer(maps: Any, factor: int) -> tuple[int, int]:
     rows, columns = maps.shape[1:]
     scale = max(1.0, min(factor, LONGEST_FRAME_SIDE / max(rows, columns)))
     return round(rows * scale), round(columns * scale)
 
 
-def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    if maps.shape[1:] == size:
-        return maps
-    resized = functional.interpolate(maps[None], size=size, mode="bilinear", antialias=True, align_corners=False)
-    return resized[0].clamp(0, 1)
+def _operations(maps: Any) -> MapOperations:
+    """Return the operations of the library of maps. PyTorch is imported only for its own."""
+    if isinstance(maps, np.ndarray):
+        return NumpyMaps()
+    from clipseg_live.model.detail.torch_maps import TorchMaps
 
-
-def _logit(maps: Tensor) -> Tensor:
-    return torch.logit(maps, eps=_SURE)
+    return TorchMaps()
