@@ -1,6 +1,6 @@
-"""The checks of ``scripts/test``: lint, types and import rules beside the tests.
+"""The checks of ``scripts/test``: lint, types, import rules and tests.
 
-Only the standard library, so that any Python can run it on any system.
+The module uses only the standard library, so any Python can run it on any system.
 """
 
 import os
@@ -22,22 +22,30 @@ MOST_PROCESSES = 8
 """Each test process imports torch and takes 1 GB of memory."""
 
 _IMPORT_RULES = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
-_ALONE = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "--collect-only", "--co", "--fixtures", "--markers",
-          "--version", "-h", "--help")  # fmt: skip
-"""Options after which pytest is not told to use several processes."""
+_SINGLE_PROCESS_OPTIONS = (
+    "-n", "--numprocesses", "--dist", "--pdb", "--trace", "--collect-only", "--co", "--fixtures", "--markers",
+    "--version", "-h", "--help",
+)  # fmt: skip
+"""Options with which pytest is not started with several processes."""
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A check with its exit code and the seconds that it took."""
+class CheckResult:
+    """Result of a check.
+
+    Attributes:
+        name: Name of the check.
+        code: Exit code.
+        seconds: Duration in seconds.
+    """
 
     name: str
     code: int
     seconds: float
 
 
-class _Running:
-    """A check in the background. Its output is kept until it has ended."""
+class _BackgroundCheck:
+    """A check in a background process. Its output is kept until it has ended."""
 
     def __init__(self, name: str, command: Sequence[str], output: BinaryIO) -> None:
         self._name, self._output = name, output
@@ -46,31 +54,39 @@ class _Running:
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
         self._seconds = 0.0
-        self._waiting = threading.Thread(target=self._wait, daemon=True)
-        self._waiting.start()
+        self._waiter = threading.Thread(target=self._wait, daemon=True)
+        self._waiter.start()
 
     def _wait(self) -> None:
         self._process.wait()
         self._seconds = time.monotonic() - self._start
 
-    def finish(self) -> Finished:
-        """Wait for its end, and print its output."""
-        self._waiting.join()
+    def finish(self) -> CheckResult:
+        """Wait for the end of the process, and print its output."""
+        self._waiter.join()
         say(f"Checking: {self._name}")
         self._output.seek(0)
         sys.stdout.buffer.write(self._output.read())
         sys.stdout.flush()
-        return Finished(self._name, self._process.returncode, self._seconds)
+        return CheckResult(self._name, self._process.returncode, self._seconds)
 
     def end(self) -> None:
-        """End the process if it still runs."""
+        """Kill the process if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
-        self._waiting.join()
+        self._waiter.join()
 
 
 def run(python: Path, arguments: Sequence[str]) -> int:
-    """Run all checks and return the exit code: 0 if all succeed, otherwise 1. The output of pytest is shown live."""
+    """Run all checks. The output of pytest is shown live.
+
+    Args:
+        python: The Python of the environment.
+        arguments: Arguments of ``scripts/test``.
+
+    Returns:
+        The exit code: 0 if all checks succeed, otherwise 1.
+    """
     background = {
         "ruff": [str(python), "-m", "ruff", "check", "."],
         "mypy": [str(python), "-m", "mypy"],
@@ -81,19 +97,19 @@ def run(python: Path, arguments: Sequence[str]) -> int:
         running = []
         for name, command in background.items():
             output = stack.enter_context(tempfile.TemporaryFile())
-            running.append(_Running(name, command, output))
+            running.append(_BackgroundCheck(name, command, output))
             stack.callback(running[-1].end)
         say("Checking: pytest")
         start = time.monotonic()
         code = subprocess.call([str(python), "-m", "pytest", *pytest_arguments(arguments)], cwd=ROOT, env=variables())
-        tests = Finished("pytest", code, time.monotonic() - start)
-        finished = [*(each.finish() for each in running), tests]
-    say(summary(finished))
-    return 1 if any(each.code for each in finished) else 0
+        tests = CheckResult("pytest", code, time.monotonic() - start)
+        results = [*(each.finish() for each in running), tests]
+    say(summary(results))
+    return 1 if any(each.code for each in results) else 0
 
 
 def pytest_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of pytest: the given ones, several processes, and no slow tests after ``--quick``."""
+    """Return the arguments of pytest: number of processes, selection of slow tests, and the given arguments."""
     given = [each for each in arguments if each != QUICK]
     options = ["--durations=15"]
     quick = QUICK in arguments
@@ -112,20 +128,28 @@ def processes(*, quick: bool = False) -> int:
 
 
 def variables() -> dict[str, str]:
-    """Return the environment of pytest. Its processes keep compiled files, or each would compile the package again."""
+    """Return the environment of pytest.
+
+    PYTHONDONTWRITEBYTECODE is removed; otherwise each process would compile the package again.
+    """
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
-def summary(finished: Sequence[Finished]) -> str:
+def summary(results: Sequence[CheckResult]) -> str:
     """Return a line with the seconds of each check, and one with the checks that failed."""
-    lines = [", ".join(f"{each.name} {each.seconds:.0f} s" for each in finished)]
-    failed = [each.name for each in finished if each.code]
+    lines = [", ".join(f"{each.name} {each.seconds:.0f} s" for each in results)]
+    failed = [each.name for each in results if each.code]
     if failed:
         lines.append(f"Failed: {', '.join(failed)}")
     return "\n".join(lines)
 
 
 def _is_narrow(arguments: Sequence[str]) -> bool:
-    """Return whether only some tests are asked for, or processes are chosen already."""
-    chosen = any(each.split("=")[0] in _ALONE or (each.startswith("-n") and each[2:].isdigit()) for each in arguments)
-    return chosen or any((ROOT / each.split("::")[0]).exists() for each in arguments if not each.startswith("-"))
+    """Return whether the arguments select some tests, or choose the processes themselves."""
+    has_process_option = any(
+        each.split("=")[0] in _SINGLE_PROCESS_OPTIONS or (each.startswith("-n") and each[2:].isdigit())
+        for each in arguments
+    )
+    return has_process_option or any(
+        (ROOT / each.split("::")[0]).exists() for each in arguments if not each.startswith("-")
+    )

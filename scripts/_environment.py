@@ -1,6 +1,6 @@
-"""The virtual environment of a checkout: made, kept up to date and entered by ``scripts/run`` and ``scripts/test``.
+"""The virtual environment of a checkout. ``scripts/run`` and ``scripts/test`` create, update and enter it.
 
-Only the standard library, so that any Python can run it on any system.
+The module uses only the standard library, so any Python can run it on any system.
 """
 
 import contextlib
@@ -28,22 +28,29 @@ SYSTEM_LIBRARIES = {
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0", "libdbus-1.so.3": "libdbus-1-3",
     "libfontconfig.so.1": "libfontconfig1",
 }  # fmt: skip
-"""Shared libraries that OpenCV and Qt load, and the packages of Debian and Ubuntu that hold them."""
+"""Shared libraries that OpenCV and Qt load, each with its package in Debian and Ubuntu."""
 TEST_PROGRAMS = {"Xvfb": "xvfb", "xdotool": "xdotool", "ffmpeg": "ffmpeg"}
-"""Programs that the tests start, likewise."""
+"""Programs that the tests start, each with its package in Debian and Ubuntu."""
 
 EXTRAS = ("test",)
 _MARK = "clipseg-live-installed"
 
 
 class EnvironmentProblem(Exception):
-    """The environment cannot be made; the text says what to do."""
+    """An environment cannot be created. The message says what to do."""
 
 
 def prepare(extras: Sequence[str] = ()) -> Path:
-    """The environment's Python, with the package and ``extras`` installed. Quick when nothing has changed.
+    """Create or update the environment. This is quick if nothing has changed.
 
-    Raises EnvironmentProblem.
+    Args:
+        extras: Extras of the package that are installed.
+
+    Returns:
+        The Python of the environment.
+
+    Raises:
+        EnvironmentProblem: If a step fails.
     """
     if sys.version_info < OLDEST_PYTHON:
         raise EnvironmentProblem(f"Python 3.11 or later is needed; this is {platform.python_version()}.")
@@ -53,7 +60,7 @@ def prepare(extras: Sequence[str] = ()) -> Path:
     if is_ready(folder, wanted):
         return python
     with _locked(ROOT / ".venv.lock"):
-        if is_ready(folder, wanted):  # another start has just made it
+        if is_ready(folder, wanted):  # another process has just created it
             return python
         say("Installing clipseg-live into .venv (a few minutes the first time)...")
         install_system_packages(extras)
@@ -73,10 +80,10 @@ def python_of(folder: Path) -> Path:
 
 
 def stamps(extras: Sequence[str]) -> set[str]:
-    """One for the package and one for each extra; they change whenever something must be installed anew."""
+    """Return a hash for the package and one for each extra. A hash changes if its packages must be installed again."""
     content = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
-    place = repr((sys.version_info[:2], str(ROOT))).encode()
-    return {hashlib.sha256(content + place + extra.encode()).hexdigest() for extra in ("", *extras)}
+    location = repr((sys.version_info[:2], str(ROOT))).encode()
+    return {hashlib.sha256(content + location + extra.encode()).hexdigest() for extra in ("", *extras)}
 
 
 def is_ready(folder: Path, wanted: set[str]) -> bool:
@@ -88,17 +95,24 @@ def _installed(mark: Path) -> set[str]:
 
 
 def torch_arguments(version: str, *, system: str, nvidia: bool, reachable: bool) -> list[str]:
-    """What to ask pip for, so that the build of torch suits the machine.
+    """Return the arguments of pip that install the build of torch for a machine.
 
-    Without an NVIDIA GPU that is the CPU build, many times smaller than the usual one; on Windows the usual one is the
-    CPU build, and the GPU's has an index of its own. reachable: whether those indexes can be reached.
+    Without an NVIDIA GPU this is the CPU build, which is much smaller than the default one. On Windows the default
+    build is
+    the CPU build, and the GPU build has its own index.
+
+    Args:
+        version: Version of torch.
+        system: Name of the system, as ``platform.system`` returns it.
+        nvidia: Whether the machine has an NVIDIA GPU.
+        reachable: Whether the indexes of PyTorch can be reached.
     """
     index = {("Linux", False): CPU_INDEX, ("Windows", True): CUDA_INDEX}.get((system, nvidia))
     return [f"torch=={version}", *(["--extra-index-url", index] if index and reachable else [])]
 
 
 def missing_packages(extras: Sequence[str] = ()) -> list[str]:
-    """Packages of Debian or Ubuntu whose libraries or programs are not there; nothing on other systems."""
+    """Return the packages of Debian or Ubuntu whose libraries or programs are missing; none on other systems."""
     if platform.system() != "Linux" or shutil.which("apt-get") is None:
         return []
     programs = TEST_PROGRAMS if "test" in extras else {}
@@ -109,7 +123,11 @@ def missing_packages(extras: Sequence[str] = ()) -> list[str]:
 
 
 def install_system_packages(extras: Sequence[str] = ()) -> None:
-    """Install what is missing, or raise EnvironmentProblem with the command to do it."""
+    """Install the missing system packages.
+
+    Raises:
+        EnvironmentProblem: If the user is not root. The message is the command to run.
+    """
     packages = missing_packages(extras)
     if not packages:
         return
@@ -121,12 +139,16 @@ def install_system_packages(extras: Sequence[str] = ()) -> None:
     run_quietly(command)
 
 
-def say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def make_environment(folder: Path) -> None:
-    """Create an empty virtual environment, replacing the one that is there. Raises EnvironmentProblem."""
+    """Create an empty virtual environment, and replace an existing one.
+
+    Raises:
+        EnvironmentProblem: If Python cannot create it.
+    """
     finished = subprocess.run(
         [sys.executable, "-m", "venv", "--clear", str(folder)], capture_output=True, text=True, check=False
     )
@@ -134,7 +156,7 @@ def make_environment(folder: Path) -> None:
         if "ensurepip" in finished.stdout + finished.stderr:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
             raise EnvironmentProblem(f"Python's venv is missing. Run: sudo apt-get install python{version}-venv")
-        raise EnvironmentProblem(f"The virtual environment could not be made: {_last_lines(finished)}")
+        raise EnvironmentProblem(f"The virtual environment could not be created: {_last_lines(finished)}")
 
 
 def _install(python: Path, extras: Sequence[str]) -> None:
@@ -144,10 +166,14 @@ def _install(python: Path, extras: Sequence[str]) -> None:
 
 
 def install_torch(python: Path, version: str) -> None:
-    """Install the build of torch that suits the machine. Raises EnvironmentProblem.
+    """Install the build of torch for this machine.
 
-    It is installed before everything else and by its exact version: for a range pip would take the build of several
-    gigabytes even where a small one is available.
+    It is installed before all other packages and with its exact version. For a range of versions pip would choose the
+    build
+    of several gigabytes even if a small one is available.
+
+    Raises:
+        EnvironmentProblem: If pip fails.
     """
     reachable = _reachable("download.pytorch.org")
     if not reachable:
@@ -160,7 +186,11 @@ def _pip(python: Path, *arguments: str) -> None:
 
 
 def constrained(package: str) -> str:
-    """The version that constraints.txt asks for."""
+    """Return the version of a package in constraints.txt.
+
+    Raises:
+        EnvironmentProblem: If constraints.txt does not name the package.
+    """
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
         name, _, version = line.partition("==")
         if name == package:
@@ -173,7 +203,7 @@ def has_nvidia() -> bool:
 
 
 def has_display() -> bool:
-    """Whether a window can be opened here."""
+    """Return whether a window can be opened."""
     return platform.system() != "Linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
@@ -201,7 +231,11 @@ def _loads(library: str) -> bool:
 
 
 def run_quietly(command: list[str]) -> None:
-    """Run a command; show its last lines only if it fails. Raises EnvironmentProblem."""
+    """Run a command, and show its last lines only if it fails.
+
+    Raises:
+        EnvironmentProblem: If the command fails.
+    """
     finished = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if finished.returncode:
         raise EnvironmentProblem(f"{' '.join(command)}\nfailed:\n{_last_lines(finished)}")
@@ -213,7 +247,7 @@ def _last_lines(finished: "subprocess.CompletedProcess[str]") -> str:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One start at a time installs; the others wait."""
+    """Allow one installation at a time. Other processes wait."""
     with path.open("a+b") as file:
         if os.name == "nt":
             import msvcrt

@@ -1,12 +1,14 @@
-"""Compare the engine with transformers' own forward on a GPU, in each precision and for several numbers of prompts.
+"""Compare the engine with transformers' own forward pass on a GPU, in each precision and for several numbers of
+prompts.
 
     python scripts/bench_gpu.py [--device cuda] [--rounds 30] [--model FOLDER] [--json FILE] [--quick]
 
 It needs no network: by default the weights are random, in the architecture of rd64-refined. It prints a Markdown table.
-Both sides start from the same frames, use the same weights, device and precision, and end with probabilities on the
-host; times are medians of runs that alternate. "difference" is the largest one of a probability between the two sides,
-"from float32" the largest and the mean one between the engine in this precision and in float32. The engine chooses
-float32 by itself where a lower precision changes masks visibly; here each precision is measured all the same.
+Both sides use the same frames, weights, device and precision, and end with probabilities on the host. Times are medians
+of alternating runs. "difference" is the largest difference of a probability between the two sides. "from float32" is
+the
+largest and the mean difference between the engine in this precision and in float32. The engine itself chooses float32
+where a lower precision changes masks visibly; here every precision is measured.
 
 ``--device cpu --quick`` is a smoke test with a small network.
 """
@@ -45,31 +47,36 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
     """Print the table, and return its rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, mps or cpu (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=30, help="runs of transformers for each figure (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=30, help="runs of transformers for each value (%(default)s)")
     parser.add_argument("--model", help="a model's folder, instead of random weights")
-    parser.add_argument("--json", type=Path, help="write the rows to a file, too")
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
     parser.add_argument("--quick", action="store_true", help="one round with a small network")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="bench-gpu-") as folder:
-        configuration = small_configuration() if given.quick else None
-        model = given.model or str(write_random_model(Path(folder) / "model", configuration=configuration))
+        configuration = small_configuration() if options.quick else None
+        model = options.model or str(write_random_model(Path(folder) / "model", configuration=configuration))
         full = Segmenter.load(
-            model, device=given.device, dtype="float32", size=64 if given.quick else None, engine="torch"
+            model, device=options.device, dtype="float32", size=64 if options.quick else None, engine="torch"
         )
-    print(f"{place(full)}; PyTorch {torch.__version__}, transformers {transformers.__version__}; {full.size}²")
+    print(f"{device_name(full)}; PyTorch {torch.__version__}, transformers {transformers.__version__}; {full.size}²")
     print(line(TITLES))
     print(line(["---"] * 2 + ["---:"] * (len(TITLES) - 2)))
     rows = []
-    for row in measured(full, 1 if given.quick else given.rounds):
+    for row in measure(full, 1 if options.quick else options.rounds):
         rows.append(row)
         print(line(cells(row)), flush=True)
-    if given.json is not None:
-        given.json.write_text(json.dumps({"machine": place(full), "rows": rows}, indent=1) + "\n", "utf-8")
+    if options.json is not None:
+        options.json.write_text(json.dumps({"machine": device_name(full), "rows": rows}, indent=1) + "\n", "utf-8")
     return rows
 
 
-def measured(full: Segmenter, rounds: int) -> Iterator[Row]:
-    """Yield a row for each precision and number of prompts. full: the engine in float32."""
+def measure(full: Segmenter, rounds: int) -> Iterator[Row]:
+    """Yield a row for each precision and number of prompts.
+
+    Args:
+        full: The engine in float32.
+        rounds: Runs of transformers for each value.
+    """
     # Copies are made first: the copy of a page-locked buffer is not page-locked.
     engines = [full if dtype == torch.float32 else in_precision(full, dtype) for dtype in DTYPES]
     for engine in engines:
@@ -77,31 +84,31 @@ def measured(full: Segmenter, rounds: int) -> Iterator[Row]:
             row: Row = {"dtype": engine.dtype, "prompts": count}
             try:
                 largest, mean = differences(full, engine, count)
-                found = asdict(next(benchmark(engine, (count,), rounds=rounds)))
+                times = asdict(next(benchmark(engine, (count,), rounds=rounds)))
             except NoPrediction as error:
                 yield {**row, "problem": str(error)}
             else:
-                yield {**row, **found, "largest_from_float32": largest, "mean_from_float32": mean}
+                yield {**row, **times, "largest_from_float32": largest, "mean_from_float32": mean}
 
 
 def in_precision(full: Segmenter, dtype: torch.dtype) -> Segmenter:
-    """A copy of the engine in another precision, even where its masks differ."""
+    """Return a copy of the engine in another precision, even where its masks differ."""
     engine = copy.deepcopy(full)
     engine._adopt(ClipSeg(copy.deepcopy(full.network.network).to(dtype)))
     return engine
 
 
 def differences(full: Segmenter, engine: Segmenter, count: int) -> tuple[float, float]:
-    """The largest and the mean difference of a probability from float32, on a picture of coarse noise."""
-    picture = np.random.default_rng(0).integers(0, 256, (45, 80, 3), np.uint8).repeat(16, axis=0).repeat(16, axis=1)
+    """Return the largest and the mean difference of a probability from float32, on an image of coarse noise."""
+    image = np.random.default_rng(0).integers(0, 256, (45, 80, 3), np.uint8).repeat(16, axis=0).repeat(16, axis=1)
     prompts = [Prompt.text(phrase) for phrase in PHRASES[:count]]
-    expected, found = (each.segment(picture, prompts).probabilities for each in (full, engine))
-    difference = np.abs(found - expected)
+    expected, actual = (each.segment(image, prompts).probabilities for each in (full, engine))
+    difference = np.abs(actual - expected)
     return float(difference.max()), float(difference.mean())
 
 
 def small_configuration() -> CLIPSegConfig:
-    """A network that a CPU runs in milliseconds."""
+    """Return the configuration of a network that a CPU runs in milliseconds."""
     sides = {"intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2, "hidden_size": 32}
     ends = {"vocab_size": 600, "bos_token_id": 598, "eos_token_id": 599, "pad_token_id": 599}
     return CLIPSegConfig(
@@ -130,8 +137,8 @@ def line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def place(engine: Segmenter) -> str:
-    """The device in words."""
+def device_name(engine: Segmenter) -> str:
+    """Return the name of the device."""
     device = engine.network.device
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} ({device})"

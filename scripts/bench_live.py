@@ -2,9 +2,9 @@
 
     python scripts/bench_live.py [--model FOLDER] [--seconds 20] [--minutes 10]
 
-Each scenario starts the real window in a process of its own (under a virtual display where there is none) and takes the
-times of what it paints. The real architecture runs with random weights: its maps mean nothing, so its thresholds are
-set where a tenth of the picture passes. ``--minutes`` adds a soak run that watches the memory.
+Each scenario starts the real window in its own process, under a virtual display if there is no display, and measures
+when frames are painted. The real architecture runs with random weights. Its maps have no meaning, so thresholds are set
+to mask a tenth of the frame. ``--minutes`` adds a soak run that measures the growth of memory.
 """
 
 import argparse
@@ -32,49 +32,49 @@ Row = tuple[str, str, str]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="folder of the real architecture (default: written with random weights)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each scenario (%(default)s)")
-    parser.add_argument("--minutes", type=float, default=0.0, help="of the soak run (%(default)s: none)")
+    parser.add_argument("--model", help="folder of the model (default: the real architecture with random weights)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="duration of each scenario (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=0.0, help="duration of the soak run (%(default)s: none)")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--clip", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.child:
-        Child(given.child, given.model, given.clip, given.seconds).run()
+    options = parser.parse_args()
+    if options.child:
+        Child(options.child, options.model, options.clip, options.seconds).run()
         return
     with tempfile.TemporaryDirectory() as folder, virtual_display():
-        model = given.model or random_weights(Path(folder))
+        model = options.model or random_weights(Path(folder))
         clip = str(make_clip(Path(folder) / "clip.mp4"))
         rows = [
             *start_rows(clip),
-            *display_rows(model, clip, given.seconds),
-            *gap_rows(clip, given.seconds),
-            *(soak_rows(model, clip, given.minutes) if given.minutes else []),
+            *display_rows(model, clip, options.seconds),
+            *gap_rows(clip, options.seconds),
+            *(soak_rows(model, clip, options.minutes) if options.minutes else []),
         ]
     width = max(len(row[0]) for row in rows)
-    for what, found, target in rows:
-        print(f"{what:<{width}}  {found:<34}  {target}")
+    for name, value, target in rows:
+        print(f"{name:<{width}}  {value:<34}  {target}")
 
 
 def start_rows(clip: str) -> list[Row]:
-    """First picture and first mask after the process's start, beside imports of torch and transformers' module."""
-    torch, loading, pictures, masks = [], [], [], []
+    """Return the times until the first frame and mask, with the import times of torch and transformers."""
+    torch_times, loading_times, frame_times, mask_times = [], [], [], []
     for _ in range(3):
-        torch.append(seconds_of("import torch"))
-        loading.append(seconds_of(LOAD_ALONE))
+        torch_times.append(seconds_of("import torch"))
+        loading_times.append(seconds_of(LOAD_ALONE))
         events = run_child("start", "shapes", clip, 30)
-        pictures.append(events["first_picture"])
-        masks.append(events["first_mask"])
-    picture, mask = statistics.median(pictures), statistics.median(masks)
+        frame_times.append(events["first_frame"])
+        mask_times.append(events["first_mask"])
+    frame, mask = statistics.median(frame_times), statistics.median(mask_times)
     return [
-        ("first picture on screen after start", f"{picture:.2f} s (import torch: {statistics.median(torch):.2f} s)",
+        ("first frame on screen after start", f"{frame:.2f} s (import torch: {statistics.median(torch_times):.2f} s)",
          "under 1.0 s and before import torch"),
-        ("first mask on screen, shapes", f"{mask:.2f} s (loading alone: {statistics.median(loading):.2f} s)",
+        ("first mask on screen, shapes", f"{mask:.2f} s (loading alone: {statistics.median(loading_times):.2f} s)",
          "under 6 s, or 1.5 times loading alone"),
     ]  # fmt: skip
 
 
 def display_rows(model: str, clip: str, seconds: float) -> list[Row]:
-    """Display while the real architecture infers on the same cores, and how fast that infers."""
+    """Return the display rate while the real architecture runs on the same cores, and the rate of predictions."""
     before = bare_rate(model, clip, "same")
     events = run_child("display", model, clip, seconds)
     bare = (before + bare_rate(model, clip, "same")) / 2  # the machine's speed drifts
@@ -83,26 +83,32 @@ def display_rows(model: str, clip: str, seconds: float) -> list[Row]:
     delay = events["edit"] * 1000
     period, decoder = 1000 / events["inference"], events["stages"].get("decoder", 0.0)
     return [
-        ("display rate, 720p, real architecture on the CPU", f"{events['rate']:.1f} a second", "at least 28"),
+        ("display rate, 720p, real architecture on the CPU", f"{events['rate']:.1f} fps", "at least 28"),
         ("95th percentile gap", f"{events['gap95'] * 1000:.0f} ms", "at most 50 ms"),
-        ("edit applied to picture with its mask, median", f"{delay:.0f} ms",
+        ("edited prompt to its mask on screen, median", f"{delay:.0f} ms",
          f"at most a period and the decoder ({period + decoder:.0f} ms)"),
-        ("inference rate beside the bare engine",
+        ("inference rate compared with the bare engine",
          f"{ratio:.2f} ({events['inference']:.2f} of {bare:.2f} a second)", "at least 0.75 on two cores"),
-        ("… beside the bare engine with a thread for every core",
-         f"{events['inference'] / alone:.2f} ({events['inference']:.2f} of {alone:.2f} a second)", "told"),
+        ("… compared with the bare engine with a thread for every core",
+         f"{events['inference'] / alone:.2f} ({events['inference']:.2f} of {alone:.2f} a second)", "no target"),
         ("memory of the application process", f"{events['rss']:.0f} MB", "under 350 MB"),
     ]  # fmt: skip
 
 
 def bare_rate(model: str, clip: str, threads: str) -> float:
-    """Frames a second of the engine alone, with the threads that it has in the application ("same") or with all."""
+    """Return the frames per second of the engine alone.
+
+    Args:
+        model: Folder of the model.
+        clip: Path of the video.
+        threads: "same" for the number of threads that the engine has in the application, "all" for one on each core.
+    """
     rate: float = json.loads(output_of([sys.executable, "-c", BARE, model, clip, threads]))["rate"]
     return rate
 
 
 def gap_rows(clip: str, seconds: float) -> list[Row]:
-    """The longest gap between pictures while a person works, a model is loaded, and the worker is killed."""
+    """Return the longest gaps between painted frames during edits, a model change and a kill of the worker."""
     events = run_child("gaps", "shapes", clip, seconds)
     return [
         (f"longest gap, {name}", f"{gap * 1000:.0f} ms", "at most 100 ms") for name, gap in events["longest"].items()
@@ -115,7 +121,7 @@ def soak_rows(model: str, clip: str, minutes: float) -> list[Row]:
 
 
 def run_child(scenario: str, model: str, clip: str, seconds: float) -> dict[str, Any]:
-    """A scenario in a process of its own; times count from just before it was started."""
+    """Run a scenario in its own process. Its times are relative to the start of this process."""
     command = [sys.executable, __file__, "--child", scenario, "--model", model, "--clip", clip]
     with tempfile.TemporaryDirectory() as config:
         environment = {**os.environ, "CLIPSEG_LIVE_CONFIG": config, "CLIPSEG_LIVE_STARTED": repr(time.time())}
@@ -124,8 +130,8 @@ def run_child(scenario: str, model: str, clip: str, seconds: float) -> dict[str,
         )
     if finished.returncode or not finished.stdout.strip():
         sys.exit(f"The scenario {scenario} failed:\n{finished.stderr}")
-    found: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
-    return found
+    events: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
+    return events
 
 
 LOAD_ALONE = """
@@ -154,15 +160,15 @@ print(json.dumps({"rate": 1 / sorted(times)[len(times) // 2], "threads": torch.g
 
 
 class Child:
-    """The window in this process, with a stop-watch in its canvas."""
+    """The window in this process. Its canvas records when frames are painted."""
 
     def __init__(self, scenario: str, model: str, clip: str, seconds: float) -> None:
         self.scenario, self.model, self.clip, self.seconds = scenario, model, clip, seconds
         self.started = float(os.environ["CLIPSEG_LIVE_STARTED"])
-        self.painted: list[tuple[float, int, int]] = []  # when, how many masks, of which prompts' version
+        self.painted: list[tuple[float, int, int]] = []  # time, number of masks, version of the prompts
         self.maps: Any = None
         self.sizes: list[tuple[float, float]] = []
-        self.answer: dict[str, Any] = {}
+        self.results: dict[str, Any] = {}
 
     def run(self) -> None:
         from PySide6.QtCore import QTimer
@@ -177,9 +183,9 @@ class Child:
         def painted(canvas: Any, event: Any) -> None:
             paint(canvas, event)
             if canvas.frame is not None and canvas.frame is not last[0]:
-                last[0] = picture = canvas.frame
-                self.painted.append((time.time(), len(picture.ids), picture.version))
-                self.maps = picture.maps
+                last[0] = frame = canvas.frame
+                self.painted.append((time.time(), len(frame.ids), frame.version))
+                self.maps = frame.maps
 
         Canvas.paintEvent = painted  # type: ignore[method-assign]
         rows = tuple(PromptRow(id=n, text=text, style=PromptStyle(colour=PALETTE[n])) for n, text in enumerate(PROMPTS))
@@ -194,10 +200,10 @@ class Child:
 
         app.MainWindow.__init__ = built  # type: ignore[method-assign]
         app.run_window(settings=settings, source=self.clip)
-        print(json.dumps(self.answer))
+        print(json.dumps(self.results))
 
     def _follow(self, script: Iterator[float]) -> None:
-        """Go on with the script after the seconds that it asks for; the window is closed at its end."""
+        """Run the script: wait for each of its pauses in seconds, and close the window at its end."""
         from PySide6.QtCore import QTimer
 
         try:
@@ -212,24 +218,24 @@ class Child:
 
     def _start(self) -> Iterator[float]:
         yield from self._until(lambda: any(masks for _, masks, _ in self.painted), self.seconds)
-        self.answer["first_picture"] = self.painted[0][0] - self.started
+        self.results["first_frame"] = self.painted[0][0] - self.started
         masked = [at for at, masks, _ in self.painted if masks]
-        self.answer["first_mask"] = (masked[0] if masked else time.time()) - self.started
+        self.results["first_mask"] = (masked[0] if masked else time.time()) - self.started
 
     def _display(self) -> Iterator[float]:
         yield from self._until(self._has_mask, 60)
         self._set_thresholds()
         yield 3.0
-        begin, predicted = time.time(), self.session.status()
-        results = self.session._render_thread.predicted.count
+        begin, status = time.time(), self.session.status()
+        before = self.session._render_thread.predicted.count
         yield self.seconds
         span = time.time() - begin
         times = [at for at, _, _ in self.painted if at >= begin]
         gaps = sorted(after - before for before, after in pairwise(times))
-        self.answer["rate"] = len(times) / span
-        self.answer["gap95"] = gaps[int(0.95 * len(gaps))]
-        self.answer["inference"] = (self.session._render_thread.predicted.count - results) / span
-        self.answer["stages"] = predicted.rates.stages
+        self.results["rate"] = len(times) / span
+        self.results["gap95"] = gaps[int(0.95 * len(gaps))]
+        self.results["inference"] = (self.session._render_thread.predicted.count - before) / span
+        self.results["stages"] = status.rates.stages
         delays = []
         for number in range(7):
             yield 0.37
@@ -238,8 +244,8 @@ class Child:
             wanted = self.session._prompt_set.version
             yield from self._until(lambda wanted=wanted: self.painted[-1][2] >= wanted, 10)
             delays.append(next(when for when, _, version in self.painted if version >= wanted) - at)
-        self.answer["edit"] = statistics.median(delays)
-        self.answer["rss"] = resident_megabytes()
+        self.results["edit"] = statistics.median(delays)
+        self.results["rss"] = resident_megabytes()
 
     def _gaps(self) -> Iterator[float]:
         from PySide6.QtCore import Qt
@@ -278,7 +284,7 @@ class Child:
         yield from self._until(lambda: self.session.status().worker.state.value == "ready", 60)
         yield 1.0
         longest["killing the worker"] = self._longest(begin)
-        self.answer["longest"] = longest
+        self.results["longest"] = longest
 
     def _soak(self) -> Iterator[float]:
         yield from self._until(self._has_mask, 60)
@@ -289,7 +295,7 @@ class Child:
             self.sizes.append((time.time() / 60, resident_megabytes()))
             yield 5.0
         minutes, sizes = zip(*self.sizes, strict=True)
-        self.answer["growth"] = statistics.linear_regression(minutes, sizes).slope
+        self.results["growth"] = statistics.linear_regression(minutes, sizes).slope
 
     def _until(self, condition: Callable[[], bool], seconds: float) -> Iterator[float]:
         end = time.time() + seconds
@@ -316,7 +322,7 @@ class Child:
 
 
 def resident_megabytes() -> float:
-    """Of this process, now; its peak where the system does not tell."""
+    """Return the resident memory of this process in MB; its peak if the current value is not available."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -339,7 +345,7 @@ def random_weights(folder: Path) -> str:
 
 
 def make_clip(path: Path) -> Path:
-    """The demo scene as an ordinary file of 1280×720 at 30 frames a second."""
+    """Write the demo scene as a video of 1280×720 at 30 frames per second."""
     from clipseg_live.core.frame import SourceInfo
     from clipseg_live.core.rendered_frame import RenderedFrame
     from clipseg_live.demo.source import DemoSource
@@ -367,7 +373,7 @@ def output_of(command: list[str]) -> str:
 
 @contextmanager
 def virtual_display() -> Iterator[None]:
-    """Xvfb where there is no display and Xvfb is installed; otherwise Qt's own off-screen platform."""
+    """Start Xvfb if there is no display and Xvfb is installed; otherwise use Qt's offscreen platform."""
     if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         yield
         return

@@ -1,13 +1,14 @@
-"""Measure the mattes against known truth, beside what a user would do otherwise.
+"""Measure the mattes against ground truth, and compare them with other methods.
 
-    python scripts/bench_quality.py                          # all clips and rates; about half an hour
-    python scripts/bench_quality.py --quick                  # two clips, one seed: what the table looks like
+    python scripts/bench_quality.py                          # all clips and rates, about half an hour
+    python scripts/bench_quality.py --quick                  # two clips, one seed, to check the table
     python scripts/bench_quality.py --json FILE --markdown FILE --pictures FOLDER
 
-Drawn scenes at 1280×720 and 30 frames a second, with an oracle in the model's place and with the built-in shapes
-model; pieces of photographs over photographs, and photographs under a moving camera, with the oracle. An answer for a
-frame is there one period of the answers after it; "each" gives every frame its own at once, as export does. Neither
-the oracle nor the shapes model says anything about CLIPSeg's own quality. ``bench_compose.py`` measures costs.
+The clips have 1280×720 pixels and 30 frames per second. Drawn scenes are measured with an oracle instead of the model,
+and with the built-in shapes model. Parts of photographs over photographs, and photographs under a moving camera, are
+measured with the oracle. A prediction is available one period after its frame. With the rate "each" every frame has its
+own prediction at once, as in an export. Neither the oracle nor the shapes model shows the quality of CLIPSeg itself.
+``bench_compose.py`` measures times.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from quality_measures import Figures, Judge
 from clipseg_live.core.frame import Frame
 
 RATES = (3, 10, 30, None)
-"""Answers a second; None for every frame its own, at once."""
+"""Predictions per second; None for one for every frame, at once."""
 FRAMES = 60
 MEASURES = {
     "iou": ("IoU", 3), "boundary": ("Boundary F within 2 pixels", 3),
@@ -38,7 +39,16 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Run:
-    """One clip with one model. kind: drawn, pasted or panned. seed: of the scene, and of the oracle."""
+    """One clip with one model.
+
+    Attributes:
+        kind: "drawn", "pasted" or "panned".
+        name: Name of the scene or file of the photograph.
+        seed: Seed of the scene and of the oracle.
+        model: "oracle" or "shapes".
+        rates: Predictions per second, as in ``RATES``.
+        frames: Number of frames.
+    """
 
     kind: str
     name: str
@@ -65,7 +75,7 @@ class Run:
 
 
 def measure(run: Run) -> list[dict[str, Any]]:
-    """A row of figures for each rate and method."""
+    """Return a row of values for each rate and method."""
     cv2.setNumThreads(1)
     rows = []
     for rate in run.rates:
@@ -78,32 +88,32 @@ def measure(run: Run) -> list[dict[str, Any]]:
 def measure_rate(run: Run, rate: int | None) -> dict[str, Figures]:
     model, judges = run.model_of(rate), {}
     shown: dict[str, methods.Method] = {}
-    kept: list[tuple[clips.Shot, methods.Planes]] = []
+    own_predictions: list[tuple[clips.Shot, methods.Planes]] = []
     period = 0 if rate is None else clips.RATE // rate
-    for number, (shot, answers) in enumerate(methods.answered(run.shots(), model, period)):
+    for number, (shot, predictions) in enumerate(methods.predicted(run.shots(), model, period)):
         frame = Frame(shot.pixels, number, Fraction(number, clips.RATE))
         objects = len(shot.mattes)
         if not shown:
             shown = {name: methods.method(name, objects) for name in methods.METHODS}
             judges = {name: [run.judge() for _ in range(objects)] for name in (*methods.METHODS, "lookahead")}
-        for maps, index in answers:
+        for maps, index in predictions:
             for each in shown.values():
                 each.take(maps, index)
             if rate is None:
-                kept.append((shot, maps))
-        begun = number >= period
+                own_predictions.append((shot, maps))
+        has_prediction = number >= period
         for name, each in shown.items():
-            if begun:
-                see(judges[name], number, each.mattes(frame), shot)
+            if has_prediction:
+                judge_frame(judges[name], number, each.mattes(frame), shot)
             else:
                 if isinstance(each, methods.Ours):
                     each.show(frame)
                 for judge, matte in zip(judges[name], shot.mattes, strict=True):
-                    judge.miss(matte)
-    if kept:
-        pairs = ((shot.pixels, maps) for shot, maps in kept)
-        for number, found in enumerate(methods.lookahead(pairs, len(kept[0][1]), clips.RATE)):
-            see(judges["lookahead"], number, found, kept[number][0])
+                    judge.skip(matte)
+    if own_predictions:
+        pairs = ((shot.pixels, maps) for shot, maps in own_predictions)
+        for number, mattes in enumerate(methods.lookahead(pairs, len(own_predictions[0][1]), clips.RATE)):
+            judge_frame(judges["lookahead"], number, mattes, own_predictions[number][0])
     totals = {}
     for name, each_object in judges.items():
         total = Figures()
@@ -114,24 +124,24 @@ def measure_rate(run: Run, rate: int | None) -> dict[str, Figures]:
     return totals
 
 
-def see(judges: Sequence[Judge], number: int, found: methods.Planes, shot: clips.Shot) -> None:
+def judge_frame(judges: Sequence[Judge], number: int, mattes: methods.Planes, shot: clips.Shot) -> None:
     for k, judge in enumerate(judges):
         step = None if shot.steps is None else shot.steps[k]
-        judge.see(number, found[k], shot.mattes[k], step, shot.camera)
+        judge.judge(number, mattes[k], shot.mattes[k], step, shot.camera)
 
 
 def runs(quick: bool, seeds: Sequence[int]) -> list[Run]:
     if quick:
         return [Run("drawn", name, seeds[0], "oracle", (3,), 40) for name in ("slow", "sudden")]
-    found = [Run("drawn", name, seed, "oracle") for name in clips.DRAWN for seed in seeds]
-    found += [Run("drawn", name, seed, "shapes", (10, None), 45) for name in clips.DRAWN for seed in seeds]
-    found += [Run(kind, name, seeds[0], "oracle", (3, 10, None), 45)
+    selected = [Run("drawn", name, seed, "oracle") for name in clips.DRAWN for seed in seeds]
+    selected += [Run("drawn", name, seed, "shapes", (10, None), 45) for name in clips.DRAWN for seed in seeds]
+    selected += [Run(kind, name, seeds[0], "oracle", (3, 10, None), 45)
               for kind in ("pasted", "panned") for name in clips.PHOTOGRAPHS]  # fmt: skip
-    return found
+    return selected
 
 
 def merged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the same clip, model, rate and method over their seeds, as means."""
+    """Return the rows with the means over the seeds, for each clip, model, rate and method."""
     totals: dict[tuple[Any, ...], Figures] = {}
     for row in rows:
         key = (row["kind"], row["clip"], row["model"], row["rate"], row["method"])
@@ -141,11 +151,14 @@ def merged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def tables(rows: Sequence[dict[str, Any]]) -> str:
-    """In Markdown: a table for each kind, model and measure; a line for each clip and rate, a column a method."""
+    """Return Markdown tables, one for each kind, model and measure.
+
+    A table has a line for each clip and rate, and a column for each method.
+    """
     parts = []
     columns = (*methods.METHODS, "lookahead")
     by_group = itertools.groupby(rows, key=lambda row: (row["kind"], row["model"]))
-    for (kind, model), group in [(key, list(found)) for key, found in by_group]:
+    for (kind, model), group in [(key, list(members)) for key, members in by_group]:
         for measure_name, (title, digits) in MEASURES.items():
             lines: dict[tuple[str, int | None], dict[str, float]] = {}
             for row in group:
@@ -154,7 +167,7 @@ def tables(rows: Sequence[dict[str, Any]]) -> str:
             if not lines:
                 continue
             parts.append(f"\n### {kind.capitalize()}, {model}: {title}\n")
-            parts.append("| clip | answers a second | " + " | ".join(columns) + " |")
+            parts.append("| clip | predictions per second | " + " | ".join(columns) + " |")
             parts.append("|---|---|" + "---|" * len(columns))
             for (clip, rate), cells in lines.items():
                 text = " | ".join(f"{cells[name]:.{digits}f}" if name in cells else "–" for name in columns)
@@ -168,12 +181,15 @@ GOALS = (
     ("Flicker", "flicker", tuple(clips.DRAWN), RATES, 0.25),
     ("Error of the matte", "error", tuple(clips.DRAWN), RATES, 0.5),
 )
-"""What is to be reached with the oracle on drawn scenes: measure, clips, answers a second, largest share of plain."""
+"""Goals with the oracle on drawn scenes: measure, clips, predictions per second, largest share of plain."""
 
 
 def goals(rows: Sequence[dict[str, Any]]) -> str:
-    """In Markdown: ours as a share of plain upsampling, with what is above its goal in bold; and the delay."""
-    found = {
+    """Return a Markdown table of ours as a share of plain upsampling.
+
+    Shares above their goal are bold.
+    """
+    by_key = {
         (row["clip"], row["rate"], row["method"]): row
         for row in rows
         if (row["kind"], row["model"]) == ("drawn", "oracle")
@@ -186,7 +202,7 @@ def goals(rows: Sequence[dict[str, Any]]) -> str:
         for name in names:
             cells = []
             for rate in RATES:
-                pair = [found.get((name, rate, method)) for method in ("plain", "ours")]
+                pair = [by_key.get((name, rate, method)) for method in ("plain", "ours")]
                 if rate not in rates or None in pair:
                     cells.append("")
                     continue
@@ -196,7 +212,7 @@ def goals(rows: Sequence[dict[str, Any]]) -> str:
                 share = ours / plain
                 cells.append(f"{share:.2f}" if share <= most else f"**{share:.2f}**")
             parts.append(f"| {title} | {name} | " + " | ".join(cells) + f" | {most} |")
-    delays = [found.get(("sudden", rate, "ours")) for rate in RATES]
+    delays = [by_key.get(("sudden", rate, "ours")) for rate in RATES]
     cells = ["" if row is None else f"{row['delay']:.0f}" for row in delays]
     parts.append("| Delay in frames | sudden | " + " | ".join(cells) + " | 1 |")
     return "\n".join(parts) + "\n"
@@ -205,11 +221,11 @@ def goals(rows: Sequence[dict[str, Any]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", help="runs whose kind, clip or model has this name")
-    parser.add_argument("--tuning", action="store_true", help="the seeds that constants are chosen on")
+    parser.add_argument("--only", help="only runs with this kind, clip or model")
+    parser.add_argument("--tuning", action="store_true", help="use the seeds on which constants were chosen")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--markdown", type=Path, help="write the tables here as well")
+    parser.add_argument("--markdown", type=Path, help="also write the tables to this file")
     parser.add_argument("--pictures", type=Path, help="write strips of frames at an edge into this folder")
     options = parser.parse_args(arguments)
     if options.pictures:
@@ -222,9 +238,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         wanted = [run for run in wanted if options.only in (run.kind, run.name, run.model)]
     rows = []
     with ProcessPoolExecutor(options.jobs) as pool:
-        for run, found in zip(wanted, pool.map(measure, wanted), strict=True):
+        for run, run_rows in zip(wanted, pool.map(measure, wanted), strict=True):
             print(f"{run.kind} {run.name} {run.seed} {run.model}", flush=True)
-            rows += found
+            rows += run_rows
     means = merged(rows)
     text = "" if options.quick else "## Goals\n\n" + goals(means) + "\n"
     text += tables(means)

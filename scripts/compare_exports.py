@@ -1,11 +1,11 @@
-"""Check that a change of the code leaves results as they were: record them before it, and compare them after it.
+"""Check that a change of the code does not change results: record them before it, and compare them after it.
 
     python scripts/compare_exports.py record FOLDER
     python scripts/compare_exports.py compare FOLDER
 
-``record`` exports the clips below with the model ``shapes`` and keeps digests of all frames, sound and data in FOLDER,
-with the help of all commands and the default settings. ``compare`` does the same again and prints what differs; its
-exit code is 1 if anything does. Run both on one machine: encoders and the model give other bits on another.
+``record`` exports the cases below with the model ``shapes``. It keeps digests of all frames, audio and data in FOLDER,
+and of the help of all commands and the default settings. ``compare`` repeats this and prints the differences. Its exit
+code is 1 if there are any. Use the same machine for both: encoders and the model give other bits on another one.
 """
 
 import argparse
@@ -55,57 +55,57 @@ COMMANDS = ("", "export", "live", "watch", "record", "camera", "bench", "doctor"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("record", "compare"))
+    parser.add_argument("action", choices=("record", "compare"))
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", metavar="WORD", default="", help="cases whose name holds this word")
-    given = parser.parse_args()
-    kept = given.folder / "results.json"
-    found: dict[str, dict[str, str]] = {}
-    for name, digests in results(given.only):
-        found[name] = digests
+    parser.add_argument("--only", metavar="WORD", default="", help="only cases whose name contains this word")
+    options = parser.parse_args()
+    stored = options.folder / "results.json"
+    after: dict[str, dict[str, str]] = {}
+    for name, digests in results(options.only):
+        after[name] = digests
         print(f"{name}: {len(digests)} digests", flush=True)
-    if given.what == "record":
-        given.folder.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    if options.action == "record":
+        options.folder.mkdir(parents=True, exist_ok=True)
+        stored.write_text(json.dumps(after, indent=1), encoding="utf-8")
         return 0
-    before = {name: value for name, value in json.loads(kept.read_text("utf-8")).items() if given.only in name}
-    lines = list(differences(before, found))
+    before = {name: value for name, value in json.loads(stored.read_text("utf-8")).items() if options.only in name}
+    lines = list(differences(before, after))
     print("\n".join(lines) or "All results are the same.")
     return 1 if lines else 0
 
 
 def results(only: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the name of each case, and its digests by the name of what they are of."""
+    """Yield the name of each case, and its digests by the name of the stream, file or command."""
     for name, arguments in CASES.items():
         if only in name:
             with tempfile.TemporaryDirectory() as folder:
-                yield name, exported(Path(folder), arguments)
+                yield name, export_digests(Path(folder), arguments)
     if only in "help":
         yield "help", {command or "(none)": digest(help_of(command).encode()) for command in COMMANDS}
     if only in "settings":
         yield "settings", {"defaults": digest(default_settings().encode())}
 
 
-def exported(folder: Path, arguments: tuple[object, ...]) -> dict[str, str]:
-    """Run an export in a folder, and return the digests of its streams, data and messages."""
+def export_digests(folder: Path, arguments: tuple[object, ...]) -> dict[str, str]:
+    """Run an export in a folder, and return the digests of its streams and data, and its exit code."""
     command = [sys.executable, "-m", "clipseg_live", "export", *map(str, arguments), "--model", "shapes"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, env=environment())
-    found = {"exit code": str(done.returncode)}
+    completed = subprocess.run(command, cwd=folder, capture_output=True, check=False, env=environment())
+    digests = {"exit code": str(completed.returncode)}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             name = str(path.relative_to(folder))
             if path.suffix in (".mp4", ".mkv", ".mov", ".webm", ".gif"):
-                found |= {f"{name} {stream}": value for stream, value in streams(path).items()}
+                digests |= {f"{name} {stream}": value for stream, value in streams(path).items()}
             else:
-                found[name] = digest(path.read_bytes())
-    return found
+                digests[name] = digest(path.read_bytes())
+    return digests
 
 
 def streams(path: Path) -> dict[str, str]:
     """Return a digest of the times and samples of each stream of a media file."""
     import av
 
-    found = {}
+    digests = {}
     with av.open(str(path)) as container:
         hashes = {stream.index: hashlib.sha256() for stream in container.streams if stream.type in ("video", "audio")}
         for packet in container.demux([container.streams[index] for index in hashes]):
@@ -115,8 +115,8 @@ def streams(path: Path) -> dict[str, str]:
                 for plane in frame.planes:
                     value.update(bytes(plane))
         for index, value in hashes.items():
-            found[f"{container.streams[index].type} {index}"] = value.hexdigest()[:16]
-    return found
+            digests[f"{container.streams[index].type} {index}"] = value.hexdigest()[:16]
+    return digests
 
 
 def help_of(command: str) -> str:

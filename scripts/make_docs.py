@@ -1,4 +1,4 @@
-"""Parts of the documentation site that are written from the definitions of commands and effects.
+"""Generated parts of the documentation site, from the definitions of commands and effects.
 
     python scripts/make_docs.py         # prints the page of the command line
 
@@ -41,7 +41,7 @@ SHARED = """\
 `-p hair -p mug --threshold 0.4 --threshold 0.6`.
 """
 SHARING = ("live", "watch", "virtual-camera", "record", "export")
-"""Commands that segment a source. Options that all of them have are in one section."""
+"""Commands that segment a source. Their common options are in one section."""
 
 
 def main() -> None:
@@ -52,7 +52,9 @@ def page() -> str:
     """Return the whole page, as Markdown."""
     commands = all_commands()
     shared = shared_options(commands)
-    listed = [f"| [`{name}`](#{name}) | {_cell(_first_sentence(_told(each)))} |" for name, each in commands.items()]
+    listed = [
+        f"| [`{name}`](#{name}) | {_cell(_first_sentence(_description(each)))} |" for name, each in commands.items()
+    ]
     summary = _one_line(command_line.app.info.help or "")
     parts = [HEAD.format(summary=summary, commands="\n".join(listed)), shared_section(shared)]
     for name, each in commands.items():
@@ -67,7 +69,7 @@ def effect_sections() -> str:
 
 
 def effect_section(kind: str, effect: type[EffectSettings]) -> str:
-    """One effect: what it draws, a picture, and a table of its options."""
+    """Return the section of an effect: its description, an image, and a table of its options."""
     lines = [f"## {kind}", "", f"![{kind}](pictures/effects/{kind}.webp)", "", _one_line(effect.__doc__ or "")]
     fields = [(name, field) for name, field in effect.model_fields.items() if name != "kind"]
     if fields:
@@ -107,7 +109,7 @@ def section(name: str, command: Any, shared: dict[str, Any]) -> str:
         shared: Options that are left out.
     """
     usage = " ".join(["clipseg-live", name, *map(usage_of, _arguments(command)), "[OPTIONS]"])
-    lines = [f"## {name}", "", _wrapped(_linked(_told(command))), "", "```sh", usage, "```", ""]
+    lines = [f"## {name}", "", _wrapped(_linked(_description(command))), "", "```sh", usage, "```", ""]
     lines += _other_defaults(command, shared)
     for title, parameters in grouped(each for each in command.params if _key(each) not in shared):
         if title == "Arguments":
@@ -127,10 +129,10 @@ def _other_defaults(command: Any, shared: dict[str, Any]) -> list[str]:
         if _key(option) in shared and _default(option) != _default(shared[_key(option)]):
             names.setdefault(_default(option), []).append(f"`{option.opts[0]}`")
     others = "; ".join(f"{', '.join(options)}: {default}" for default, options in names.items())
-    told = "It also has the [shared options](#shared-options)" + (
+    sentence = "It also has the [shared options](#shared-options)" + (
         f", with other defaults: {others}." if others else "."
     )
-    return [_wrapped(told), ""]
+    return [_wrapped(sentence), ""]
 
 
 def _table(heading: str, options: list[Any]) -> list[str]:
@@ -152,8 +154,8 @@ def _arguments(command: Any) -> list[Any]:
 
 def _argument_line(argument: Any) -> str:
     default = argument.show_default if isinstance(argument.show_default, str) else ""
-    told = f"`{usage_of(argument)}`: {_linked(argument.help)}" + (f" Default: {default}." if default else "")
-    return _wrapped(told)
+    line = f"`{usage_of(argument)}`: {_linked(argument.help)}" + (f" Default: {default}." if default else "")
+    return _wrapped(line)
 
 
 def _row(option: Any) -> str:
@@ -177,7 +179,7 @@ def _linked(text: str) -> str:
     return re.sub(r"(?<![\w-])(--[a-z]+(?:-[a-z]+)*)", r"`\1`", text)
 
 
-def _told(command: Any) -> str:
+def _description(command: Any) -> str:
     return _one_line(inspect.cleandoc(command.help or ""))
 
 

@@ -1,8 +1,8 @@
-"""Make the pictures of the README and the docs, with the program itself: the demo scene and the shipped model.
+"""Make the images of the README and the docs with the program itself: the demo scene and the built-in model.
 
     python scripts/make_pictures.py [FOLDER]        # docs/pictures by default
 
-The window's pictures are grabbed from the real window, drawn without a screen.
+The images of the window are grabbed from the real window on Qt's offscreen platform.
 """
 
 import os
@@ -50,14 +50,14 @@ from scripts.training.truth import scene_truth
 
 PHRASES = ("red circle", "blue star", "yellow heart")
 COLOURS = ((0, 216, 255), (255, 122, 0), (160, 60, 255))
-"""None is its object's own, so that the masks are seen."""
+"""Colours of the masks. Each differs from the colour of its object, so the masks are visible."""
 SHEET: tuple[tuple[tuple[AnyEffect, ...], ...], ...] = (
     ((Tint(), Outline()), (Spotlight(), Glow(), Labels())),
     ((CutOut(),), (Heatmap(), Outline())),
     ((Blur(),), (Pixelate(),)),
 )
-MOMENT = 0
-"""The frame of ``demo:`` that is shown."""
+FRAME_NUMBER = 0
+"""Index of the frame of ``demo:`` in the still images."""
 PROBABILITIES: tuple[tuple[tuple[AnyEffect, ...], ...], ...] = (
     ((Tint(), Outline(), Labels()), (Heatmap(),)),
     ((Raw(),), (MatteView(),)),
@@ -69,25 +69,25 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "docs" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     scene = Scene(0, 1280, 720)
-    picture = scene.picture(MOMENT)
-    found = Segmenter.load("shapes").segment(picture, [Prompt.text(phrase) for phrase in PHRASES])
-    save(picture, folder / "scene.png")
-    mattes = mattes_of(scene, found.probabilities)
+    frame = scene.picture(FRAME_NUMBER)
+    prediction = Segmenter.load("shapes").segment(frame, [Prompt.text(phrase) for phrase in PHRASES])
+    save(frame, folder / "scene.png")
+    mattes = mattes_of(scene, prediction.probabilities)
     styles = prompt_styles(len(PHRASES), colours=COLOURS, opacity=0.65)
     (folder / "effects").mkdir(exist_ok=True)
     for kind, effect in KINDS.items():
         before = (Tint(), Outline()) if effect in (Wipe, SideBySide) else ()
-        look = RenderSettings(effects=(*before, effect()), styles=styles, names=PHRASES)
-        drawn = EffectRenderer(look).compose(picture, mattes)
+        settings = RenderSettings(effects=(*before, effect()), styles=styles, names=PHRASES)
+        drawn = EffectRenderer(settings).compose(frame, mattes)
         small = Image.fromarray(drawn).resize((480, 270), Image.Resampling.LANCZOS)
         small.save(folder / "effects" / f"{kind}.webp", quality=80, method=6)
-    save(drawn_as(picture, mattes, styles, (Spotlight(), Outline(), Glow(), Labels())), folder / "demo.png")
-    sheet = [np.hstack([drawn_as(picture, mattes, styles, each) for each in row]) for row in SHEET]
+    save(rendered(frame, mattes, styles, (Spotlight(), Outline(), Glow(), Labels())), folder / "demo.png")
+    sheet = [np.hstack([rendered(frame, mattes, styles, each) for each in row]) for row in SHEET]
     save(np.vstack(sheet)[::2, ::2], folder / "effects.png")
-    sheet = [np.hstack([drawn_as(picture, mattes, styles, each) for each in row]) for row in PROBABILITIES]
+    sheet = [np.hstack([rendered(frame, mattes, styles, each) for each in row]) for row in PROBABILITIES]
     small = Image.fromarray(np.vstack(sheet)).resize((1280, 720), Image.Resampling.LANCZOS)
     small.save(folder / "probabilities.webp", quality=85, method=6)
-    rows, columns = np.nonzero(scene_truth(scene, MOMENT).mask(PHRASES[0]))
+    rows, columns = np.nonzero(scene_truth(scene, FRAME_NUMBER).mask(PHRASES[0]))
     box = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
     print(f"{PHRASES[0]} in scene.png: box={tuple(map(int, box))}")
     Image.fromarray(placeholder_card(640, 360)).save(folder / "safe-card.webp", quality=80, method=6)
@@ -95,23 +95,21 @@ def main() -> None:
 
 
 def mattes_of(scene: Scene, maps: Maps) -> Mattes:
-    """Of the moment that is shown, as an export makes them."""
+    """Return the mattes of frame ``FRAME_NUMBER``, as an export with causal mattes makes them."""
     numbers = tuple(range(len(maps)))
     pipeline, request = CausalMattes(), MatteRequest(numbers, numbers, prompt_styles(len(maps)))
-    frame = Frame(scene.picture(MOMENT), MOMENT, Fraction(MOMENT, 30))
-    pipeline.take(maps, numbers, MOMENT)
+    frame = Frame(scene.picture(FRAME_NUMBER), FRAME_NUMBER, Fraction(FRAME_NUMBER, 30))
+    pipeline.take(maps, numbers, FRAME_NUMBER)
     pipeline.show(frame, request.settings)
     return pipeline.mattes(frame, request)
 
 
-def drawn_as(
-    picture: Pixels, mattes: Mattes, styles: tuple[PromptStyle, ...], effects: tuple[AnyEffect, ...]
-) -> Pixels:
-    return EffectRenderer(RenderSettings(effects=effects, styles=styles, names=PHRASES)).compose(picture, mattes)
+def rendered(frame: Pixels, mattes: Mattes, styles: tuple[PromptStyle, ...], effects: tuple[AnyEffect, ...]) -> Pixels:
+    return EffectRenderer(RenderSettings(effects=effects, styles=styles, names=PHRASES)).compose(frame, mattes)
 
 
 class WindowPictures:
-    """Drives the real window on the demo scene, and keeps pictures of it."""
+    """Runs the real window on the demo scene, and saves images of it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -159,7 +157,7 @@ class WindowPictures:
         while (picture := self.session.picture()) is None or len(picture.ids) < len(PHRASES):
             yield 50
         yield 3000
-        self._keep(self._grab_without_rates(), "window.png")
+        self._save(self._grab_without_rates(), "window.png")
         yield from self._record()
         field = next(each for each in self.window.prompts.findChildren(QLineEdit) if each.text() == PHRASES[1])
         yield from self._film(8)
@@ -172,7 +170,7 @@ class WindowPictures:
         yield from self._film(22)
 
     def _record(self) -> Iterator[int]:
-        """The look of a streamer while a recording runs, and everything as before."""
+        """Save an image of the window during a recording with blur, and restore the settings."""
         window, bar = self.window, self.window.recording_bar
         before = window._store.settings
         bar._folder = lambda: self.recordings
@@ -183,7 +181,7 @@ class WindowPictures:
         bar.toggle()
         while self.session.status().recording.seconds < 12:
             yield 50
-        self._keep(self._grab_without_rates(), "recording.png")
+        self._save(self._grab_without_rates(), "recording.png")
         bar.toggle()
         while self.session.status().recording.active:
             yield 50
@@ -193,8 +191,8 @@ class WindowPictures:
         window.body.show_tab(0)
         yield 1000
 
-    def _keep(self, picture: Image.Image, name: str) -> None:
-        picture.save(self.folder / name, optimize=True)
+    def _save(self, image: Image.Image, name: str) -> None:
+        image.save(self.folder / name, optimize=True)
         print(self.folder / name)
 
     def _film(self, frames: int) -> Iterator[int]:
@@ -205,7 +203,7 @@ class WindowPictures:
             self.frames.append(whole.resize(size, Image.Resampling.LANCZOS))
 
     def _grab_without_rates(self) -> Image.Image:
-        """Omit the status line, which shows the speed of this machine."""
+        """Return an image of the window without the status line, which shows the speed of this machine."""
         whole = self._grab()
         return whole.crop((0, 0, whole.width, whole.height - 40))
 
@@ -221,8 +219,8 @@ def _rgb() -> Any:
     return QImage.Format.Format_RGB888
 
 
-def save(picture: Pixels, path: Path) -> None:
-    Image.fromarray(np.ascontiguousarray(picture)).save(path, optimize=True)
+def save(pixels: Pixels, path: Path) -> None:
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path, optimize=True)
     print(path)
 
 

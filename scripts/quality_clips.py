@@ -1,8 +1,8 @@
-"""Clips whose truth is known to the pixel, for ``bench_quality.py``: drawn scenes, pieces of photographs that move over
-other photographs, and photographs under a moving camera.
+"""Clips with exact ground truth for ``bench_quality.py``.
 
-The photographs are those that scikit-image is installed with. Where an outline was drawn by hand (``OUTLINES``), only
-the motion is exact, and no matte is judged by it.
+There are drawn scenes, parts of photographs that move over other photographs, and photographs under a moving camera.
+The photographs are those of scikit-image. Where an outline is drawn by hand (``OUTLINES``), only the motion is exact,
+and mattes are not judged.
 """
 
 import math
@@ -25,10 +25,10 @@ from scripts.training.truth import scene_truth
 
 WIDTH, HEIGHT, RATE = 1280, 720, 30
 TUNING_SEEDS = (101, 102, 103)
-"""What constants were chosen on. Figures that are reported come from other seeds."""
+"""Seeds on which constants were chosen. Reported values use other seeds."""
 REPORTED_SEEDS = (2001, 2002)
 STILL_BEFORE = 20
-"""Frames of rest before the sudden motion."""
+"""Frames without motion before the sudden motion."""
 
 DRAWN: Mapping[str, SceneSettings] = {
     "still": SCENE_PRESETS["still"],
@@ -42,16 +42,20 @@ DRAWN: Mapping[str, SceneSettings] = {
     "sudden": SCENE_PRESETS["fast"],
 }
 JUDGED = slice(-4, -2)
-"""The objects of a scene that are asked for: the red circle and the blue star, which other objects pass over."""
+"""Measured objects of a scene: the red circle and the blue star, which other objects pass over."""
 PHRASES = ("red circle", "blue star")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shot:
-    """One frame of a clip and its truth.
+    """One frame of a clip and its ground truth.
 
-    mattes: float32 (objects, height, width), 0..1. steps: for each object the (2, 3) map of the last frame's
-    coordinates to this one's, and ``camera`` that of what is behind; both None in a first frame and after a cut.
+    Attributes:
+        pixels: uint8 (HEIGHT, WIDTH, 3) RGB.
+        mattes: float32 (objects, HEIGHT, WIDTH), 0..1.
+        steps: For each object the (2, 3) map from the last frame's coordinates to this frame's. None in a first frame
+            and after a cut.
+        camera: The same map for the background.
     """
 
     pixels: Pixels
@@ -61,7 +65,7 @@ class Shot:
 
 
 def drawn(name: str, seed: int, frames: int) -> Iterator[Shot]:
-    """A scene of ``DRAWN``. "sudden" rests first, and then moves at once at the speed of "fast"."""
+    """Yield the frames of a scene of ``DRAWN``. "sudden" is still at first and then moves at the speed of "fast"."""
     scene = Scene(seed, WIDTH, HEIGHT, settings=DRAWN[name])
     numbers = [max(0, i - STILL_BEFORE) for i in range(frames)] if name == "sudden" else list(range(frames))
     at_rest = np.array([(1.0, 0, 0), (0, 1, 0)])
@@ -113,13 +117,17 @@ OUTLINES: Mapping[str, ShapeOutline] = {
     "retina.jpg": _ellipse(239, 239, 236, 236),
     "rocket.jpg": _polygon((351, 160), (356, 144), (365, 144), (374, 160), (376, 456), (349, 456)),
 }  # fmt: skip
-"""Photographs by file, and a thing in each, outlined by hand to a few pixels in the photograph scaled to 480 rows."""
+"""Photographs by file, each with an object that is outlined by hand to a few pixels, at a height of 480 pixels."""
 PHOTOGRAPHS = tuple(OUTLINES)
 _ROWS = 480
 
 
 def photographs() -> Path:
-    """The folder that scikit-image keeps its photographs in. Raises ModuleNotFoundError where it is not installed."""
+    """Return the folder of scikit-image's photographs.
+
+    Raises:
+        ModuleNotFoundError: If scikit-image is not installed.
+    """
     import skimage.data
 
     return Path(skimage.data.__file__).parent
@@ -128,16 +136,16 @@ def photographs() -> Path:
 @cache
 def _photograph(name: str) -> Pixels:
     path = photographs() / name
-    found = cv2.imread(str(path))
-    if found is None:
-        raise FileNotFoundError(f"{path} is not there or cannot be read.")
-    width = round(found.shape[1] * _ROWS / found.shape[0])
-    # Twice as large as the outlines' coordinates, so that the camera does not enlarge pixels much.
-    return np.asarray(cv2.resize(found[..., ::-1], (2 * width, 2 * _ROWS), interpolation=cv2.INTER_CUBIC), np.uint8)
+    pixels = cv2.imread(str(path))
+    if pixels is None:
+        raise FileNotFoundError(f"{path} does not exist or cannot be read.")
+    width = round(pixels.shape[1] * _ROWS / pixels.shape[0])
+    # Twice the scale of the outlines' coordinates, so the camera enlarges pixels only a little.
+    return np.asarray(cv2.resize(pixels[..., ::-1], (2 * width, 2 * _ROWS), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _camera(number: int, start: float, centre: tuple[float, float], zoom: float) -> Matrix:
-    """Coordinates of a photograph at 480 rows to those of frame ``number``: a hand-held camera, (2, 3)."""
+    """Return the map from a photograph's coordinates at 480 rows to those of a frame: a hand-held camera, (2, 3)."""
     t = number / RATE + start
     angle = 0.03 * math.sin(0.9 * t)
     scale = zoom * (1 + 0.06 * math.sin(0.7 * t + 1))
@@ -147,8 +155,8 @@ def _camera(number: int, start: float, centre: tuple[float, float], zoom: float)
     return np.array([(c, -s, WIDTH / 2 - c * x + s * y), (s, c, HEIGHT / 2 - s * x - c * y)])
 
 
-def _seen(name: str, camera: Matrix) -> Pixels:
-    """A photograph under a camera; its borders are mirrored outwards."""
+def _warped(name: str, camera: Matrix) -> Pixels:
+    """Return a photograph under a camera. Its borders are mirrored outwards."""
     halved = camera @ np.diag([0.5, 0.5, 1.0])
     return np.asarray(
         cv2.warpAffine(
@@ -162,16 +170,16 @@ def _square(matrix: Matrix) -> Matrix:
     return np.vstack([matrix, (0.0, 0.0, 1.0)])
 
 
-def _matte(shape: ShapeOutline, placed: Matrix) -> NDArray[np.float32]:
+def _matte(shape: ShapeOutline, matrix: Matrix) -> NDArray[np.float32]:
     matte = np.zeros((HEIGHT, WIDTH), np.float32)
-    found = coverage(place_outline(shape, placed[:, :2], placed[0, 2], placed[1, 2]), HEIGHT, WIDTH)
-    if found is not None:
-        matte[found[0], found[1]] = found[2]
+    covered = coverage(place_outline(shape, matrix[:, :2], matrix[0, 2], matrix[1, 2]), HEIGHT, WIDTH)
+    if covered is not None:
+        matte[covered[0], covered[1]] = covered[2]
     return matte
 
 
 def panned(name: str, frames: int) -> Iterator[Shot]:
-    """A photograph under a moving camera; the matte is the hand-drawn outline of the thing in it."""
+    """Yield a photograph under a moving camera. The matte is the hand-drawn outline of its object."""
     shape = OUTLINES[name]
     low, high = shape[0].min(axis=0), shape[0].max(axis=0)
     centre = (float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2)
@@ -180,35 +188,42 @@ def panned(name: str, frames: int) -> Iterator[Shot]:
     for number in range(frames):
         camera = _camera(number, PHOTOGRAPHS.index(name), centre, zoom)
         step = None if before is None else camera @ np.linalg.inv(_square(before))
-        yield Shot(_seen(name, camera), _matte(shape, camera)[None], None if step is None else (step,), step)
+        yield Shot(_warped(name, camera), _matte(shape, camera)[None], None if step is None else (step,), step)
         before = camera
 
 
 def pasted(name: str, frames: int, tuning: bool = False) -> Iterator[Shot]:
-    """A piece of one photograph, cut along a drawn outline, moves over another one, which is under a moving camera.
-    tuning: other pairs, along other outlines, than those that are reported."""
-    place_of = PHOTOGRAPHS.index(name)
-    behind = PHOTOGRAPHS[(place_of + (4 if tuning else 3)) % len(PHOTOGRAPHS)]
-    shape = shape_outline(("heart", "star", "circle", "cross", "diamond")[(place_of + 2 * tuning) % 5])
+    """Yield a part of one photograph that moves over another photograph, both under a moving camera.
+
+    Args:
+        name: File of the photograph.
+        frames: Number of frames.
+        tuning: Use other pairs and outlines than those of the reported values.
+    """
+    photograph = PHOTOGRAPHS.index(name)
+    behind = PHOTOGRAPHS[(photograph + (4 if tuning else 3)) % len(PHOTOGRAPHS)]
+    shape = shape_outline(("heart", "star", "circle", "cross", "diamond")[(photograph + 2 * tuning) % 5])
     before: tuple[Matrix, Matrix] | None = None
     texture = _photograph(name)
     middle = texture.shape[1] / 2, texture.shape[0] / 2
     for number in range(frames):
-        t = number / RATE + place_of
-        camera = _camera(number, 0.7 * place_of, (320, 240), 2.0)
+        t = number / RATE + photograph
+        camera = _camera(number, 0.7 * photograph, (320, 240), 2.0)
         angle, side = 0.35 * math.sin(0.8 * t), 260.0
         c, s = math.cos(angle), math.sin(angle)
         x, y = WIDTH * (0.5 + 0.28 * math.sin(0.9 * t)), HEIGHT * (0.5 + 0.14 * math.sin(1.3 * t + 1))
-        posed = np.array([(side * c, -side * s, x), (side * s, side * c, y)])
-        matte = _matte(shape, posed)
-        laid = np.array([(c, -s, x - c * middle[0] + s * middle[1]), (s, c, y - s * middle[0] - c * middle[1])])
-        front = cv2.warpAffine(texture, laid, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        pose = np.array([(side * c, -side * s, x), (side * s, side * c, y)])
+        matte = _matte(shape, pose)
+        texture_map = np.array([(c, -s, x - c * middle[0] + s * middle[1]), (s, c, y - s * middle[0] - c * middle[1])])
+        front = cv2.warpAffine(
+            texture, texture_map, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
         alpha = matte[..., None]
-        pixels = np.rint(front * alpha + _seen(behind, camera) * (1 - alpha)).astype(np.uint8)
+        pixels = np.rint(front * alpha + _warped(behind, camera) * (1 - alpha)).astype(np.uint8)
         steps: tuple[Matrix, ...] | None = None
-        moved: Matrix | None = None
+        camera_step: Matrix | None = None
         if before is not None:
-            steps = (posed @ np.linalg.inv(_square(before[0])),)
-            moved = camera @ np.linalg.inv(_square(before[1]))
-        yield Shot(pixels, matte[None], steps, moved)
-        before = posed, camera
+            steps = (pose @ np.linalg.inv(_square(before[0])),)
+            camera_step = camera @ np.linalg.inv(_square(before[1]))
+        yield Shot(pixels, matte[None], steps, camera_step)
+        before = pose, camera

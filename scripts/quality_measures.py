@@ -1,4 +1,4 @@
-"""Measures of mattes against the truth, for ``bench_quality.py``."""
+"""Measures of mattes against ground truth, for ``bench_quality.py``."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -13,19 +13,22 @@ Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _NEAR = 12
-"""Pixels of half size around an object within which pixels are thought to move with it."""
+"""Radius in pixels of half size around an object within which pixels are assumed to move with it."""
 
 
-def iou(found: Mask, true: Mask) -> float:
-    """Intersection over union; 1 where both are empty."""
-    union = np.count_nonzero(found | true)
-    return 1.0 if not union else np.count_nonzero(found & true) / union
+def iou(mask: Mask, true: Mask) -> float:
+    """Return the intersection over union; 1 if both masks are empty."""
+    union = np.count_nonzero(mask | true)
+    return 1.0 if not union else np.count_nonzero(mask & true) / union
 
 
-def boundary_f(found: Mask, true: Mask, tolerance: int = 2) -> float:
-    """The boundary F-measure of DAVIS (Perazzi et al., CVPR 2016): harmonic mean of the shares of either border that
-    lie within ``tolerance`` pixels of the other; 1 where both are empty."""
-    one, other = _border(found), _border(true)
+def boundary_f(mask: Mask, true: Mask, tolerance: int = 2) -> float:
+    """Return the boundary F-measure of DAVIS (Perazzi et al., CVPR 2016).
+
+    It is the harmonic mean of the shares of either border that lie within ``tolerance`` pixels of the other; 1 if both
+    are empty.
+    """
+    one, other = _border(mask), _border(true)
     if not one.any() or not other.any():
         return float(not one.any() and not other.any())
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * tolerance + 1, 2 * tolerance + 1))
@@ -41,26 +44,33 @@ def _border(mask: Mask) -> NDArray[np.uint8]:
 
 
 def halved(plane: Plane) -> Plane:
-    """At half of the size, each pixel the mean of four."""
+    """Return a plane at half of its size. Each pixel is the mean of four."""
     height, width = plane.shape
     return np.asarray(cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def flicker(found: Plane, past: Plane, true: Plane, true_past: Plane, step: Matrix, camera: Matrix) -> float:
-    """Mean absolute change of a matte from one frame to the next that the true motion does not explain.
+def flicker(matte: Plane, past: Plane, true: Plane, true_past: Plane, step: Matrix, camera: Matrix) -> float:
+    """Return the mean absolute change of a matte between two frames that the true motion does not explain.
 
-    All planes at half size; ``step`` and ``camera`` map the last frame's pixels to this one's at full size. The last
-    matte is carried along: with the object where the object is near, with what is behind elsewhere. What then still
-    changes counts, less what changes of the true matte carried in the same way (where something else covers it).
+    The last matte is warped: with the object near the object, with the background elsewhere. The remaining change
+    counts, minus the change of the true matte after the same warp (where another object covers it).
+
+    Args:
+        matte: Matte of this frame. All planes have half of the frame's size.
+        past: Matte of the last frame.
+        true: True matte of this frame.
+        true_past: True matte of the last frame.
+        step: Map from the last frame's pixels to this frame's for the object, at full size.
+        camera: The same map for the background.
     """
     near = cv2.dilate((true_past > 0).astype(np.uint8), np.ones((2 * _NEAR + 1, 2 * _NEAR + 1), np.uint8))
-    with_object = _carried(near.astype(np.float32), step) > 0.5
-    change = found - np.where(with_object, _carried(past, step), _carried(past, camera))
-    true_change = true - np.where(with_object, _carried(true_past, step), _carried(true_past, camera))
+    with_object = _warped(near.astype(np.float32), step) > 0.5
+    change = matte - np.where(with_object, _warped(past, step), _warped(past, camera))
+    true_change = true - np.where(with_object, _warped(true_past, step), _warped(true_past, camera))
     return float(np.abs(change - true_change).mean())
 
 
-def _carried(plane: Plane, step: Matrix) -> Plane:
+def _warped(plane: Plane, step: Matrix) -> Plane:
     half = np.array(step, np.float64)
     # a pixel's centre is (0.5, 0.5) in a step, and (0, 0) in OpenCV
     half[:, 2] = step[:, 2] / 2 + step[:, :2] @ (0.5, 0.5) - 0.5
@@ -68,14 +78,27 @@ def _carried(plane: Plane, step: Matrix) -> Plane:
     return np.asarray(cv2.warpAffine(plane, half, (width, height), flags=cv2.INTER_LINEAR), np.float32)
 
 
-def delay(found: Plane, truths: "deque[Plane]") -> int:
-    """Of how many frames ago the true matte is that a matte is most like. truths: the newest first."""
-    return int(np.argmin([float(np.abs(found - true).mean()) for true in truths]))
+def delay(matte: Plane, truths: "deque[Plane]") -> int:
+    """Return the age in frames of the true matte that is most similar to a matte.
+
+    Args:
+        matte: The matte.
+        truths: True mattes, the newest first.
+    """
+    return int(np.argmin([float(np.abs(matte - true).mean()) for true in truths]))
 
 
 @dataclass
 class Figures:
-    """Means over objects and frames of one run. error and flicker are shares of the frame times 1000."""
+    """Values of one run for each object and frame.
+
+    Attributes:
+        iou: Intersection over union.
+        boundary: Boundary F-measure.
+        error: Mean absolute error of the matte, times 1000.
+        flicker: Flicker, times 1000.
+        delay: Delay in frames.
+    """
 
     iou: list[float] = field(default_factory=list)
     boundary: list[float] = field(default_factory=list)
@@ -88,40 +111,45 @@ class Figures:
             getattr(self, name).extend(values)
 
     def means(self) -> dict[str, float | None]:
-        """By measure; the delay as the median. None where nothing was measured."""
-        found: dict[str, float | None] = {
+        """Return the mean of each measure, and the median of the delay; None if nothing was measured."""
+        means: dict[str, float | None] = {
             name: float(np.mean(values)) if values else None for name, values in vars(self).items()
         }
-        found["delay"] = float(np.median(self.delay)) if self.delay else None
-        return found
+        means["delay"] = float(np.median(self.delay)) if self.delay else None
+        return means
 
 
 class Judge:
-    """Follows one method's mattes of one object through a clip. judged: whether the truth is good enough for more than
-    flicker. timed: frames from which the delay is measured, None for not at all."""
+    """Measures one method's mattes of one object in a clip.
+
+    Args:
+        has_exact_matte: Whether the true matte is exact. Otherwise only flicker is measured.
+        timed_from: First frame whose delay is measured; None to measure no delay.
+    """
 
     _MEMORY = 15
 
-    def __init__(self, judged: bool, timed: int | None = None) -> None:
+    def __init__(self, has_exact_matte: bool, timed_from: int | None = None) -> None:
         self.figures = Figures()
-        self._judged, self._timed = judged, timed
+        self._has_exact_matte, self._timed_from = has_exact_matte, timed_from
         self._past: tuple[Plane, Plane] | None = None
         self._truths: deque[Plane] = deque(maxlen=self._MEMORY)
 
-    def miss(self, true: Plane) -> None:
-        """A frame before the first answer."""
+    def skip(self, true: Plane) -> None:
+        """Add a frame before the first prediction."""
         self._truths.appendleft(halved(true))
 
-    def see(self, number: int, found: Plane, true: Plane, step: Matrix | None, camera: Matrix | None) -> None:
-        half, true_half = halved(found), halved(true)
+    def judge(self, number: int, matte: Plane, true: Plane, step: Matrix | None, camera: Matrix | None) -> None:
+        """Measure the matte of a frame."""
+        half, true_half = halved(matte), halved(true)
         self._truths.appendleft(true_half)
-        if self._judged:
-            self.figures.iou.append(iou(found > 0.5, true > 0.5))
-            self.figures.error.append(float(np.abs(found - true).mean()) * 1000)
-            if number % 3 == 0:  # the dearest measure
-                self.figures.boundary.append(boundary_f(found > 0.5, true > 0.5))
+        if self._has_exact_matte:
+            self.figures.iou.append(iou(matte > 0.5, true > 0.5))
+            self.figures.error.append(float(np.abs(matte - true).mean()) * 1000)
+            if number % 3 == 0:  # the slowest measure
+                self.figures.boundary.append(boundary_f(matte > 0.5, true > 0.5))
         if self._past is not None and step is not None and camera is not None:
             self.figures.flicker.append(flicker(half, self._past[0], true_half, self._past[1], step, camera) * 1000)
-        if self._timed is not None and number >= self._timed and true.any():
+        if self._timed_from is not None and number >= self._timed_from and true.any():
             self.figures.delay.append(delay(half, self._truths))
         self._past = half, true_half

@@ -1,4 +1,4 @@
-"""What ``bench_quality.py`` compares: ways from a model's coarse maps to mattes, and an oracle in the model's place."""
+"""Methods that ``bench_quality.py`` compares, from coarse maps to mattes, and an oracle instead of a model."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,30 +26,36 @@ from clipseg_live.runtime.pipeline import FramePipeline, RenderTools
 Planes = NDArray[np.float32]
 """(objects, height, width), 0..1."""
 TOKENS, GRID = 22, 352
-"""CLIPSeg sees 352×352 pixels as 22×22 tokens and decodes them to 352×352."""
+"""CLIPSeg encodes 352×352 pixels as 22×22 tokens and decodes them to 352×352."""
 THRESHOLD = 0.5
 
 
 class Model(Protocol):
-    """Gives maps, float32 (objects, 352, 352), for a frame whose true mattes are ``mattes``."""
+    """Returns maps, float32 (objects, 352, 352), for a frame with the true mattes ``mattes``."""
 
     def __call__(self, pixels: Pixels, mattes: Planes) -> Planes: ...
 
 
 @dataclass
 class Oracle:
-    """The true mattes as a model of CLIPSeg's resolution would give them at best, and then disturbed.
+    """Predictions from the true mattes: the best result at CLIPSeg's resolution, with disturbances.
 
-    Means over the tokens; noise of deviation ``noise`` a token, blurred over space (deviation 0.8 tokens) and
-    correlated over answers (0.7 from one to the next); with probability ``misses`` an answer is weakened to 0.3 of
-    itself, and with ``blobs`` it fires in a false place as large as a few tokens. Raised to 352×352 bilinearly.
+    Mattes are averaged over the tokens and upsampled to 352×352 bilinearly. Noise is blurred over space with a
+    deviation of 0.8 tokens.
+
+    Attributes:
+        seed: Seed of the disturbances.
+        noise: Standard deviation of the noise of a token.
+        misses: Probability that a prediction is multiplied by 0.3.
+        blobs: Probability of a false positive of a few tokens.
+        correlation: Correlation of the noise between successive predictions.
     """
 
     seed: int
     noise: float = 0.06
     misses: float = 0.05
     blobs: float = 0.05
-    kept: float = 0.7
+    correlation: float = 0.7
     _state: Planes | None = None
 
     def __post_init__(self) -> None:
@@ -58,11 +64,11 @@ class Oracle:
     def __call__(self, pixels: Pixels, mattes: Planes) -> Planes:
         fresh = np.stack([self._blurred() for _ in mattes]) * np.float32(self.noise)
         past = self._state if self._state is not None else fresh
-        self._state = np.float32(self.kept) * past + np.float32(np.sqrt(1 - self.kept**2)) * fresh
+        self._state = np.float32(self.correlation) * past + np.float32(np.sqrt(1 - self.correlation**2)) * fresh
         return np.stack([self._map(matte, noise) for matte, noise in zip(mattes, self._state, strict=True)])
 
     def _blurred(self) -> NDArray[np.float32]:
-        """Noise over the tokens of deviation 1."""
+        """Return noise of standard deviation 1 over the tokens."""
         white = self._rng.standard_normal((TOKENS + 8, TOKENS + 8)).astype(np.float32)
         spread = cv2.GaussianBlur(white, (0, 0), 0.8)[4:-4, 4:-4]
         return np.asarray(spread * np.float32(2 * np.sqrt(np.pi) * 0.8), np.float32)
@@ -81,48 +87,53 @@ class Oracle:
 
 @dataclass(eq=False)
 class Shapes:
-    """The built-in small model, asked for ``phrases``."""
+    """The built-in small model with the prompts ``phrases``."""
 
     phrases: tuple[str, ...]
     segmenter: Segmenter = field(default_factory=lambda: Segmenter.load("shapes", device="cpu", dtype="float32"))
 
     def __call__(self, pixels: Pixels, mattes: Planes) -> Planes:
-        found = self.segmenter.segment(pixels, [Prompt.text(phrase) for phrase in self.phrases])
-        return np.asarray(found.probabilities, np.float32)
+        prediction = self.segmenter.segment(pixels, [Prompt.text(phrase) for phrase in self.phrases])
+        return np.asarray(prediction.probabilities, np.float32)
 
 
-def answered(shots: Iterator[Shot], model: Model, period: int) -> Iterator[tuple[Shot, list[tuple[Planes, int]]]]:
-    """Each shot with the answers that are there when it is shown, and the numbers of their frames. period: frames that
-    an answer takes; 0 gives every frame its own at once."""
-    waiting: tuple[Planes, int] | None = None
+def predicted(shots: Iterator[Shot], model: Model, period: int) -> Iterator[tuple[Shot, list[tuple[Planes, int]]]]:
+    """Yield each shot with the predictions that are available when it is shown, and the indices of their frames.
+
+    Args:
+        shots: Frames of a clip.
+        model: The model.
+        period: Duration of a prediction in frames; 0 predicts every frame at once.
+    """
+    pending: tuple[Planes, int] | None = None
     for number, shot in enumerate(shots):
-        answers = []
-        if waiting is not None and number >= waiting[1] + period:
-            answers.append(waiting)
-            waiting = None
-        if waiting is None:
-            waiting = model(shot.pixels, shot.mattes), number
+        available = []
+        if pending is not None and number >= pending[1] + period:
+            available.append(pending)
+            pending = None
+        if pending is None:
+            pending = model(shot.pixels, shot.mattes), number
             if period == 0:
-                answers, waiting = [waiting], None
-        yield shot, answers
+                available, pending = [pending], None
+        yield shot, available
 
 
 class Method(Protocol):
-    """Takes an answer for frame ``index``, and gives mattes for the frames that are shown, in order."""
+    """Takes a prediction for frame ``index``, and returns mattes for the shown frames, in order."""
 
     def take(self, maps: Planes, index: int) -> None: ...
 
     def mattes(self, frame: Frame) -> Planes: ...
 
 
-def raised(maps: Planes, frame: Frame) -> Planes:
-    """Maps at the frame's own size, bilinear."""
+def upsampled(maps: Planes, frame: Frame) -> Planes:
+    """Return the maps at the frame's size, bilinear."""
     size = frame.width, frame.height
     return np.stack([cv2.resize(one, size, interpolation=cv2.INTER_LINEAR) for one in maps]).astype(np.float32)
 
 
 class Latest:
-    """A method that shows each answer until the next one, drawn once by ``draw``."""
+    """A method that shows each prediction until the next one, processed once by ``draw``."""
 
     def __init__(self, draw: Callable[[Planes], Planes]) -> None:
         self._draw = draw
@@ -134,49 +145,49 @@ class Latest:
 
     def mattes(self, frame: Frame) -> Planes:
         if self._shown is None:
-            assert self._maps is not None, "no answer yet"
-            self._shown = self._draw(raised(self._maps, frame))
+            assert self._maps is not None, "no prediction yet"
+            self._shown = self._draw(upsampled(self._maps, frame))
         return self._shown
 
 
-def passing(probabilities: Planes) -> Planes:
-    """1.0 where a probability passes the threshold: what every CLIPSeg demo shows."""
+def above_threshold(probabilities: Planes) -> Planes:
+    """Return 1.0 where a probability is above the threshold, as most CLIPSeg demos do."""
     return (probabilities > THRESHOLD).astype(np.float32)
 
 
 def bilateral(probabilities: Planes) -> Planes:
-    """OpenCV's bilateral filter over the raised maps, then the threshold."""
+    """Apply OpenCV's bilateral filter to the upsampled maps, then the threshold."""
     smooth = [cv2.bilateralFilter(one, 9, 0.2, 4) for one in probabilities]
-    return passing(np.stack(smooth).astype(np.float32))
+    return above_threshold(np.stack(smooth).astype(np.float32))
 
 
 class Averaged:
-    """An exponential average after the threshold, the newest with weight 0.85: the order of obs-backgroundremoval."""
+    """An exponential average of thresholded masks with weight 0.85 for the newest, as in obs-backgroundremoval."""
 
     def __init__(self, newest: float = 0.85) -> None:
         self._newest = np.float32(newest)
         self._past: Planes | None = None
 
     def __call__(self, probabilities: Planes) -> Planes:
-        masks = passing(probabilities)
+        masks = above_threshold(probabilities)
         past = self._past if self._past is not None else masks
         self._past = np.asarray(self._newest * masks + (1 - self._newest) * past, np.float32)
         return self._past
 
 
 def request(objects: int, settings: MatteSettings) -> MatteRequest:
-    """All of the objects, each with the plain style."""
+    """Return a request for all objects, each with the default style."""
     keys = tuple(range(objects))
     return MatteRequest(keys, keys, (PromptStyle(),) * objects, settings)
 
 
 def planes(mattes: Mattes) -> Planes:
-    """The alphas of mattes as 0..1."""
+    """Return the alphas of mattes, 0..1."""
     return np.stack([one.alpha for one in mattes.each]).astype(np.float32) / np.float32(255)
 
 
 class Ours:
-    """The application's own pipeline, as live and causal export use it."""
+    """The pipeline of the application, as in live use and causal exports."""
 
     def __init__(self, objects: int, settings: MatteSettings | None = None) -> None:
         self._request = request(objects, settings or MatteSettings())
@@ -190,25 +201,27 @@ class Ours:
 
     def mattes(self, frame: Frame) -> Planes:
         self.show(frame)
-        found = self._pipeline.mattes(frame, self._request)
-        if not found.each:  # since a cut there was no answer
+        result = self._pipeline.mattes(frame, self._request)
+        if not result.each:  # there was no prediction since a cut
             return np.zeros((len(self._request.keys), frame.height, frame.width), np.float32)
-        return planes(found)
+        return planes(result)
 
 
 METHODS = ("plain", "soft", "average", "bilateral", "ours")
-"""Threshold of the raised map; that map itself as a matte; the two above; ours."""
+"""Threshold of the upsampled map; the upsampled map as a matte; Averaged; bilateral; Ours."""
 
 
 def method(name: str, objects: int) -> Method:
-    """A fresh one of ``METHODS``."""
+    """Return a new method of ``METHODS``."""
     if name == "ours":
         return Ours(objects)
-    return Latest({"plain": passing, "soft": lambda found: found, "average": Averaged(), "bilateral": bilateral}[name])
+    return Latest(
+        {"plain": above_threshold, "soft": lambda maps: maps, "average": Averaged(), "bilateral": bilateral}[name]
+    )
 
 
 def lookahead(shots: Iterator[tuple[Pixels, Planes]], objects: int, rate: int) -> Iterator[Planes]:
-    """Mattes of every frame by export's default mode, from pictures and their maps."""
+    """Yield the mattes of every frame by the default mode of exports, from frames and their maps."""
     plan = RenderPlan(tuple(PlannedPrompt(number, number) for number in range(objects)))
     pipeline = FramePipeline(plan, RenderTools(lambda: LookaheadMattes(plan.matte), EffectRenderer))
 

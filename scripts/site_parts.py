@@ -1,4 +1,4 @@
-"""Parts of the documentation site that are written from the code: settings, presets and the list of decisions."""
+"""Generated parts of the documentation site, from the code: settings, presets and the list of decisions."""
 
 import inspect
 import re

@@ -1,7 +1,7 @@
-"""Rules for every test: no network, nothing left running, and the order in which tests are run.
+"""Rules for every test: no network, no leaked threads or processes, and the order of the tests.
 
-Tests in ``tests/e2e`` and ``tests/gui`` are marked by their folder, those in ``tests/e2e`` as slow, too. Mark a test
-``slow`` if it takes more than 0.15 seconds of one core: ``scripts/test --quick`` leaves it out. ``scripts/test`` runs
+Tests in ``tests/e2e`` and ``tests/gui`` are marked by their folder; those in ``tests/e2e`` are also marked slow. Mark a
+test ``slow`` if it takes more than 0.15 seconds of one core: ``scripts/test --quick`` skips it. ``scripts/test`` runs
 the tests of one file in one process, so they may share fixtures.
 """
 
@@ -26,14 +26,14 @@ from tests.helpers.quick_workers import Server, new_interpreter
 settings.register_profile("a busy machine", deadline=None, derandomize=True, max_examples=60)  # the same in every run
 settings.load_profile("a busy machine")
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch: test processes run side by side
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch: test processes run in parallel
 _state = tempfile.TemporaryDirectory(prefix="clipseg-live-tests-")
 atexit.register(_state.cleanup)
 os.environ["XDG_STATE_HOME"] = _state.name  # the log of commands that tests start
 os.environ.setdefault("XDG_CACHE_HOME", _state.name)  # converted models; processes of pytest-xdist share the folder
 gc.disable()  # until the tests are collected: each collection would visit every imported object
 
-_PATIENCE = 5.0
+_JOIN_SECONDS = 5.0
 _FOLDER = Path(__file__).parent
 
 
@@ -55,33 +55,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             waiting[item.path] = None
         elif item.get_closest_marker("slow"):
             computing[item.path] = None
-    places = {path: number / len(paths) for paths in (waiting, computing) for number, path in enumerate(paths)}
-    items.sort(key=lambda item: places.get(item.path, 1.0))
+    positions = {path: number / len(paths) for paths in (waiting, computing) for number, path in enumerate(paths)}
+    items.sort(key=lambda item: positions.get(item.path, 1.0))
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector skip what was imported and collected: no test frees it."""
+    """Exclude imported and collected objects from garbage collection, because no test frees them."""
     gc.collect()
     gc.freeze()
     gc.enable()
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_running() -> Iterator[None]:
-    """Fails a test after which a thread or process is there that was not there before."""
+def no_leaked_threads_or_processes() -> Iterator[None]:
+    """Fail a test after which there is a new thread or process."""
     threads, processes = set(threading.enumerate()), _children()
     yield
-    for thread in filter(_counts, set(threading.enumerate()) - threads):
-        thread.join(_PATIENCE)
-    left = [thread.name for thread in set(threading.enumerate()) - threads if _counts(thread)]
+    for thread in filter(_is_counted, set(threading.enumerate()) - threads):
+        thread.join(_JOIN_SECONDS)
+    left = [thread.name for thread in set(threading.enumerate()) - threads if _is_counted(thread)]
     assert not left, f"threads left running: {left}"
-    multiprocessing.active_children()  # collects those that have ended
+    multiprocessing.active_children()  # reaps ended processes
     assert not _children() - processes, "a process was left running"
 
 
 @pytest.fixture(scope="session")
 def worker_server() -> Iterator[Server | None]:
-    """Provide the process that workers are forked from; None where that is not possible."""
+    """Provide the process from which workers are forked; None where this is not possible."""
     server = Server() if sys.platform == "linux" else None
     yield server
     if server is not None:
@@ -90,24 +90,24 @@ def worker_server() -> Iterator[Server | None]:
 
 @pytest.fixture(scope="module")
 def quick_workers(worker_server: Server | None) -> Iterator[None]:
-    """Start worker processes at once, without a new interpreter for each."""
+    """Fork worker processes, without a new interpreter for each."""
     with worker_server.replacing_spawning() if worker_server is not None else nullcontext():
         yield
 
 
 @pytest.fixture
 def new_interpreters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start worker processes as the program does, where a test needs the time that they take."""
+    """Start worker processes like the program, for tests of their start."""
     monkeypatch.setattr(util, "spawnv_passfds", new_interpreter)
 
 
-def _counts(thread: threading.Thread) -> bool:
-    """tqdm's monitor and hypothesis' own threads last as long as the process."""
+def _is_counted(thread: threading.Thread) -> bool:
+    """Return whether a thread is counted. Threads of tqdm and hypothesis last as long as the process."""
     return not thread.name.startswith(("TMonitor", "tqdm", "hypothesis"))
 
 
 def _children(process: str = "self") -> set[str]:
-    """Ids of this process's children and of theirs, where the system tells."""
+    """Return the ids of the children of a process and of their children, if the system provides them."""
     listed: set[str] = set()
     with suppress(OSError):  # no such folder: another system, or the process has ended
         for task in os.listdir(f"/proc/{process}/task"):

@@ -1,4 +1,4 @@
-"""Starts ``recorder.py`` and follows what it says."""
+"""Controls the process ``recorder.py`` and reads its reports."""
 
 import json
 import os
@@ -15,7 +15,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Actor:
-    """A recording process. now: what it said last; messages: every sentence for a person."""
+    """A recording process.
+
+    Attributes:
+        process: The process.
+        now: Its last report.
+        messages: Messages for the user.
+        left: Threads and processes that the session did not end; None before its end.
+        errors: Its standard error, after its end.
+    """
 
     def __init__(self, source: str, folder: Path, *options: str, prefix: Sequence[str] = (), **settings: Any) -> None:
         command = [*prefix, sys.executable, "-m", "scripts.reliability.recorder", source, str(folder), *options]
@@ -34,26 +42,31 @@ class Actor:
             thread.start()
 
     def wait(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
+        """Wait for a condition, or for the end of the process.
+
+        Raises:
+            TimeoutError: If ``seconds`` pass first.
+        """
         end = time.monotonic() + seconds
         with self._changed:
             while not condition() and self.process.poll() is None:
                 self._changed.wait(0.2)
                 if time.monotonic() > end:
-                    raise TimeoutError(f"nothing happened for {seconds:g} s; last: {self.now}, {self.messages[-2:]}")
+                    raise TimeoutError(f"no change for {seconds:g} s; last: {self.now}, {self.messages[-2:]}")
 
-    def recorded(self, seconds: float) -> None:
-        """Wait until so much is recorded."""
+    def wait_recorded(self, seconds: float) -> None:
+        """Wait until ``seconds`` are recorded."""
         self.wait(lambda: self.now["seconds"] >= seconds, 60.0 + 10 * seconds)
 
     def kill(self) -> float:
-        """End the process, as a crash does; what it last said to have recorded, in seconds."""
+        """Kill the process, like a crash. Return the recorded seconds of its last report."""
         if self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGKILL)
         self._join()
         return float(self.now["seconds"])
 
     def stop(self) -> None:
-        """Ask it to stop the recording, and wait for its end."""
+        """Ask the process to stop the recording, and wait for its end."""
         assert self.process.stdin is not None
         if self.process.poll() is None:
             self.process.stdin.write("\n")
@@ -75,14 +88,14 @@ class Actor:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            said = json.loads(line)
+            report = json.loads(line)
             with self._changed:
-                if "message" in said:
-                    self.messages.append(said["message"])
-                elif "left" in said:
-                    self.left = said["left"]
+                if "message" in report:
+                    self.messages.append(report["message"])
+                elif "left" in report:
+                    self.left = report["left"]
                 else:
-                    self.now = said
+                    self.now = report
                 self._changed.notify_all()
         with self._changed:
             self._changed.notify_all()
@@ -93,5 +106,5 @@ class Actor:
 
 
 def settle(seconds: float) -> None:
-    """Let time pass: a fault comes at a moment that nobody chose."""
+    """Wait. Faults are injected at a random time."""
     time.sleep(seconds)

@@ -1,11 +1,11 @@
-"""Give ``clipseg-live export`` and the live player damaged files, and judge what they make of them; print a table.
+"""Give damaged files to ``clipseg-live export`` and to the live player, check the results, and print a table.
 
     python scripts/reliability/corrupt_inputs.py [--count 200] [--seed 1] [--keep FOLDER]
 
-Good files of many kinds are damaged by seed (``mutations.py``). A process of its own reads them, so that a crash is
-seen and counted; one that says nothing for SECONDS is ended and counted as a hang. Each file must end in one sentence
-or in a result. A result must decode without an error by FFmpeg's own program, and have as many frames as were told;
-without a result there must be no file. What fails is kept in the folder that --keep names.
+Valid files of many kinds are damaged from a seed (``mutations.py``). A separate process reads them, so a crash is
+detected and counted. A process without an answer for SECONDS is killed and counted as a hang. Each file must lead to a
+result or to an error of one sentence. A result must decode with FFmpeg without an error, and have the number of frames
+that the export reports. Without a result there must be no file. Files that fail are copied to the folder of --keep.
 """
 
 import argparse
@@ -33,9 +33,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 SECONDS = 120.0
-"""For one file, on a machine that has other things to do."""
-OUTCOMES = ("exported", "kept in part", "refused", "crashed", "hung", "unsaid", "not whole", "left a file")
-"""The last five are failures. unsaid: something else than one sentence. not whole: a result that does not decode."""
+"""Timeout for one file, on a machine with other load."""
+OUTCOMES = ("exported", "kept in part", "refused", "crashed", "hung", "unclear", "not whole", "left a file")
+"""Outcomes of an export. The last five are failures.
+
+"unclear": the error is not one sentence. "not whole": the result does not decode.
+"""
 _FAILURES = OUTCOMES[3:]
 _FRAMES_READ = 60
 _SEEKS = 4
@@ -43,12 +46,21 @@ _SEEKS = 4
 
 @dataclass
 class Verdict:
-    """number: of the damaged file. outcome: one of OUTCOMES for the export. live: likewise for the player, "played" or
-    "refused". why: what was said, or what is wrong."""
+    """Outcome of one damaged file.
+
+    Attributes:
+        number: Number of the damaged file.
+        name: Name of the valid file.
+        damage: Kind of damage.
+        outcome: One of OUTCOMES for the export.
+        live: One of OUTCOMES for the player, or "played" or "refused".
+        why: Error message, or a description of the failure.
+        megabytes: Peak memory of the process.
+    """
 
     number: int
     name: str
-    what: str
+    damage: str
     outcome: str = ""
     live: str = ""
     why: str = ""
@@ -61,29 +73,29 @@ class Verdict:
 
 @dataclass
 class Worker:
-    """A process that reads damaged files, one after the other, and is started again when it has died."""
+    """A process that reads damaged files in turn. It is restarted if it dies."""
 
     program: Sequence[str] = (sys.executable, str(Path(__file__).resolve()), "--work")
-    answers: "queue.Queue[str | None]" = field(default_factory=queue.Queue)
+    reports: "queue.Queue[str | None]" = field(default_factory=queue.Queue)
     process: "subprocess.Popen[str] | None" = None
 
     def ask(self, task: dict[str, Any]) -> dict[str, Any] | str:
-        """What the process found, or "crashed" or "hung"."""
+        """Return the report of the process, or "crashed" or "hung"."""
         process = self.process or self._start()
         assert process.stdin is not None
-        with contextlib.suppress(OSError):  # it has died since its last answer, which the listener tells
+        with contextlib.suppress(OSError):  # it has died since its last report; the listener notices
             process.stdin.write(json.dumps(task) + "\n")
             process.stdin.flush()
         try:
-            answer = self.answers.get(timeout=SECONDS)
+            report = self.reports.get(timeout=SECONDS)
         except queue.Empty:
             self.stop()
             return "hung"
-        if answer is None:
+        if report is None:
             self.stop()
             return f"crashed {process.returncode}"
-        found: dict[str, Any] = json.loads(answer)
-        return found
+        result: dict[str, Any] = json.loads(report)
+        return result
 
     def stop(self) -> None:
         process, self.process = self.process, None
@@ -103,13 +115,13 @@ class Worker:
             text=True,
             env=environment,
         )
-        answers = self.answers = queue.Queue()
+        reports = self.reports = queue.Queue()
 
         def listen() -> None:
             assert process.stdout is not None
             for line in process.stdout:
-                answers.put(line)
-            answers.put(None)
+                reports.put(line)
+            reports.put(None)
 
         self.listener = threading.Thread(target=listen, daemon=True)
         self.listener.start()
@@ -133,20 +145,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def judge_all(count: int, seed: int, keep: Path | None = None) -> Iterator[Verdict]:
-    """A verdict for each damaged file of a seed."""
+    """Yield a verdict for each damaged file of a seed."""
     from scripts.reliability.mutations import mutated
 
     worker = Worker()
     with tempfile.TemporaryDirectory() as name:
-        good = good_files(Path(name) / "good")
+        valid = valid_files(Path(name) / "good")
         try:
             for number in range(count):
                 folder = Path(name) / str(number)
                 folder.mkdir()
-                base, what, data = mutated(good, seed, number)
+                base, damage, data = mutated(valid, seed, number)
                 path = folder / base
                 path.write_bytes(data)
-                verdict = Verdict(number, base, what)
+                verdict = Verdict(number, base, damage)
                 _judge(verdict, path, worker, seed)
                 if verdict.failed and keep is not None:
                     keep.mkdir(parents=True, exist_ok=True)
@@ -157,11 +169,11 @@ def judge_all(count: int, seed: int, keep: Path | None = None) -> Iterator[Verdi
             worker.stop()
 
 
-def good_files(folder: Path) -> list[tuple[str, bytes]]:
-    """Name and bytes of small whole files, of the kinds that people have."""
+def valid_files(folder: Path) -> list[tuple[str, bytes]]:
+    """Return the name and the bytes of small valid files, of common kinds."""
     from PIL import Image
 
-    from tests.helpers.clips import make_clip, picture
+    from tests.helpers.clips import make_clip, numbered_image
 
     folder.mkdir(parents=True)
     clip: dict[str, Any] = {"count": 8, "size": (48, 64), "options": {"g": "4"}}
@@ -173,11 +185,11 @@ def good_files(folder: Path) -> list[tuple[str, bytes]]:
     make_clip(folder / "old.avi", codec="mjpeg", pixel_format="yuvj420p", **clip)
     make_clip(folder / "broadcast.ts", sound=("mp2",), **clip)
     make_clip(folder / "lossless.mkv", codec="ffv1", **clip)
-    pictures = [Image.fromarray(picture(number, 48, 64)) for number in range(4)]
-    pictures[0].save(folder / "moving.gif", save_all=True, append_images=pictures[1:], duration=100)
-    pictures[0].save(folder / "still.webp", lossless=True)
+    images = [Image.fromarray(numbered_image(number, 48, 64)) for number in range(4)]
+    images[0].save(folder / "moving.gif", save_all=True, append_images=images[1:], duration=100)
+    images[0].save(folder / "still.webp", lossless=True)
     for suffix in ("png", "jpg", "tiff", "bmp"):
-        Image.fromarray(picture(3, 47, 63)).save(folder / f"odd.{suffix}")
+        Image.fromarray(numbered_image(3, 47, 63)).save(folder / f"odd.{suffix}")
     return [(path.name, path.read_bytes()) for path in sorted(folder.iterdir())]
 
 
@@ -185,36 +197,36 @@ def _judge(verdict: Verdict, path: Path, worker: Worker, seed: int) -> None:
     output = path.with_name("out.mp4")
     keeps = bool(Random(f"{seed}/{verdict.number}/keep").randrange(2))
     task = {"input": str(path), "output": str(output), "keep": keeps, "seed": f"{seed}/{verdict.number}"}
-    answer = worker.ask(task)
-    if isinstance(answer, str):
-        verdict.outcome = answer.split()[0]
-        verdict.why = answer
+    report = worker.ask(task)
+    if isinstance(report, str):
+        verdict.outcome = report.split()[0]
+        verdict.why = report
         return
-    verdict.megabytes = answer["megabytes"]
-    verdict.live, live_why = answer["live"], answer["live_said"]
-    said = answer["said"].strip()
-    sentence = said.startswith("clipseg-live: ") and "\n" not in said and "unexpected" not in said.lower()
-    kept = path.with_name("out.partial.mp4")
-    rest = {each.name for each in path.parent.iterdir()} - {path.name}
-    verdict.why = f"{said} | {live_why}" if live_why else said
-    if answer["code"] == 0:
-        told = re.search(r"(\d+) frames? in", answer["printed"])
-        fault = whole(output, int(told[1]) if told else -1)
-        verdict.outcome = "not whole" if fault else "exported" if rest == {output.name} else "left a file"
+    verdict.megabytes = report["megabytes"]
+    verdict.live, live_why = report["live"], report["live_error"]
+    error = report["error"].strip()
+    sentence = error.startswith("clipseg-live: ") and "\n" not in error and "unexpected" not in error.lower()
+    partial = path.with_name("out.partial.mp4")
+    remaining = {each.name for each in path.parent.iterdir()} - {path.name}
+    verdict.why = f"{error} | {live_why}" if live_why else error
+    if report["code"] == 0:
+        reported = re.search(r"(\d+) frames? in", report["printed"])
+        fault = whole(output, int(reported[1]) if reported else -1)
+        verdict.outcome = "not whole" if fault else "exported" if remaining == {output.name} else "left a file"
         verdict.why = fault or verdict.why
-    elif answer["code"] not in (1, 2) or not sentence:
-        verdict.outcome = "unsaid"
-    elif rest == {kept.name} and keeps:
-        fault = whole(kept)
+    elif report["code"] not in (1, 2) or not sentence:
+        verdict.outcome = "unclear"
+    elif remaining == {partial.name} and keeps:
+        fault = whole(partial)
         verdict.outcome, verdict.why = ("not whole", fault) if fault else ("kept in part", verdict.why)
     else:
-        verdict.outcome = "left a file" if rest else "refused"
+        verdict.outcome = "left a file" if remaining else "refused"
 
 
 def whole(path: Path, frames: int | None = None) -> str:
-    """What is wrong with a result, by FFmpeg's own programs; nothing where it decodes from end to end."""
+    """Check a result with FFmpeg. Return the problem, or "" if it decodes completely."""
     if not path.is_file():
-        return f"there is no {path.name}"
+        return f"{path.name} does not exist"
     decoded = subprocess.run(
         ["ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-map", "0:v:0", "-map", "0:a?",
          "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-f", "framemd5", "-"],
@@ -224,25 +236,25 @@ def whole(path: Path, frames: int | None = None) -> str:
         return f"{path.name} does not decode: {decoded.stderr.strip()[:300]}"
     counted = sum(line.startswith("0,") for line in decoded.stdout.splitlines())
     if frames not in (None, counted):
-        return f"{path.name} holds {counted} frames, not {frames}"
+        return f"{path.name} has {counted} frames, not {frames}"
     return ""
 
 
 def work() -> None:
-    """What the process does: export each file that it is told of, and play it."""
+    """Run as the separate process: export and play each file whose task is on standard input."""
     import functools
     import resource
 
     from clipseg_live.cli.main import run
     from clipseg_live.model.segmenter import Segmenter
 
-    answers = os.fdopen(os.dup(1), "w")
+    reports = os.fdopen(os.dup(1), "w")
     load = Segmenter.load
-    # a model that is loaded anew for each file would take most of the time
+    # loading the model again for each file would take most of the time
     Segmenter.load = staticmethod(functools.lru_cache(maxsize=2)(lambda *_, **options: load("shapes", **options)))  # type: ignore[method-assign, assignment]
     for line in sys.stdin:
         task = json.loads(line)
-        said, printed = io.StringIO(), io.StringIO()
+        errors, printed = io.StringIO(), io.StringIO()
         options = [
             "-p",
             "red circle",
@@ -252,20 +264,20 @@ def work() -> None:
             "64",
             *(["--keep-partial"] if task["keep"] else []),
         ]
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(printed):
             code = run(["export", task["input"], "-o", task["output"], *options])
-            live, live_said = play(Path(task["input"]), Random(task["seed"]))
+            live, live_error = play(Path(task["input"]), Random(task["seed"]))
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        answer = {
-            "code": code, "said": said.getvalue() if code else "", "printed": printed.getvalue(), "live": live,
-            "live_said": live_said, "megabytes": megabytes,
+        report = {
+            "code": code, "error": errors.getvalue() if code else "", "printed": printed.getvalue(), "live": live,
+            "live_error": live_error, "megabytes": megabytes,
         }  # fmt: skip
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+        reports.write(json.dumps(report) + "\n")
+        reports.flush()
 
 
 def play(path: Path, random: Random) -> tuple[str, str]:
-    """Read a file as the window does, going here and there."""
+    """Read a file like the window, with seeks."""
     from clipseg_live.core.errors import ClipsegLiveError
     from clipseg_live.core.settings.live import SourceSpec
     from clipseg_live.media.sources.live_sources import open_live
@@ -282,9 +294,9 @@ def play(path: Path, random: Random) -> tuple[str, str]:
         finally:
             source.close()
     except ClipsegLiveError as error:
-        return ("refused", str(error)) if "\n" not in str(error) else ("unsaid", str(error))
+        return ("refused", str(error)) if "\n" not in str(error) else ("unclear", str(error))
     except BaseException as error:
-        return "unsaid", f"{type(error).__name__}: {error}"
+        return "unclear", f"{type(error).__name__}: {error}"
     return "played", ""
 
 
@@ -296,12 +308,12 @@ def show(verdicts: Sequence[Verdict], seed: int, seconds: float) -> None:
     print(f"| file | damaged | {' | '.join(OUTCOMES)} | played | player refused |\n|---|{'--:|' * (len(OUTCOMES) + 3)}")
     names = sorted({verdict.name for verdict in verdicts})
     for name in [*names, "all"]:
-        mine = [verdict for verdict in verdicts if name in (verdict.name, "all")]
-        found, live = Counter(each.outcome for each in mine), Counter(each.live for each in mine)
-        cells = [len(mine), *(found[outcome] for outcome in OUTCOMES), live["played"], live["refused"]]
+        rows = [verdict for verdict in verdicts if name in (verdict.name, "all")]
+        outcomes, live = Counter(each.outcome for each in rows), Counter(each.live for each in rows)
+        cells = [len(rows), *(outcomes[outcome] for outcome in OUTCOMES), live["played"], live["refused"]]
         print(f"| {name} | {' | '.join(str(cell) for cell in cells)} |")
     for verdict in failures:
-        print(f"\nnumber {verdict.number}, {verdict.name} ({verdict.what}): {verdict.outcome}, {verdict.live}: "
+        print(f"\nnumber {verdict.number}, {verdict.name} ({verdict.damage}): {verdict.outcome}, {verdict.live}: "
               f"{verdict.why}")  # fmt: skip
 
 

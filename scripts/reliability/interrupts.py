@@ -45,7 +45,17 @@ COMMANDS: dict[str, tuple[tuple[str, ...], frozenset[int]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One process that was interrupted. problem: "" if it ended as it should."""
+    """One interrupted process.
+
+    Attributes:
+        command: Name of the command.
+        number: Signal.
+        delay: Time from the start to the signal, in seconds.
+        code: Exit code; None if the process did not end.
+        took: Time from the signal to the end, in seconds.
+        problem: Description of the failure, or "".
+        errors: Standard error.
+    """
 
     command: str
     number: signal.Signals
@@ -80,14 +90,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def print_table(runs: Sequence[Run]) -> None:
-    """Print a row for each command and signal, then every run that went wrong."""
-    print("| command | signal | runs | as it should be | exit codes | longest end |\n|---|---|--:|--:|---|--:|")
+    """Print a row for each command and signal, then every failed run."""
+    print("| command | signal | runs | passed | exit codes | longest end |\n|---|---|--:|--:|---|--:|")
     for name, number in dict.fromkeys((run.command, run.number) for run in runs):
-        mine = [run for run in runs if (run.command, run.number) == (name, number)]
-        good = sum(not run.problem for run in mine)
-        codes = Counter("none" if run.code is None else str(run.code) for run in mine)
-        told = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
-        print(f"| {name} | {number.name} | {len(mine)} | {good} | {told} | {max(run.took for run in mine):.1f} s |")
+        selected = [run for run in runs if (run.command, run.number) == (name, number)]
+        good = sum(not run.problem for run in selected)
+        codes = Counter("none" if run.code is None else str(run.code) for run in selected)
+        counts = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
+        longest = max(run.took for run in selected)
+        print(f"| {name} | {number.name} | {len(selected)} | {good} | {counts} | {longest:.1f} s |")
     for run in runs:
         if run.problem:
             print(f"\n{run.command}, {run.number.name} after {run.delay:.3f} s: {run.problem}\n{run.errors[-2000:]}")
@@ -117,7 +128,7 @@ def display(kind: str) -> Iterator[dict[str, str]]:
 
 
 def interrupt(name: str, number: signal.Signals, delay: float, variables: dict[str, str]) -> Run:
-    """Start a command, send it a signal after ``delay`` seconds, and judge its end."""
+    """Start a command, send it a signal after ``delay`` seconds, and check its end."""
     given, codes = COMMANDS[name]
     folder = Path(tempfile.mkdtemp(prefix="interrupts-"))
     temporary = folder / "tmp"
@@ -152,7 +163,7 @@ def interrupt(name: str, number: signal.Signals, delay: float, variables: dict[s
 
 
 def _default_signals() -> None:
-    """Undo what a shell that starts this program in its background makes its processes ignore."""
+    """Reset the signals that a shell ignores for a program in its background."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
@@ -168,7 +179,7 @@ def _problem(code: int, errors: str, codes: frozenset[int], delay: float) -> str
 
 
 def _left_over(group: int) -> str:
-    """Name the processes that are still there two seconds after their parent."""
+    """Return a problem if processes still exist two seconds after the end of their parent."""
     end = time.monotonic() + 2.0
     while _is_alive(group):
         if time.monotonic() > end:

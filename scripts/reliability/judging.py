@@ -1,4 +1,4 @@
-"""What an independent program, ffmpeg, says of a file: whether it plays from end to end, and what is in it."""
+"""Checks of a media file by FFmpeg, an independent program: whether it decodes completely, and its contents."""
 
 import json
 import subprocess
@@ -10,8 +10,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """seconds: of the last picture's end, and of the last sound's, from the file's beginning. longest_gap: seconds
-    between two pictures. problems: each one sentence; none for a file that is as it should be."""
+    """Result of the check of one file.
+
+    Attributes:
+        path: The file.
+        frames: Number of frames.
+        seconds: End of the last frame, from the start of the file.
+        sound_seconds: End of the audio; None if there is none.
+        longest_gap: Longest time between two frames, in seconds.
+        problems: One sentence each; empty for a valid file.
+    """
 
     path: Path
     frames: int = 0
@@ -22,7 +30,7 @@ class Verdict:
 
 
 def judge(path: Path) -> Verdict:
-    """Decode everything and look at every timestamp."""
+    """Decode the file completely, and check every timestamp."""
     decoded = subprocess.run(
         ["ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-fps_mode", "passthrough",
          "-enc_time_base", "1:90000", "-f", "null", "-"],
@@ -31,22 +39,24 @@ def judge(path: Path) -> Verdict:
     problems = [line for line in decoded.stderr.splitlines() if line.strip()][:3]
     if decoded.returncode:
         problems.append(f"ffmpeg ended with {decoded.returncode}")
-    pictures, sounds = _stamps(path, "v:0"), _stamps(path, "a:0")
-    times = sorted(time for time, _ in pictures)
+    frames, sounds = _stamps(path, "v:0"), _stamps(path, "a:0")
+    times = sorted(time for time, _ in frames)
     if not times:
-        return Verdict(path, problems=(*problems, "it holds no picture"))
+        return Verdict(path, problems=(*problems, "it has no frames"))
     if times[0] != 0:
-        problems.append(f"its first picture is at {float(times[0]):.3f} s")
+        problems.append(f"its first frame is at {float(times[0]):.3f} s")
     if len(set(times)) != len(times):
-        problems.append("two pictures have the same time")
-    end = max(time + length for time, length in pictures)
-    heard = max((time + length for time, length in sounds), default=None)
+        problems.append("two frames have the same time")
+    end = max(time + length for time, length in frames)
+    sound_end = max((time + length for time, length in sounds), default=None)
     gap = max((after - before for before, after in pairwise(times)), default=Fraction(0))
-    return Verdict(path, len(times), float(end), None if heard is None else float(heard), float(gap), tuple(problems))
+    return Verdict(
+        path, len(times), float(end), None if sound_end is None else float(sound_end), float(gap), tuple(problems)
+    )
 
 
 def _stamps(path: Path, stream: str) -> list[tuple[Fraction, Fraction]]:
-    """Time and length, in seconds, of every packet."""
+    """Return the time and the duration of every packet, in seconds."""
     probe = subprocess.run(
         ["ffprobe", "-v", "quiet", "-of", "json", "-select_streams", stream, "-show_entries",
          "packet=pts,duration:stream=time_base", str(path)],
@@ -54,13 +64,13 @@ def _stamps(path: Path, stream: str) -> list[tuple[Fraction, Fraction]]:
     )  # fmt: skip
     if probe.returncode:
         return []
-    found = json.loads(probe.stdout)
-    streams = found.get("streams", [])
+    entries = json.loads(probe.stdout)
+    streams = entries.get("streams", [])
     if not streams:
         return []
     base = Fraction(streams[0]["time_base"])
     return [
         (int(packet["pts"]) * base, int(packet.get("duration", 0)) * base)
-        for packet in found.get("packets", [])
+        for packet in entries.get("packets", [])
         if "pts" in packet
     ]

@@ -1,22 +1,26 @@
-"""Damage to files, as disks, networks, cameras that lose power and people with bad intentions do it; from seeds."""
+"""Seeded damage of files, as caused by disks, networks, power loss and attackers."""
 
 import struct
 from collections.abc import Callable, Sequence
 from random import Random
 
 _LARGEST = 4096
-"""Bytes of a block that is moved, repeated or lost."""
+"""Largest block in bytes that is moved, repeated or removed."""
 
 
 def mutate(data: bytes, random: Random) -> tuple[str, bytes]:
-    """What was done (a name of MUTATIONS), and the damaged bytes: never the same as before."""
+    """Damage a file.
+
+    Returns:
+        The kind of damage (a key of MUTATIONS), and the damaged bytes. They always differ from the original.
+    """
     if len(data) < 2:  # there is nothing to damage
         return "noise", data + random.randbytes(64)
     for _ in range(20):
-        name = random.choice(list(MUTATIONS))
-        changed = MUTATIONS[name](data, random)
+        damage = random.choice(list(MUTATIONS))
+        changed = MUTATIONS[damage](data, random)
         if changed != data:
-            return name, changed
+            return damage, changed
     return "cut short", data[: len(data) // 2]
 
 
@@ -73,7 +77,7 @@ def _swapped(data: bytes, random: Random) -> bytes:
 
 
 def _large_numbers(data: bytes, random: Random) -> bytes:
-    """Sizes, counts and offsets are numbers of four bytes, mostly small ones: some become as large as can be."""
+    """Replace some four-byte numbers with limits. Sizes, counts and offsets are mostly small numbers of four bytes."""
     changed = bytearray(data)
     small = [at for at in range(0, min(len(data) - 4, 200_000)) if data[at : at + 2] == b"\0\0"]
     for _ in range(random.choice((1, 2, 5))):
@@ -84,7 +88,7 @@ def _large_numbers(data: bytes, random: Random) -> bytes:
 
 
 def _odd_sizes(data: bytes, random: Random) -> bytes:
-    """Sides of a picture, as two or four bytes in either order, become odd, one or enormous."""
+    """Replace the sides of an image, as two or four bytes in either order, by odd, tiny or enormous numbers."""
     sides = [64, 48, 63, 47]
     changed = bytearray(data)
     for side in random.sample(sides, 2):
@@ -98,14 +102,14 @@ def _odd_sizes(data: bytes, random: Random) -> bytes:
 
 
 def _boxes(data: bytes, random: Random) -> bytes:
-    """Boxes of an ISO file, or chunks of the same number of bytes elsewhere, in another order, or some of them lost."""
+    """Reorder, remove or repeat boxes of an ISO file, or equal parts of another file."""
     parts = _split(data)
     if len(parts) < 2:
         return data
-    how = random.randrange(3)
-    if how == 0:
+    kind = random.randrange(3)
+    if kind == 0:
         random.shuffle(parts)
-    elif how == 1:
+    elif kind == 1:
         del parts[random.randrange(len(parts))]
     else:
         parts.insert(random.randrange(len(parts)), random.choice(parts))
@@ -119,7 +123,7 @@ def _block(data: bytes, random: Random) -> tuple[int, int]:
 
 
 def _split(data: bytes) -> list[bytes]:
-    """The top-level boxes of an ISO file; any other in eight parts."""
+    """Return the top-level boxes of an ISO file, or eight parts of another file."""
     parts: list[bytes] = []
     at = 0
     while at + 8 <= len(data):
@@ -131,7 +135,7 @@ def _split(data: bytes) -> list[bytes]:
     if at == len(data):
         return parts
     step = max(len(data) // 8, 1)
-    return [data[place : place + step] for place in range(0, len(data), step)]
+    return [data[start : start + step] for start in range(0, len(data), step)]
 
 
 MUTATIONS: dict[str, Callable[[bytes, Random], bytes]] = {
@@ -152,11 +156,11 @@ MUTATIONS: dict[str, Callable[[bytes, Random], bytes]] = {
 
 
 def mutated(files: Sequence[tuple[str, bytes]], seed: int, number: int) -> tuple[str, str, bytes]:
-    """The ``number``-th damaged file of a seed: (which file, what was done, its bytes); twice damaged now and then."""
+    """Return the ``number``-th damaged file of a seed: its name, the damage and its bytes. Some are damaged twice."""
     random = Random(f"{seed}/{number}")
     name, data = files[number % len(files)]
-    what, data = mutate(data, random)
+    damage, data = mutate(data, random)
     if data and random.random() < 0.2:
         more, data = mutate(data, random)
-        what = what if more == what else f"{what}, {more}"
-    return name, what, data
+        damage = damage if more == damage else f"{damage}, {more}"
+    return name, damage, data

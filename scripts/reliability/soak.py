@@ -1,9 +1,9 @@
-"""Record for long: at real rate, and hours by a simulated clock that drives the real threads and the real encoder.
+"""Record for a long time: in real time, or for hours on a simulated clock with the real threads and encoder.
 
     python -m scripts.reliability.soak real --minutes 30
     python -m scripts.reliability.soak simulated --hours 8
 
-Prints a line every minute (of real time), and at the end a row of a table with how the memory grew.
+It prints a line every minute of real time, and a table row with the growth of memory at the end.
 """
 
 import argparse
@@ -29,16 +29,22 @@ from clipseg_live.demo.scenes import Scene
 from clipseg_live.runtime.session import Session
 from scripts.reliability.actor import Actor
 from scripts.reliability.judging import judge
-from tests.helpers.live_engine import fake
+from tests.helpers.live_engine import make_fake_engine
 from tests.helpers.servers import HTTPHandler, Server
 
 _AHEAD = Fraction(1)
-"""Seconds of simulated time that the source may be ahead of what is recorded."""
+"""Simulated time in seconds by which the source may be ahead of the recording."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """hours: of recorded time. megabytes: resident, of the application's process."""
+    """State at one time.
+
+    Attributes:
+        hours: Recorded time.
+        megabytes: Resident memory of the application's process.
+        dropped: Dropped frames.
+    """
 
     hours: float
     megabytes: float
@@ -50,47 +56,47 @@ def main() -> None:
     parser.add_argument("kind", choices=["real", "simulated"])
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--hours", type=float, default=8.0)
-    parser.add_argument("--rate", type=int, default=10, help="frames a second of the simulated camera")
-    parser.add_argument("--size", default="1280x720", help="of the camera at real rate (%(default)s)")
-    given = parser.parse_args()
+    parser.add_argument("--rate", type=int, default=10, help="frames per second of the simulated camera")
+    parser.add_argument("--size", default="1280x720", help="size of the camera in real time (%(default)s)")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if given.kind == "real":
-            real(Path(folder), given.minutes, given.size)
+        if options.kind == "real":
+            real(Path(folder), options.minutes, options.size)
         else:
-            simulated(Path(folder), given.hours, given.rate)
+            simulated(Path(folder), options.hours, options.rate)
 
 
 def real(folder: Path, minutes: float, size: str) -> None:
-    """A network camera of 30 pictures a second with the small model, the recording in a process of its own."""
+    """Record a network camera at 30 frames per second with the small model, in another process."""
     width, height = (int(side) for side in size.split("x"))
     scene = Scene(0, width, height, Fraction(30))
-    SceneHandler.pictures = [_jpeg(scene.picture(number)) for number in range(0, 120, 2)]
+    SceneHandler.images = [_jpeg(scene.picture(number)) for number in range(0, 120, 2)]
     with Server(SceneHandler) as server:
         address = f"http://127.0.0.1:{server.port}/live.mjpg"
         actor = Actor(address, folder, "--engine", "shapes", "--seconds", str(60 * minutes + 600), part_seconds=600)
-        actor.recorded(0.1)
-        begun, first, samples = time.monotonic(), actor.now["seconds"], []
-        while time.monotonic() < begun + 60 * minutes and actor.process.poll() is None:
+        actor.wait_recorded(0.1)
+        began, first, samples = time.monotonic(), actor.now["seconds"], []
+        while time.monotonic() < began + 60 * minutes and actor.process.poll() is None:
             time.sleep(10)
             now = actor.now
             samples.append(Sample(now["seconds"] / 3600, resident(actor.process.pid), now["dropped"]))
             if len(samples) % 6 == 0:
                 rate, last = now["display"], samples[-1]
-                print(f"{last.hours * 60:.1f} min, {last.megabytes:.0f} MB, {rate:.1f} a second", flush=True)
-        passed, recorded = time.monotonic() - begun, actor.now["seconds"] - first
+                print(f"{last.hours * 60:.1f} min, {last.megabytes:.0f} MB, {rate:.1f} fps", flush=True)
+        elapsed, recorded = time.monotonic() - began, actor.now["seconds"] - first
         actor.stop()
     report("real rate", samples, recorded, [judge(path).problems for path in sorted(folder.iterdir())])
-    print(f"recorded {recorded:.2f} s in {passed:.2f} s by the clock; left behind: {actor.left}")
+    print(f"recorded {recorded:.2f} s in {elapsed:.2f} s by the clock; left behind: {actor.left}")
 
 
 class SceneHandler(HTTPHandler):
     """A network camera that shows the demo scene."""
 
     rate = 30.0
-    pictures: ClassVar[list[bytes]] = []
+    images: ClassVar[list[bytes]] = []
 
     def picture(self, number: int) -> bytes:
-        return self.pictures[number % len(self.pictures)]
+        return self.images[number % len(self.images)]
 
 
 def _jpeg(pixels: Pixels) -> bytes:
@@ -100,11 +106,11 @@ def _jpeg(pixels: Pixels) -> bytes:
 
 
 def simulated(folder: Path, hours: float, rate: int) -> None:
-    """A camera whose clock runs as fast as what it shows is written; in this process."""
+    """Record a camera whose clock runs as fast as its frames are written, in this process."""
     camera = SimulatedCamera(rate)
     session = Session(
         LiveSettings(rows=(PromptRow(id=0, text="red"),), engine=EngineSettings(model="fake")),
-        replace(live.session_tools(fake), open_source=lambda spec: camera),
+        replace(live.session_tools(make_fake_engine), open_source=lambda spec: camera),
     )
     camera.written = lambda: session.status().recording.seconds
     session.start()
@@ -114,15 +120,15 @@ def simulated(folder: Path, hours: float, rate: int) -> None:
     session.start_recording(folder, RecordingSettings(pattern="r", part_seconds=3600))
     camera.recording.set()
     samples: list[Sample] = []
-    told = time.monotonic()
+    printed = time.monotonic()
     while (status := session.status().recording).seconds < hours * 3600 and status.active:
         time.sleep(1)
         samples.append(Sample(status.seconds / 3600, resident(None), status.dropped))
-        if time.monotonic() > told + 60:
-            told = time.monotonic()
+        if time.monotonic() > printed + 60:
+            printed = time.monotonic()
             print(f"{samples[-1].hours:.2f} h, {samples[-1].megabytes:.0f} MB, {status.dropped} dropped", flush=True)
     recorded, clock = session.status().recording.seconds, float(camera.time)
-    camera.recording.clear()  # at real rate again
+    camera.recording.clear()  # in real time again
     session.stop_recording()
     while session.status().recording.active:
         time.sleep(0.05)
@@ -133,7 +139,7 @@ def simulated(folder: Path, hours: float, rate: int) -> None:
 
 
 class SimulatedCamera:
-    """A live source of 160×90 whose frames come as soon as what is recorded is less than a second behind them."""
+    """A live source of 160×90. A frame is available as soon as the recording is less than a second behind it."""
 
     live = True
 
@@ -141,7 +147,7 @@ class SimulatedCamera:
         self.rate, self.number = rate, 0
         self.recording = threading.Event()
         self.written = lambda: 0.0
-        self._begun = Fraction(0)
+        self._origin = Fraction(0)
         self._tick = threading.Event()
         self._closed = False
 
@@ -155,12 +161,12 @@ class SimulatedCamera:
     def read(self) -> Frame:
         if not self.recording.is_set():
             self._tick.wait(1 / self.rate)
-            self._begun = self.time
+            self._origin = self.time
         else:
-            for _ in range(4000):  # two seconds at the most: then a frame is simply late
+            for _ in range(4000):  # at most two seconds; after that the frame is late
                 if self._closed or not self.recording.is_set():
                     break
-                if self.time - self._begun < Fraction(self.written()) + _AHEAD:
+                if self.time - self._origin < Fraction(self.written()) + _AHEAD:
                     break
                 self._tick.wait(0.0005)
         pixels = np.zeros((90, 160, 3), np.uint8)
@@ -180,7 +186,7 @@ class SimulatedCamera:
 
 
 def resident(process_id: int | None) -> float:
-    """Megabytes of memory that a process (this one: None) has in use."""
+    """Return the resident memory of a process in MB; of this process if the argument is None."""
     if process_id is None and not Path("/proc/self/statm").exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     pages = int(Path(f"/proc/{process_id or 'self'}/statm").read_text().split()[1])
@@ -188,16 +194,16 @@ def resident(process_id: int | None) -> float:
 
 
 def report(name: str, samples: list[Sample], recorded: float, problems: list[tuple[str, ...]]) -> None:
-    """The row of the table: growth is the slope of a line through what came after the first fifth."""
+    """Print the row of the table. The growth is the slope of a line through the last four fifths."""
     late = samples[len(samples) // 5 :]
     slope = np.polyfit([each.hours for each in late], [each.megabytes for each in late], 1)[0] if len(late) > 2 else 0.0
     worst = max(each.megabytes for each in samples)
-    found = [problem for each in problems for problem in each]
+    descriptions = [problem for each in problems for problem in each]
     print("| soak | recorded | memory at first, at most | growth an hour | frames dropped | files, problems |")
     print("|---|--:|--:|--:|--:|---|")
     print(
         f"| {name} | {recorded / 3600:.2f} h | {late[0].megabytes:.0f}, {worst:.0f} MB | {slope:+.1f} MB "
-        f"| {samples[-1].dropped} | {len(problems)}, {'; '.join(found) or 'none'} |",
+        f"| {samples[-1].dropped} | {len(problems)}, {'; '.join(descriptions) or 'none'} |",
         flush=True,
     )
 

@@ -1,11 +1,12 @@
-"""Do random things to the window, many times, and see that it holds; print a table of what was done.
+"""Perform random actions on the window, check it after each action, and print a table of the actions.
 
     python scripts/reliability/window_actions.py [--actions 1000] [--seed 1] [--real]
 
-Each window is made anew, is given STEPS actions (typing, dragging, keys, menus, dialogs, dropped files, messages,
-states of source and worker), and is closed. After every action: no exception anywhere, no warning of Qt, the widgets
-show the settings, the session has the same. A failure is shrunk to the fewest actions that show it. The session has no
-devices, or is (--real) the real one, with the demo scene, a worker process with the model ``shapes``, recordings.
+Each window gets STEPS actions and is closed: typing, dragging, keys, menus, dialogs, dropped files, messages, states of
+source and worker. After every action there must be no exception and no warning of Qt, the widgets must show the
+settings, and the session must have the same settings. A failure is reduced to the shortest sequence of actions. The
+session is a fake without devices, or with --real the real one, with the demo scene, a worker process with the model
+``shapes``, and recordings.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.gui.app import application
 from tests.gui.conftest import FakeServices
-from tests.helpers.gui.monkey import ACTIONS, ON_A_REAL_SESSION, Faults, Monkey, run_machine, window_machine
+from tests.helpers.gui.monkey import ACTIONS, ACTIONS_ON_A_REAL_SESSION, Faults, Monkey, run_machine, window_machine
 
 STEPS = 50
 _WINDOWS_A_SEED = 20
@@ -49,26 +50,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     app = application()
     done: Counter[str] = Counter()
     windows, seed, began = 0, options.seed, time.monotonic()
-    before, resident = _left(), 0
+    before, resident = _resources(), 0
     with tempfile.TemporaryDirectory() as folder:
 
         def make(faults: Faults, numbers: list[int]) -> Monkey:
             nonlocal windows
             windows += 1
-            place = Path(folder) / str(windows)
-            return _real(place, faults, numbers) if options.real else Monkey(place, FakeServices().real, faults,
-                                                                             numbers=numbers)  # fmt: skip
+            window_folder = Path(folder) / str(windows)
+            if options.real:
+                return _real(window_folder, faults, numbers)
+            return Monkey(window_folder, FakeServices().real, faults, numbers=numbers)
 
         while done.total() < options.actions:
-            rest = -(-(options.actions - done.total()) // STEPS)
-            machine = window_machine(make, ON_A_REAL_SESSION if options.real else ACTIONS, done)
-            run_machine(machine, min(_WINDOWS_A_SEED, rest), STEPS, seed)
+            remaining_windows = -(-(options.actions - done.total()) // STEPS)
+            machine = window_machine(make, ACTIONS_ON_A_REAL_SESSION if options.real else ACTIONS, done)
+            run_machine(machine, min(_WINDOWS_A_SEED, remaining_windows), STEPS, seed)
             seed += 1
             resident = resident or _resident()
     del app
     gc.collect()
     _print(done, windows, f"{options.seed} to {seed - 1}", time.monotonic() - began)
-    print(f"\nLeft over: {sorted(_left() - before) or 'nothing'}. "
+    print(f"\nNot released: {sorted(_resources() - before) or 'nothing'}. "
           f"Memory after the first {_WINDOWS_A_SEED} windows {resident} MB, at the end {_resident()} MB.")  # fmt: skip
 
 
@@ -80,15 +82,15 @@ def _real(folder: Path, faults: Faults, numbers: list[int]) -> Monkey:
     return Monkey(folder, FakeServices().real, faults, session, numbers, settings)
 
 
-def _left() -> set[str]:
-    """Threads, processes and blocks of shared memory that are there now."""
+def _resources() -> set[str]:
+    """Return the existing threads, processes and blocks of shared memory."""
     threads = {thread.name for thread in threading.enumerate() if not thread.name.startswith("hypothesis")}
     shared = {path.name for path in Path("/dev/shm").glob("clipseg-live-*")}
     return threads | shared | {f"process {process.pid}" for process in multiprocessing.active_children()}
 
 
 def _resident() -> int:
-    """Of this process, in MB; 0 where the system does not tell."""
+    """Return the resident memory of this process in MB; 0 if it is not available."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -24,13 +24,13 @@ DrawingBoard = NDArray[np.float32]
 
 ASPECTS = (1.0, 1.0, 1.0, 4 / 3, 16 / 9, 3 / 4, 9 / 16)
 """Aspect ratio of the scene before it is stretched to the image, as the square input of a network does."""
-_APART = 30.0
+_MIN_COLOUR_DISTANCE = 30.0
 """Minimum L*a*b* distance between an object's tint and the background."""
 _DISTRACTOR_SHARE = 0.008
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class DrawnObject:
     """One object of an image.
 
     Attributes:
@@ -52,46 +52,46 @@ class DrawnImage:
 
     Attributes:
         pixels: uint8 (height, width, 3) RGB.
-        owner: uint8 (height, width): 0 for the background, k where ``things[k - 1]`` is visible.
-        things: The objects.
+        owner: uint8 (height, width): 0 for the background, k where ``objects[k - 1]`` is visible.
+        objects: The objects.
     """
 
     pixels: NDArray[np.uint8]
     owner: NDArray[np.uint8]
-    things: tuple[Thing, ...]
+    objects: tuple[DrawnObject, ...]
 
     def mask(self, meaning: Meaning) -> NDArray[np.bool_]:
         """Return the mask of a meaning: bool (height, width)."""
-        return np.take(np.array(wanted(self.things, meaning) or [False] * (len(self.things) + 1)), self.owner)
+        return np.take(np.array(matching_parts(self.objects, meaning) or [False] * (len(self.objects) + 1)), self.owner)
 
 
-def wanted(things: Sequence[Thing], meaning: Meaning) -> list[bool] | None:
+def matching_parts(objects: Sequence[DrawnObject], meaning: Meaning) -> list[bool] | None:
     """Return which parts of an image a meaning selects.
 
     Args:
-        things: Objects of the image.
+        objects: Objects of the image.
         meaning: Meaning of a phrase.
 
     Returns:
         One value for the background, then one for each object. None if the sizes give no clear answer.
     """
     if meaning.kind != "objects":
-        return [meaning.kind == "background"] + [meaning.kind == "everything"] * len(things)
-    match = [meaning.colour in (None, thing.colour) and meaning.shape in (None, thing.shape) for thing in things]
+        return [meaning.kind == "background"] + [meaning.kind == "everything"] * len(objects)
+    match = [meaning.colour in (None, thing.colour) and meaning.shape in (None, thing.shape) for thing in objects]
     if meaning.size in ("small", "large"):
-        shares = [thing.share for thing, fits in zip(things, match, strict=True) if fits]
+        shares = [thing.share for thing, fits in zip(objects, match, strict=True) if fits]
         if any(SMALL < share < SMALL * 4 / 3 or LARGE * 0.75 < share < LARGE for share in shares):
             return None
         small = meaning.size == "small"
         match = [
-            fits and (t.share < SMALL if small else t.share > LARGE) for t, fits in zip(things, match, strict=True)
+            fits and (t.share < SMALL if small else t.share > LARGE) for t, fits in zip(objects, match, strict=True)
         ]
     elif meaning.size is not None and any(match):
         sign = 1 if meaning.size == "biggest" else -1
-        order = sorted((sign * math.log(t.share), i) for i, t in enumerate(things) if match[i])
+        order = sorted((sign * math.log(t.share), i) for i, t in enumerate(objects) if match[i])
         if len(order) > 1 and order[-1][0] - order[-2][0] < math.log(RIVAL):
             return None
-        match = [i == order[-1][1] for i in range(len(things))]
+        match = [i == order[-1][1] for i in range(len(objects))]
     return [False, *match]
 
 
@@ -120,22 +120,22 @@ def draw_image(
     owner = np.zeros((height, width), dtype=np.uint8)
     aspect = float(rng.choice(ASPECTS))
     count = 1 + int(10 * rng.random() ** 1.4)
-    upper = min(largest, 0.9 / count)
-    looks: list[tuple[str, str | None, Colour]] = []
+    max_share = min(largest, 0.9 / count)
+    appearances: list[tuple[str, str | None, Colour]] = []
     shadow = float(rng.uniform(0.15, 0.55)) if rng.random() < 0.25 else 0.0
     style = rng.random()
     for number in range(count):
-        colour, shape = wish if wish is not None and number == 0 else _kind(rng, looks)
+        colour, shape = wish if wish is not None and number == 0 else _kind(rng, appearances)
         tint = _visible_tint(rng, colour, palette)
         if tint is None:
             continue
         low = smallest if shape is not None else max(smallest, _DISTRACTOR_SHARE)
-        share = math.exp(rng.uniform(math.log(low * 1.15), math.log(max(upper, low * 1.5))))
+        share = math.exp(rng.uniform(math.log(low * 1.15), math.log(max(max_share, low * 1.5))))
         form = random_outline(shape or str(rng.choice(DISTRACTORS)), rng)
-        if _add(rng, canvas, owner, form, tint, share, aspect, len(looks) + 1, (low, shadow, style)):
-            looks.append((colour, shape, tint))
+        if _add(rng, canvas, owner, form, tint, share, aspect, len(appearances) + 1, (low, shadow, style)):
+            appearances.append((colour, shape, tint))
     pixels = np.clip(canvas * 255 + 0.5, 0, 255).astype(np.uint8) if plain else _photographed(rng, canvas)
-    return _told(pixels, owner, looks)
+    return _make_image(pixels, owner, appearances)
 
 
 def draw_grid(rng: np.random.Generator, height: int, width: int, *, variety: float = 1.0) -> DrawnImage:
@@ -153,11 +153,11 @@ def draw_grid(rng: np.random.Generator, height: int, width: int, *, variety: flo
         palette = [_background_tint(rng)]
         canvas = np.broadcast_to(np.array(palette[0], dtype=np.float32), (height, width, 3)).copy()
     owner = np.zeros((height, width), dtype=np.uint8)
-    looks: list[tuple[str, str | None, Colour]] = []
+    appearances: list[tuple[str, str | None, Colour]] = []
     side = int(rng.choice((2, 3, 3, 3) if height * width < 180 * 180 else (2, 3, 4, 4)))
     for row in range(side):
         for column in range(side):
-            colour, shape = _kind(rng, looks)
+            colour, shape = _kind(rng, appearances)
             tint = _visible_tint(rng, colour, palette)
             if tint is None:
                 continue
@@ -174,33 +174,35 @@ def draw_grid(rng: np.random.Generator, height: int, width: int, *, variety: flo
             region = canvas[rows, columns]
             surface = _paint(rng, tint, alpha.shape[0], alpha.shape[1], rng.random() if rng.random() < variety else 0.0)
             region += alpha[:, :, None] * (surface - region)
-            looks.append((colour, shape, tint))
-            owner[rows, columns][alpha > 0.5] = len(looks)
+            appearances.append((colour, shape, tint))
+            owner[rows, columns][alpha > 0.5] = len(appearances)
     photographed = rng.random() < variety
     pixels = _photographed(rng, canvas) if photographed else np.clip(canvas * 255 + 0.5, 0, 255).astype(np.uint8)
-    return _told(pixels, owner, looks)
+    return _make_image(pixels, owner, appearances)
 
 
-def _told(
-    pixels: NDArray[np.uint8], owner: NDArray[np.uint8], looks: list[tuple[str, str | None, Colour]]
+def _make_image(
+    pixels: NDArray[np.uint8], owner: NDArray[np.uint8], appearances: list[tuple[str, str | None, Colour]]
 ) -> DrawnImage:
     """Return the image with its objects and their visible shares. Objects that are completely hidden are removed."""
-    counts = np.bincount(owner.ravel(), minlength=len(looks) + 1)
-    seen = [k for k in range(len(looks)) if counts[k + 1]]
-    order = np.zeros(len(looks) + 1, dtype=np.uint8)
-    order[[k + 1 for k in seen]] = np.arange(1, len(seen) + 1)
-    things = tuple(Thing(*looks[k][:2], float(counts[k + 1] / owner.size), looks[k][2]) for k in seen)
-    return DrawnImage(pixels, order[owner], things)
+    counts = np.bincount(owner.ravel(), minlength=len(appearances) + 1)
+    visible = [k for k in range(len(appearances)) if counts[k + 1]]
+    order = np.zeros(len(appearances) + 1, dtype=np.uint8)
+    order[[k + 1 for k in visible]] = np.arange(1, len(visible) + 1)
+    objects = tuple(
+        DrawnObject(*appearances[k][:2], float(counts[k + 1] / owner.size), appearances[k][2]) for k in visible
+    )
+    return DrawnImage(pixels, order[owner], objects)
 
 
-def _kind(rng: np.random.Generator, looks: list[tuple[str, str | None, Colour]]) -> tuple[str, str | None]:
+def _kind(rng: np.random.Generator, appearances: list[tuple[str, str | None, Colour]]) -> tuple[str, str | None]:
     """Return the colour and shape of another object.
 
     It often shares one of them with an earlier object, so that both matter.
     """
     colour, shape = str(rng.choice(NAMED_COLOURS)), str(rng.choice(SHAPE_NAMES)) if rng.random() < 0.85 else None
-    if looks and rng.random() < 0.45:
-        earlier = looks[int(rng.integers(len(looks)))]
+    if appearances and rng.random() < 0.45:
+        earlier = appearances[int(rng.integers(len(appearances)))]
         if rng.random() < 0.5:
             colour = earlier[0]
         else:
@@ -211,7 +213,7 @@ def _kind(rng: np.random.Generator, looks: list[tuple[str, str | None, Colour]])
 def _visible_tint(rng: np.random.Generator, colour: str, palette: list[Colour]) -> Colour | None:
     for _ in range(3):
         tint = random_tint(colour, rng)
-        if all(lightness_distance(tint, other) > _APART for other in palette):
+        if all(lightness_distance(tint, other) > _MIN_COLOUR_DISTANCE for other in palette):
             return tint
     return None
 

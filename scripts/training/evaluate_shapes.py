@@ -1,12 +1,13 @@
-"""Measure a shapes model on drawn scenes that it was never trained on, and print a table of categories.
+"""Measure a shapes model on drawn scenes that are not in its training data, and print a table of categories.
 
-    python scripts/training/evaluate_shapes.py                     # the model that ships with the package, 500 pictures
-    python scripts/training/evaluate_shapes.py FOLDER --json FILE  # another one, the figures also as JSON
+    python scripts/training/evaluate_shapes.py                     # the built-in model, 500 images
+    python scripts/training/evaluate_shapes.py FOLDER --json FILE  # another model, and the values also as JSON
 
-Everything goes through the engine as a person would use it: pictures of several sizes, masks at the picture's own size,
-threshold 0.5. Present prompts: mean intersection over union. Absent ones: mean share of the picture that fires.
-Three kinds of scenes: "drawn" (the training's generator, other seeds), "demo" (frames of the animated scene), and
-"pillow" (written apart from both: Pillow's own shapes in CSS colours on plain, graded or striped backgrounds).
+The engine is used as in the application: images of several sizes, masks at the image's size, threshold 0.5. The value
+of a present prompt is the mean intersection over union. The value of an absent prompt is the mean share of the image
+that is wrongly masked. There are three kinds of scenes: "drawn" (the generator of the training, with other seeds),
+"demo" (frames of the animated scene), and "pillow" (independent of both: shapes of Pillow in CSS colours on plain,
+graded or striped backgrounds).
 """
 
 import argparse
@@ -25,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout needs
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.demo.scenes import SCENE_PRESETS, Scene
 from clipseg_live.model.segmenter import Segmenter
-from scripts.training.drawn_images import DrawnImage, Thing, draw_image
+from scripts.training.drawn_images import DrawnImage, DrawnObject, draw_image
 from scripts.training.phrases import words
 from scripts.training.shapes_data import Question, ask, ask_by_image
 from scripts.training.truth import scene_truth
@@ -51,21 +52,21 @@ def demo(rng: np.random.Generator, number: int) -> DrawnImage:
     scene = Scene(int(rng.integers(10**6)), width, height, settings=SCENE_PRESETS[names[number % len(names)]])
     frame = int(rng.integers(5000))
     truth = scene_truth(scene, frame)
-    owner, things = np.zeros((height, width), dtype=np.uint8), []
+    owner, objects = np.zeros((height, width), dtype=np.uint8), []
     for one in truth.objects:
         if one.mask.mean() >= 0.002:
-            things.append(Thing(one.colour, one.shape, float(one.mask.mean()), (0.0, 0.0, 0.0)))
-            owner[one.mask] = len(things)
-    return DrawnImage(scene.picture(frame), owner, tuple(things))
+            objects.append(DrawnObject(one.colour, one.shape, float(one.mask.mean()), (0.0, 0.0, 0.0)))
+            owner[one.mask] = len(objects)
+    return DrawnImage(scene.picture(frame), owner, tuple(objects))
 
 
 def pillow(rng: np.random.Generator, number: int) -> DrawnImage:
-    """Up to seven shapes at four times the size, reduced; labels as they are painted."""
+    """Draw up to seven shapes at four times the size, and downsample the image; labels are drawn in the same way."""
     height, width = SIZES[number % len(SIZES)]
     image, owner = _pillow_background(rng, height * 4, width * 4), Image.new("L", (width * 4, height * 4))
     paint, label = ImageDraw.Draw(image), ImageDraw.Draw(owner)
     behind = np.asarray(image.resize((16, 16))).reshape(-1, 3).astype(float)
-    looks: list[tuple[str, str]] = []
+    appearances: list[tuple[str, str]] = []
     spots: list[tuple[float, float, float]] = []
     for _ in range(int(rng.integers(1, 8))):
         colour = str(rng.choice(list(CSS)))
@@ -77,16 +78,18 @@ def pillow(rng: np.random.Generator, number: int) -> DrawnImage:
         if crowded or np.abs(behind - tint).max(axis=1).min() < 70:
             continue
         shape = str(rng.choice(("circle", "square", "triangle", "star", "ring", "cross", "heart", "diamond")))
-        looks.append((colour, shape))
+        appearances.append((colour, shape))
         spots.append((x, y, radius))
         turn = rng.uniform(0, 2 * math.pi)
-        for canvas, ink in ((paint, name), (label, len(looks))):
+        for canvas, ink in ((paint, name), (label, len(appearances))):
             _pillow_shape(canvas, shape, x, y, radius, ink, turn)
     pixels = np.asarray(image.resize((width, height), Image.Resampling.BOX))
     marks = np.asarray(owner.resize((width, height), Image.Resampling.NEAREST))
-    shares = [float((marks == k + 1).mean()) for k in range(len(looks))]
-    things = tuple(Thing(c, s, share, (0.0, 0.0, 0.0)) for (c, s), share in zip(looks, shares, strict=True))
-    return DrawnImage(pixels.copy(), marks.copy(), things)
+    shares = [float((marks == k + 1).mean()) for k in range(len(appearances))]
+    objects = tuple(
+        DrawnObject(c, s, share, (0.0, 0.0, 0.0)) for (c, s), share in zip(appearances, shares, strict=True)
+    )
+    return DrawnImage(pixels.copy(), marks.copy(), objects)
 
 
 def _pillow_background(rng: np.random.Generator, height: int, width: int) -> Image.Image:
@@ -142,53 +145,56 @@ PLAIN = (
 REWORDED = {"synonyms": {"synonyms": 1.0}, "plurals": {"plural": True}, "new wording": {"held_out": True}}
 
 
-def questions(picture: DrawnImage, rng: np.random.Generator) -> list[tuple[str, Question, Prompt]]:
-    """One question of every category that the picture allows, each with its prompt."""
-    found: list[tuple[str, Question, Prompt]] = []
+def questions(image: DrawnImage, rng: np.random.Generator) -> list[tuple[str, Question, Prompt]]:
+    """Return one question of every category that the image allows, each with its prompt."""
+    selected: list[tuple[str, Question, Prompt]] = []
     for category in PLAIN:
-        question = ask(picture, category, rng, synonyms=0.0)
+        question = ask(image, category, rng, synonyms=0.0)
         if question is not None:
-            found.append((category, question, Prompt.text(question.phrase)))
+            selected.append((category, question, Prompt.text(question.phrase)))
             if category == "unrelated":
                 phrase = words(question.meaning, rng, held_out=True)
-                found.append(("unrelated, new words", question, Prompt.text(phrase)))
+                selected.append(("unrelated, new words", question, Prompt.text(phrase)))
     for category, options in REWORDED.items():
-        question = ask(picture, str(rng.choice(("colour", "shape", "colour+shape"))), rng)
+        question = ask(image, str(rng.choice(("colour", "shape", "colour+shape"))), rng)
         if question is not None:
             phrase = words(question.meaning, rng, **{"synonyms": 0.0, **options})  # type: ignore[arg-type]
-            found.append((category, question, Prompt.text(phrase)))
-    question = ask_by_image(picture, rng, 224)
+            selected.append((category, question, Prompt.text(phrase)))
+    question = ask_by_image(image, rng, 224)
     if question is not None:
-        assert question.picture is not None
-        image = Prompt.image(question.picture)
-        found.append((question.category, question, image))
+        assert question.image is not None
+        image_prompt = Prompt.image(question.image)
+        selected.append((question.category, question, image_prompt))
         if question.category == "image":
-            mixed = Prompt.mix((image, 0.5), (Prompt.text(question.phrase), 0.5))
-            found.append(("image with text", question, mixed))
-    return found
+            mixed = Prompt.mix((image_prompt, 0.5), (Prompt.text(question.phrase), 0.5))
+            selected.append(("image with text", question, mixed))
+    return selected
 
 
 def measure(segmenter: Segmenter, kind: str, count: int, seed: int) -> dict[str, list[float]]:
-    """Per category the scores of its questions: intersection over union, or the share fired for an absent thing."""
+    """Return the scores of the questions by category.
+
+    A score is the intersection over union of a present object, or the masked share for an absent one.
+    """
     rng = np.random.default_rng([seed, len(kind)])
     scores: dict[str, list[float]] = defaultdict(list)
     for number in range(count):
-        picture = KINDS[kind](rng, number)
-        if not picture.things:
+        image = KINDS[kind](rng, number)
+        if not image.objects:
             continue
-        asked = questions(picture, rng)
-        height, width = picture.owner.shape
-        maps = segmenter.segment(picture.pixels, [prompt for _, _, prompt in asked]).at(height, width)
-        for (category, question, _), probabilities in zip(asked, maps, strict=True):
-            fired, truth = probabilities > 0.5, np.array(question.answer)[picture.owner]
+        selected = questions(image, rng)
+        height, width = image.owner.shape
+        maps = segmenter.segment(image.pixels, [prompt for _, _, prompt in selected]).at(height, width)
+        for (category, question, _), probabilities in zip(selected, maps, strict=True):
+            mask, truth = probabilities > 0.5, np.array(question.expected)[image.owner]
             if truth.any():
-                scores[category].append(float((fired & truth).sum() / (fired | truth).sum()))
+                scores[category].append(float((mask & truth).sum() / (mask | truth).sum()))
                 if category == "shape":
                     scores[f"  shape: {question.meaning.shape}"].append(scores[category][-1])
                 elif category == "colour":
                     scores[f"  colour: {question.meaning.colour}"].append(scores[category][-1])
             else:
-                scores[category].append(float(fired.mean()))
+                scores[category].append(float(mask.mean()))
     return scores
 
 
@@ -203,26 +209,26 @@ def report(kind: str, scores: dict[str, list[float]]) -> dict[str, float]:
     absent = [m for n, m in means.items() if is_absent(n)]
     print(f"\nScenes: {kind}")
     for name in sorted(means, key=lambda n: (n.startswith(" "), is_absent(n), n.startswith("image"), n)):
-        unit = "of the picture fired" if is_absent(name) else "IoU"
+        unit = "of the image masked" if is_absent(name) else "IoU"
         value = f"{100 * means[name]:6.2f} %" if is_absent(name) else f"{means[name]:8.3f}"
         print(f"  {name:24} {value} {unit}   ({len(scores[name])} prompts)")
     print(f"  text prompts, mean of categories: {np.mean(list(text.values())):.3f}; worst: {worst} {text[worst]:.3f}")
-    print(f"  absent prompts, mean of categories: {100 * np.mean(absent):.2f} % fired")
+    print(f"  absent prompts, mean of categories: {100 * np.mean(absent):.2f} % masked")
     return means
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", default="shapes", help="a model's name or folder (%(default)s)")
-    parser.add_argument("--count", type=int, default=500, help="pictures of each kind (%(default)s)")
+    parser.add_argument("--count", type=int, default=500, help="images of each kind (%(default)s)")
     parser.add_argument("--seed", type=int, default=20_000)
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
-    parser.add_argument("--json", type=Path, help="write the means there")
-    given = parser.parse_args()
-    segmenter = Segmenter.load(given.model)
-    found = {kind: report(kind, measure(segmenter, kind, given.count, given.seed)) for kind in given.kinds}
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    parser.add_argument("--json", type=Path, help="write the means to this file")
+    options = parser.parse_args()
+    segmenter = Segmenter.load(options.model)
+    means = {kind: report(kind, measure(segmenter, kind, options.count, options.seed)) for kind in options.kinds}
+    if options.json:
+        options.json.write_text(json.dumps(means, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The shapes model: its configuration, tokenizer, first weights, a forward pass fit for training, and its folder."""
+"""The shapes model: configuration, tokenizer, initial weights, forward pass for training, and model folder."""
 
 import json
 import math
@@ -25,7 +25,10 @@ VOCABULARY = 2048
 
 
 def configuration(vocabulary: int, *, width: int = 256, depth: int = 6) -> CLIPSegConfig:
-    """The shapes model's configuration; the last two entries of the vocabulary are its start and end."""
+    """Return the configuration of the shapes model.
+
+    The last two entries of the vocabulary are the start and end tokens.
+    """
     ends = {"bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1, "pad_token_id": vocabulary - 1}
     return CLIPSegConfig(
         text_config={
@@ -47,10 +50,10 @@ def configuration(vocabulary: int, *, width: int = 256, depth: int = 6) -> CLIPS
 
 
 def corpus(count: int = 20000) -> list[str]:
-    """Phrases of the language, from which the tokenizer learns its merges."""
+    """Return phrases of the demo language, from which the tokenizer learns its merges."""
     rng = np.random.default_rng(0)
     sizes = (None, None, "small", "large", "smallest", "biggest")
-    found = [*phrases.EVERYTHING, *phrases.BACKGROUND_WORDS] * 20
+    lines = [*phrases.EVERYTHING, *phrases.BACKGROUND_WORDS] * 20
     for _ in range(count):
         meaning = phrases.Meaning(
             "objects" if rng.random() < 0.75 else "nothing",
@@ -58,12 +61,15 @@ def corpus(count: int = 20000) -> list[str]:
             str(rng.choice(SHAPE_NAMES)) if rng.random() < 0.7 else None,
             sizes[int(rng.integers(len(sizes)))],  # type: ignore[arg-type]
         )
-        found.append(phrases.words(meaning, rng, synonyms=0.6))
-    return found
+        lines.append(phrases.words(meaning, rng, synonyms=0.6))
+    return lines
 
 
 def write_tokenizer(folder: Path, vocabulary: int = VOCABULARY) -> None:
-    """Learn a byte-level BPE in CLIP's form (every byte is known, so any text is accepted) and write its files."""
+    """Learn a byte-level BPE in CLIP's format and write its files.
+
+    Every byte is in the vocabulary, so any text is valid.
+    """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     learner = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix="</w>", fuse_unk=False))
@@ -72,27 +78,27 @@ def write_tokenizer(folder: Path, vocabulary: int = VOCABULARY) -> None:
         [pre_tokenizers.Whitespace(), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
-    room = vocabulary - 2 * len(symbols) - 2
+    merge_count = vocabulary - 2 * len(symbols) - 2
     trainer = trainers.BpeTrainer(
-        vocab_size=room + 2 * len(symbols), initial_alphabet=symbols, end_of_word_suffix="</w>",
+        vocab_size=merge_count + 2 * len(symbols), initial_alphabet=symbols, end_of_word_suffix="</w>",
         continuing_subword_prefix="", show_progress=False,
     )  # fmt: skip
     learner.train_from_iterator(corpus(), trainer)
     merges = json.loads(learner.to_str())["model"]["merges"]
-    merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in merges][:room]
-    # CLIP's order: the bytes, the bytes that end a word, the merges, the two special ones.
+    merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in merges][:merge_count]
+    # CLIP's order: bytes, bytes that end a word, merges, special tokens.
     tokens = [*symbols, *(s + "</w>" for s in symbols)]
-    kept = []
+    merges_kept = []
     for first, second in merges:
         if first + second not in tokens:
-            kept.append((first, second))
+            merges_kept.append((first, second))
             tokens.append(first + second)
-    while len(tokens) < vocabulary - 2:  # never reached by any text, it only rounds the table's size
+    while len(tokens) < vocabulary - 2:  # unused, rounds the size of the table
         tokens.append(f"<|unused{len(tokens)}|>")
     tokens += [START, END]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}, ensure_ascii=False), "utf-8")
-    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in kept), "utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges_kept), "utf-8")
     special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END}
     (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=2) + "\n", "utf-8")
     settings = {
@@ -103,8 +109,18 @@ def write_tokenizer(folder: Path, vocabulary: int = VOCABULARY) -> None:
 
 
 def sine_positions(side: int, width: int, norm: float) -> Tensor:
-    """Where each patch of a square grid lies, as sines and cosines of both coordinates: (side², width), each row of
-    length ``norm``. Waves of 5 to 60 patches, so that they survive interpolation to other grids."""
+    """Return position embeddings of a square grid of patches, as sines and cosines of both coordinates.
+
+    The waves have 5 to 60 patches, so the embeddings can be interpolated to other grids.
+
+    Args:
+        side: Patches per side.
+        width: Size of an embedding.
+        norm: Length of each row.
+
+    Returns:
+        (side², width).
+    """
     waves = 2 * math.pi / torch.logspace(math.log10(5), math.log10(60), width // 4)
     angles = torch.arange(side)[:, None] * waves
     line = torch.cat([angles.sin(), angles.cos()], 1)
@@ -113,7 +129,10 @@ def sine_positions(side: int, width: int, norm: float) -> Tensor:
 
 
 def initialise(model: CLIPSegForImageSegmentation) -> None:
-    """Weights from which training is stable: narrow truncated normals (transformers' own start diverges)."""
+    """Set initial weights with stable training: narrow truncated normals.
+
+    Training diverges with the initialisation of transformers.
+    """
     depth = model.config.vision_config.num_hidden_layers
     for name, parameter in model.named_parameters():
         if "norm" in name or "layrnorm" in name or name.endswith("logit_scale"):
@@ -134,7 +153,7 @@ def initialise(model: CLIPSegForImageSegmentation) -> None:
     with torch.no_grad():
         embeddings = model.clip.vision_model.embeddings
         nn.init.trunc_normal_(embeddings.class_embedding, std=0.03)
-        # A patch's content starts at a length of some 30; weaker positions would drown in it, and shapes with them.
+        # Patch embeddings start with a norm of about 30. With much weaker positions, shapes are not learned.
         embeddings.position_embedding.weight[1:] = sine_positions(SIZE // PATCH, embeddings.embed_dim, 15.0)
         model.decoder.film_mul.bias.fill_(1.0)
         model.decoder.transposed_convolution[4].bias.fill_(-2.0)
@@ -150,9 +169,11 @@ def _attention(
     is_causal: bool = False,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Attention by plain products in the inputs' own precision: on a CPU its backward pass is four times as fast as
-    the fused one, and it needs half the memory of transformers' eager one under autocast. transformers makes no masks
-    for it: it only has to be causal where it is told to."""
+    """Compute attention by plain products in the precision of the inputs.
+
+    On a CPU its backward pass is four times as fast as the fused one, and it needs half the memory of transformers'
+    eager one under autocast. transformers creates no masks for it, so it applies the causal mask itself.
+    """
     assert attention_mask is None
     with torch.autocast(query.device.type, enabled=False):
         value = value.to(query.dtype)
@@ -167,7 +188,7 @@ ALL_ATTENTION_FUNCTIONS.register("plain_products", _attention)
 
 
 def build(config: CLIPSegConfig) -> CLIPSegForImageSegmentation:
-    """A model that is ready to be trained."""
+    """Return a model with initial weights, ready for training."""
     config._attn_implementation = "plain_products"
     model = CLIPSegForImageSegmentation(config)
     initialise(model)
@@ -175,31 +196,38 @@ def build(config: CLIPSegConfig) -> CLIPSegForImageSegmentation:
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """uint8 (n, height, width, 3) → float32 (n, 3, height, width) as the vision encoder reads it."""
+    """Convert uint8 (n, height, width, 3) to the input of the vision encoder, float32 (n, 3, height, width)."""
     values = pixels.permute(0, 3, 1, 2).float() / 255
     return (values - values.new_tensor(MEAN).view(1, 3, 1, 1)) / values.new_tensor(DEVIATION).view(1, 3, 1, 1)
 
 
-def see(model: CLIPSegForImageSegmentation, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
-    """What the decoder reads of pictures (last layer first), and their conditional embeddings as image prompts."""
-    seen = model.clip.vision_model(normalise(pixels), output_hidden_states=True, interpolate_pos_encoding=True)
-    activations = [seen.hidden_states[i + 1] for i in model.config.extract_layers]
-    return activations[::-1], model.clip.visual_projection(seen.pooler_output)
+def encode_images(model: CLIPSegForImageSegmentation, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Return the activations of images for the decoder (last layer first), and their embeddings as image prompts."""
+    output = model.clip.vision_model(normalise(pixels), output_hidden_states=True, interpolate_pos_encoding=True)
+    activations = [output.hidden_states[i + 1] for i in model.config.extract_layers]
+    return activations[::-1], model.clip.visual_projection(output.pooler_output)
 
 
-def read(model: CLIPSegForImageSegmentation, ids: Tensor) -> Tensor:
-    """Token numbers (n, length) → conditional embeddings (n, projection)."""
+def encode_phrases(model: CLIPSegForImageSegmentation, ids: Tensor) -> Tensor:
+    """Convert token ids (n, length) to conditional embeddings (n, projection)."""
     return model.clip.text_projection(model.clip.text_model(ids).pooler_output)
 
 
 def decode(
     model: CLIPSegForImageSegmentation, activations: Sequence[Tensor], embeddings: Tensor, grid: tuple[int, int]
 ) -> Tensor:
-    """transformers' decoder for several prompts a picture, on any grid of patches.
+    """Apply transformers' decoder to several prompts per image, on any grid of patches.
 
-    activations: (pictures, 1 + patches, width) each. embeddings: (pictures × prompts, projection).
-    Returns logits by patch: (pictures × prompts, patches, 16 blocks of 4×4, 16 pixels of a block); see ``by_patch``.
-    Where kernel and stride are the same, a transposed convolution is a matrix product, and trains faster as one.
+    A transposed convolution whose kernel size equals its stride is computed as a matrix product, which trains faster.
+
+    Args:
+        model: The model.
+        activations: (images, 1 + patches, width) each.
+        embeddings: (images × prompts, projection).
+        grid: Rows and columns of patches.
+
+    Returns:
+        Logits by patch: (images × prompts, patches, 16 blocks of 4×4, 16 pixels of a block); see ``by_patch``.
     """
     decoder, output = model.decoder, None
     times = embeddings.shape[0] // activations[0].shape[0]
@@ -212,27 +240,27 @@ def decode(
     assert output is not None
     rows, patches, width = output.shape[0], output.shape[1] - 1, output.shape[2]
     smooth, _, first, _, second = decoder.transposed_convolution
-    picture = output[:, 1:].transpose(1, 2).reshape(rows, width, *grid).contiguous(memory_format=torch.channels_last)
-    tokens = functional.relu(smooth(picture)).permute(0, 2, 3, 1).reshape(rows * patches, width)
+    features = output[:, 1:].transpose(1, 2).reshape(rows, width, *grid).contiguous(memory_format=torch.channels_last)
+    tokens = functional.relu(smooth(features)).permute(0, 2, 3, 1).reshape(rows * patches, width)
     kernel = first.weight.permute(2, 3, 1, 0).reshape(-1, width)
     blocks = functional.relu(functional.linear(tokens, kernel, first.bias.repeat(16))).view(-1, width // 2)
     logits = functional.linear(blocks, second.weight.reshape(width // 2, 16).t(), second.bias.expand(16))
     return logits.view(rows, patches, 16, 16)
 
 
-def by_patch(picture: Tensor) -> Tensor:
-    """(n, height, width) → (n, patches, 16, 16) in the order of ``decode``."""
-    n, height, width = picture.shape
-    parts = picture.view(n, height // 16, 4, 4, width // 16, 4, 4).permute(0, 1, 4, 2, 5, 3, 6)
+def by_patch(image: Tensor) -> Tensor:
+    """Rearrange (n, height, width) to (n, patches, 16, 16), in the order of ``decode``."""
+    n, height, width = image.shape
+    parts = image.view(n, height // 16, 4, 4, width // 16, 4, 4).permute(0, 1, 4, 2, 5, 3, 6)
     return parts.reshape(n, -1, 16, 16)
 
 
 def write_folder(model: CLIPSegForImageSegmentation, tokenizer: Path, folder: Path, card: str) -> None:
-    """Write the model in the hub's format: weights as float16, the tokenizer's files copied, the card as README.md."""
+    """Write the model in the hub's format: weights as float16, files of the tokenizer, and the card as README.md."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: values.detach().to(torch.float16).contiguous() for name, values in model.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "model.safetensors").chmod(0o644)  # safetensors writes a file for its owner alone
+    (folder / "model.safetensors").chmod(0o644)  # safetensors writes a file that only its owner can read
     config = model.config.to_dict()
     config.update(architectures=["CLIPSegForImageSegmentation"], dtype="float32")
     config.pop("_attn_implementation", None)

@@ -1,14 +1,14 @@
-"""Train the shapes model: a small CLIPSeg that knows coloured shapes, on pictures drawn while it trains.
+"""Train the shapes model, a small CLIPSeg for coloured shapes, on images that are drawn during training.
 
     python scripts/training/train_shapes.py RUN                      # about an hour on two CPU cores
-    python scripts/training/train_shapes.py RUN --resume             # go on after an interruption
+    python scripts/training/train_shapes.py RUN --resume             # continue after an interruption
     python scripts/training/train_shapes.py RUN --export FOLDER      # write the averaged weights in the hub's format
 
-RUN gets curve.csv, the tokenizer, and checkpoint.pt every few minutes. The vision encoder sees each picture once; the
-decoder answers many questions about it, texts and images alike, in one conditional space. Pictures grow over the run
-from 128 to 224 pixels. Loss: binary cross-entropy and Dice (Milletari et al., arXiv:1606.04797), half at first. Hints,
-linear classifiers that are not kept, make the encoders learn sooner: each patch names the colours and shapes in it,
-each prompt the colour, shape, size and kind it means.
+RUN receives curve.csv, the tokenizer, and checkpoint.pt every few minutes. The vision encoder processes each image
+once. The decoder predicts the masks of many prompts for it, texts and images, in one conditional space. The size of the
+images grows from 128 to 224 pixels. The loss is binary cross-entropy and Dice (Milletari et al., arXiv:1606.04797).
+Hints are linear classifiers that are not part of the model and speed up the training of the encoders: each patch
+predicts the colours and shapes in it, and each prompt its colour, shape, size and kind.
 """
 
 import argparse
@@ -41,80 +41,96 @@ from scripts.training.shapes_model import (
     by_patch,
     configuration,
     decode,
+    encode_images,
+    encode_phrases,
     load_tokenizer,
-    read,
-    see,
     write_folder,
     write_tokenizer,
 )
 
-LONGEST = 24
-"""Tokens a phrase may have in training; the language's longest has fewer."""
-MOST_THINGS = 17
-"""Objects a picture may have, and its background."""
+MAX_TOKENS = 24
+"""Maximum number of tokens of a phrase in training. All phrases of the language are shorter."""
+MAX_PARTS = 17
+"""Maximum number of parts of an image: its objects and the background."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of the run, up to the share ``until`` of its steps.
+    """A part of the run.
 
-    sizes: of the pictures, one drawn for each batch. smallest, largest: bounds of the objects' shares of a picture.
-    dice: weight of the Dice loss. grids: share of orderly pictures. eyes_alone: only the vision encoder learns, by the
-    hints of its patches.
+    Attributes:
+        until: End of the stage, as a share of all steps.
+        sizes: Heights and widths of images; one is chosen for each batch.
+        images: Number of images in a batch.
+        smallest: Minimum share of an object.
+        largest: Maximum share of an object.
+        dice: Weight of the Dice loss.
+        grids: Share of images with a regular grid of objects.
+        vision_only: Train only the vision encoder, with the hints of its patches.
     """
 
     until: float
     sizes: tuple[tuple[int, int], ...]
-    pictures: int
+    images: int
     smallest: float
     largest: float
     dice: float
     grids: float
-    eyes_alone: bool = False
+    vision_only: bool = False
 
 
 STAGES = (
-    Stage(0.3, ((144, 144),), 20, 0.015, 0.4, 0.5, grids=1.0, eyes_alone=True),
+    Stage(0.3, ((144, 144),), 20, 0.015, 0.4, 0.5, grids=1.0, vision_only=True),
     Stage(0.7, ((144, 144),), 18, 0.012, 0.4, 0.5, grids=0.5),
     Stage(1.0, ((224, 224),) * 8 + ((176, 272), (256, 192)), 12, 0.002, 0.3, 0.7, grids=0.25),
 )
-"""Large objects in order first: a shape is learnt where many patches show it, and then carries over to small ones."""
+"""Large objects in a grid come first: shapes are learned there first, and small objects follow."""
 QUESTIONS = 6
 IMAGE_SHARE = 0.4
-"""How many pictures of a batch get one question asked by an image."""
+"""Share of the images of a batch with one image prompt."""
 
 
 KINDS = ("objects", "everything", "background", "nothing")
 SIZES = ("small", "large", "smallest", "biggest")
 HINTS = {"colour": len(NAMED_COLOURS) + 2, "shape": len(SHAPE_NAMES) + 2, "size": len(SIZES) + 1, "kind": len(KINDS)}
-"""Classes of each hint; of a colour or shape, 0 is none (the background) and 1 any that has no name."""
+"""Number of classes of each hint. For a colour or shape, 0 is the background and 1 is unnamed."""
 
 
 class Hints(nn.Module):
-    """Linear classifiers on patches and on conditional embeddings, which serve the training alone."""
+    """Linear classifiers on patches and on conditional embeddings. They are used only in training."""
 
     def __init__(self, width: int, projection: int) -> None:
         super().__init__()
         self.patch = nn.ModuleDict({name: nn.Linear(width, HINTS[name]) for name in ("colour", "shape")})
         self.prompt = nn.ModuleDict({name: nn.Linear(projection, classes) for name, classes in HINTS.items()})
 
-    def on_patches(self, tokens: Tensor, looks: Tensor, owners: Tensor) -> Tensor:
-        """tokens: (pictures, 1 + patches, width). looks: (pictures, things, 2), each thing's colour and shape.
-        owners: whose each pixel is, by patch. Cross-entropy against the shares of a patch's pixels."""
+    def on_patches(self, tokens: Tensor, appearances: Tensor, owners: Tensor) -> Tensor:
+        """Return the cross-entropy against the shares of the classes in each patch.
+
+        Args:
+            tokens: (images, 1 + patches, width).
+            appearances: (images, objects, 2), colour and shape of each object.
+            owners: Index of the object at each pixel, by patch.
+        """
         tokens = functional.layer_norm(tokens[:, 1:], tokens.shape[-1:])
         pixels = owners.flatten(2).long()
         loss = tokens.new_zeros((), dtype=torch.float32)
         for i, (name, head) in enumerate(self.patch.items()):
-            labels = torch.stack([table[owner] for table, owner in zip(looks[..., i], pixels, strict=True)])
+            labels = torch.stack([table[owner] for table, owner in zip(appearances[..., i], pixels, strict=True)])
             shares = labels.new_zeros((*labels.shape[:2], HINTS[name]), dtype=torch.float32)
             shares.scatter_add_(2, labels, torch.ones_like(labels, dtype=torch.float32)).div_(labels.shape[2])
-            shares[..., 0] *= 0.3  # most of a picture is background
+            shares[..., 0] *= 0.3  # most of an image is background
             scores = functional.log_softmax(head(tokens).float(), -1)
             loss = loss - (2.0 if name == "shape" else 1.0) * (shares * scores).sum(-1).mean()
         return loss
 
     def on_prompts(self, embeddings: Tensor, meanings: Tensor) -> Tensor:
-        """embeddings: (prompts, projection). meanings: (prompts, 4) class numbers in the order of HINTS."""
+        """Return the cross-entropy of the classes of prompts.
+
+        Args:
+            embeddings: (prompts, projection).
+            meanings: (prompts, 4), classes in the order of HINTS.
+        """
         scores = [
             functional.cross_entropy(h(embeddings).float(), meanings[:, i]) for i, h in enumerate(self.prompt.values())
         ]
@@ -122,7 +138,7 @@ class Hints(nn.Module):
 
 
 def classes_of(meaning: Meaning) -> tuple[int, int, int, int]:
-    """A meaning as class numbers in the order of HINTS."""
+    """Return the classes of a meaning, in the order of HINTS."""
     return (
         NAMED_COLOURS.index(meaning.colour) + 2 if meaning.colour else 1,
         SHAPE_NAMES.index(meaning.shape) + 2 if meaning.shape else 1,
@@ -132,7 +148,7 @@ def classes_of(meaning: Meaning) -> tuple[int, int, int, int]:
 
 
 class Batches(IterableDataset[dict[str, Tensor]]):
-    """Drawn batches, each a pure function of (seed, step), so that a resumed run goes on as it would have."""
+    """Batches of drawn images. Each depends only on seed and step, so a resumed run gets the same batches."""
 
     def __init__(self, tokenizer: Any, seed: int, start: int, steps: int, scale: float) -> None:
         self._tokenizer, self._seed, self._start, self._steps, self._scale = tokenizer, seed, start, steps, scale
@@ -150,38 +166,40 @@ class Batches(IterableDataset[dict[str, Tensor]]):
         stage = next(s for s in STAGES if step < s.until * self._steps or s is STAGES[-1])
         height, width = stage.sizes[int(rng.integers(len(stage.sizes)))]
         side = min(height, width)
-        pictures = max(2, round(stage.pictures * self._scale))
+        images = max(2, round(stage.images * self._scale))
         pixels, owners, prompts, slots = [], [], [], []
         phrases: list[str] = []
         meanings: dict[str, tuple[int, int, int, int]] = {}
-        looks = np.zeros((pictures, MOST_THINGS, 2), dtype=np.int64)
-        answers = np.zeros((pictures, QUESTIONS, MOST_THINGS), dtype=bool)
-        for row in range(pictures):
+        appearances = np.zeros((images, MAX_PARTS, 2), dtype=np.int64)
+        expected = np.zeros((images, QUESTIONS, MAX_PARTS), dtype=bool)
+        for row in range(images):
             if rng.random() < stage.grids:
                 variety = min(1.0, step / (0.8 * STAGES[0].until * self._steps))
-                picture = draw_grid(rng, height, width, variety=variety)
+                image = draw_grid(rng, height, width, variety=variety)
             else:
-                picture = draw_image(rng, height, width, smallest=stage.smallest, largest=stage.largest)
-            pixels.append(picture.pixels)
-            owners.append(picture.owner)
-            for number, thing in enumerate(picture.things, start=1):
-                looks[row, number] = classes_of(Meaning(colour=thing.colour, shape=thing.shape))[:2]
-            by_image = row < IMAGE_SHARE * pictures
-            for column, question in enumerate(_questions(picture, rng, side if by_image else 0)):
-                answers[row, column, : len(question.answer)] = question.answer
+                image = draw_image(rng, height, width, smallest=stage.smallest, largest=stage.largest)
+            pixels.append(image.pixels)
+            owners.append(image.owner)
+            for number, thing in enumerate(image.objects, start=1):
+                appearances[row, number] = classes_of(Meaning(colour=thing.colour, shape=thing.shape))[:2]
+            by_image = row < IMAGE_SHARE * images
+            for column, question in enumerate(_questions(image, rng, side if by_image else 0)):
+                expected[row, column, : len(question.expected)] = question.expected
                 phrases.append(question.phrase)
                 meanings[question.phrase] = classes_of(question.meaning)
-                if question.picture is not None:
-                    prompts.append(question.picture)
+                if question.image is not None:
+                    prompts.append(question.image)
                     slots.append(row * QUESTIONS + column)
         unique = sorted(set(phrases))
-        ids = self._tokenizer(unique, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt").input_ids
+        ids = self._tokenizer(
+            unique, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+        ).input_ids
         order = {phrase: i for i, phrase in enumerate(unique)}
         return {
             "pixels": torch.from_numpy(np.stack(pixels)),
             "owners": torch.from_numpy(np.stack(owners)),
-            "answers": torch.from_numpy(answers),
-            "looks": torch.from_numpy(looks),
+            "expected": torch.from_numpy(expected),
+            "appearances": torch.from_numpy(appearances),
             "meanings": torch.tensor([meanings[phrase] for phrase in unique]),
             "ids": ids,
             "phrase": torch.tensor([order[p] for p in phrases]),
@@ -192,98 +210,112 @@ class Batches(IterableDataset[dict[str, Tensor]]):
         }
 
 
-def _questions(picture: Any, rng: np.random.Generator, image_size: int) -> list[Question]:
+def _questions(image: Any, rng: np.random.Generator, image_size: int) -> list[Question]:
     names, weights = list(MIXTURE), np.array(list(MIXTURE.values()))
-    found: list[Question] = []
+    selected: list[Question] = []
     if image_size:
-        question = ask_by_image(picture, rng, image_size)
-        found += [question] if question else []
-    while len(found) < QUESTIONS:
-        question = ask(picture, str(rng.choice(names, p=weights / weights.sum())), rng)
-        found += [question] if question else []
-    return found
+        question = ask_by_image(image, rng, image_size)
+        selected += [question] if question else []
+    while len(selected) < QUESTIONS:
+        question = ask(image, str(rng.choice(names, p=weights / weights.sum())), rng)
+        selected += [question] if question else []
+    return selected
 
 
-def answer(
+def predict(
     model: Any, batch: dict[str, Tensor], blend: Tensor | None = None, hints: Hints | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits and truth by patch, and (with ``hints``) the loss of what helps: the classifiers', and how far the image
-    prompts' embeddings are from their phrases'.
+    """Predict the masks of a batch.
 
-    blend: share of the image in each image prompt's embedding; None for the image alone."""
+    Args:
+        model: The model.
+        batch: A batch of ``Batches``.
+        blend: Share of the image in the embedding of each image prompt; None for the image alone.
+        hints: Classifiers for the auxiliary loss; None for no auxiliary loss.
+
+    Returns:
+        Logits by patch, expected masks by patch, and the auxiliary loss: that of the classifiers, and the distance of
+            image prompts' embeddings from those of their phrases.
+    """
     pixels, prompts = batch["pixels"], batch["prompts"]
     count, height, width = pixels.shape[:3]
     if len(prompts) and prompts.shape[1:3] == pixels.shape[1:3]:
-        activations, images = see(model, torch.cat([pixels, prompts]))
-        activations, images = [a[:count] for a in activations], images[count:]
+        activations, image_embeddings = encode_images(model, torch.cat([pixels, prompts]))
+        activations, image_embeddings = [a[:count] for a in activations], image_embeddings[count:]
     else:
-        activations, _ = see(model, pixels)
-        images = see(model, prompts)[1] if len(prompts) else activations[0].new_zeros((0, 1))
-    read_phrases = read(model, batch["ids"])
-    embeddings = read_phrases[batch["phrase"]]
+        activations, _ = encode_images(model, pixels)
+        image_embeddings = encode_images(model, prompts)[1] if len(prompts) else activations[0].new_zeros((0, 1))
+    phrase_embeddings = encode_phrases(model, batch["ids"])
+    embeddings = phrase_embeddings[batch["phrase"]]
     owners = by_patch(batch["owners"])
-    helping = embeddings.new_zeros((), dtype=torch.float32)
+    auxiliary = embeddings.new_zeros((), dtype=torch.float32)
     if hints is not None:
-        helping = 0.3 * hints.on_patches(activations[0], batch["looks"], owners)
-        helping = helping + 0.05 * hints.on_prompts(read_phrases, batch["meanings"])
+        auxiliary = 0.3 * hints.on_patches(activations[0], batch["appearances"], owners)
+        auxiliary = auxiliary + 0.05 * hints.on_prompts(phrase_embeddings, batch["meanings"])
     if len(prompts):
         texts = embeddings[batch["slots"]]
         if hints is not None:
             target = texts.detach().float()
-            helping = helping + 0.1 * functional.mse_loss(images.float(), target) / target.var().clamp_min(1e-3)
-            helping = helping + 0.15 * hints.on_prompts(images, batch["meanings"][batch["phrase"][batch["slots"]]])
+            auxiliary = auxiliary + 0.1 * functional.mse_loss(
+                image_embeddings.float(), target
+            ) / target.var().clamp_min(1e-3)
+            auxiliary = auxiliary + 0.15 * hints.on_prompts(
+                image_embeddings, batch["meanings"][batch["phrase"][batch["slots"]]]
+            )
         share = torch.ones(len(prompts)) if blend is None else blend
-        mixed = share[:, None] * images + (1 - share[:, None]) * texts
+        mixed = share[:, None] * image_embeddings + (1 - share[:, None]) * texts
         embeddings = embeddings.index_put((batch["slots"],), mixed.to(embeddings.dtype))
     logits = decode(model, activations, embeddings, (height // 16, width // 16))
-    truth = torch.cat([table[:, owner.long()] for table, owner in zip(batch["answers"], owners, strict=True)])
-    return logits, truth, helping
+    truth = torch.cat([table[:, owner.long()] for table, owner in zip(batch["expected"], owners, strict=True)])
+    return logits, truth, auxiliary
 
 
 def loss_of(logits: Tensor, truth: Tensor, dice_weight: float) -> Tensor:
     logits, truth = logits.float().flatten(1), truth.float().flatten(1)
     entropy = functional.binary_cross_entropy_with_logits(logits, truth)
-    found = logits.sigmoid()
-    overlap = (found * truth).sum(1)
-    dice = 1 - (2 * overlap + 1) / (found.sum(1) + truth.sum(1) + 1)
+    probabilities = logits.sigmoid()
+    overlap = (probabilities * truth).sum(1)
+    dice = 1 - (2 * overlap + 1) / (probabilities.sum(1) + truth.sum(1) + 1)
     return entropy + dice_weight * dice.mean()
 
 
 def measure(model: Any, tokenizer: Any, size: int, count: int, device: torch.device) -> dict[str, float]:
-    """Mean intersection over union per category on fixed pictures; for absent ones the share of pixels fired."""
+    """Return the mean IoU per category on fixed images; for absent categories the share of masked pixels."""
     rng = np.random.default_rng(999)
-    found: dict[str, list[float]] = defaultdict(list)
+    scores: dict[str, list[float]] = defaultdict(list)
     model.eval()
     for _ in range(count):
-        picture = draw_image(rng, size, size)
-        asked = [q for name in MIXTURE if (q := ask(picture, name, rng)) is not None]
-        asked += [q for _ in range(1) if (q := ask_by_image(picture, rng, size)) is not None]
-        answers = np.zeros((1, len(asked), MOST_THINGS), dtype=bool)
-        for i, question in enumerate(asked):
-            answers[0, i, : len(question.answer)] = question.answer
-        images = [(i, q.picture) for i, q in enumerate(asked) if q.picture is not None]
+        image = draw_image(rng, size, size)
+        selected = [q for name in MIXTURE if (q := ask(image, name, rng)) is not None]
+        selected += [q for _ in range(1) if (q := ask_by_image(image, rng, size)) is not None]
+        expected = np.zeros((1, len(selected), MAX_PARTS), dtype=bool)
+        for i, question in enumerate(selected):
+            expected[0, i, : len(question.expected)] = question.expected
+        image_prompts = [(i, q.image) for i, q in enumerate(selected) if q.image is not None]
         batch = {
-            "pixels": torch.from_numpy(picture.pixels)[None],
-            "owners": torch.from_numpy(picture.owner)[None],
-            "answers": torch.from_numpy(answers),
-            "ids": tokenizer([q.phrase for q in asked], padding=True, return_tensors="pt").input_ids,
-            "phrase": torch.arange(len(asked)),
-            "prompts": torch.from_numpy(np.stack([p for _, p in images])) if images else torch.zeros(0, size, size, 3),
-            "slots": torch.tensor([i for i, _ in images], dtype=torch.long),
+            "pixels": torch.from_numpy(image.pixels)[None],
+            "owners": torch.from_numpy(image.owner)[None],
+            "expected": torch.from_numpy(expected),
+            "ids": tokenizer([q.phrase for q in selected], padding=True, return_tensors="pt").input_ids,
+            "phrase": torch.arange(len(selected)),
+            "prompts": torch.from_numpy(np.stack([p for _, p in image_prompts]))
+            if image_prompts
+            else torch.zeros(0, size, size, 3),
+            "slots": torch.tensor([i for i, _ in image_prompts], dtype=torch.long),
         }
         batch = {name: values.to(device) for name, values in batch.items()}
         with torch.no_grad(), _precision(device):
-            logits, truth, _ = answer(model, batch)
-        fired = logits.float().flatten(1) > 0
+            logits, truth, _ = predict(model, batch)
+        masks = logits.float().flatten(1) > 0
         truth = truth.flatten(1)
-        for i, question in enumerate(asked):
+        for i, question in enumerate(selected):
             if question.category in (*PRESENT, "image"):
-                union = (fired[i] | truth[i]).sum()
-                found[question.category].append(float((fired[i] & truth[i]).sum() / union.clamp_min(1)))
+                union = (masks[i] | truth[i]).sum()
+                scores[question.category].append(float((masks[i] & truth[i]).sum() / union.clamp_min(1)))
             else:
-                found[question.category].append(float(fired[i].float().mean()))
+                scores[question.category].append(float(masks[i].float().mean()))
     model.train()
-    return {name: float(np.mean(values)) for name, values in found.items()}
+    return {name: float(np.mean(values)) for name, values in scores.items()}
 
 
 def _precision(device: torch.device) -> Any:
@@ -291,7 +323,7 @@ def _precision(device: torch.device) -> Any:
 
 
 def rate_at(step: int, steps: int, peak: float) -> float:
-    """Linear warm-up over 300 steps (or a tenth), then a cosine down to 1 % of the peak."""
+    """Return the learning rate: a linear warm-up over 300 steps (or a tenth), then a cosine to 1 % of the peak."""
     warm = min(300, max(1, steps // 10))
     if step < warm:
         return peak * (step + 1) / warm
@@ -299,7 +331,7 @@ def rate_at(step: int, steps: int, peak: float) -> float:
 
 
 class Run:
-    """A training run in its folder: model, optimiser, averaged weights and the step it has reached."""
+    """A training run in its folder: model, optimiser, averaged weights and the current step."""
 
     def __init__(self, folder: Path, device: torch.device, peak: float, *, tiny: bool) -> None:
         self.folder, self.device, self.peak = folder, device, peak
@@ -339,7 +371,7 @@ class Run:
         os.replace(partial, self.folder / "checkpoint.pt")
 
     def advance(self, batch: dict[str, Tensor], steps: int) -> float:
-        """One optimisation step; returns its loss."""
+        """Run one optimisation step. Return its loss."""
         batch = {name: values.to(self.device, non_blocking=True) for name, values in batch.items()}
         stage = next(s for s in STAGES if self.step < s.until * steps or s is STAGES[-1])
         for group in self.optimiser.param_groups:
@@ -350,14 +382,14 @@ class Run:
         )
         blend = torch.where(draws[0] < 0.5, torch.ones_like(draws[1]), draws[1]).to(self.device)
         with _precision(self.device):
-            if stage.eyes_alone:
-                tokens = see(self.model, batch["pixels"])[0][0]
-                loss = self.hints.on_patches(tokens, batch["looks"], by_patch(batch["owners"]))
-                helping = torch.zeros_like(loss)
+            if stage.vision_only:
+                tokens = encode_images(self.model, batch["pixels"])[0][0]
+                loss = self.hints.on_patches(tokens, batch["appearances"], by_patch(batch["owners"]))
+                auxiliary = torch.zeros_like(loss)
             else:
-                logits, truth, helping = answer(self.model, batch, blend, self.hints)
+                logits, truth, auxiliary = predict(self.model, batch, blend, self.hints)
                 loss = loss_of(logits, truth, stage.dice)
-        (loss + helping).backward()
+        (loss + auxiliary).backward()
         torch.nn.utils.clip_grad_norm_([*self.model.parameters(), *self.hints.parameters()], 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad()
@@ -413,29 +445,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of this run")
     parser.add_argument("--steps", type=int, default=9000, help="optimisation steps of the whole run (%(default)s)")
-    parser.add_argument("--resume", action="store_true", help="go on from RUN/checkpoint.pt")
+    parser.add_argument("--resume", action="store_true", help="continue from RUN/checkpoint.pt")
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="only write RUN/checkpoint.pt's averaged weights")
     parser.add_argument("--rate", type=float, default=5e-4, help="peak learning rate (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")
-    parser.add_argument("--workers", type=int, default=2, help="processes that draw (%(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="processes that draw images (%(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--measure-every", type=int, default=400, metavar="STEPS")
     parser.add_argument("--save-minutes", type=float, default=4.0, metavar="MINUTES")
-    parser.add_argument("--scale", type=float, default=1.0, help="factor on the pictures in a batch (%(default)s)")
-    parser.add_argument("--tiny", action="store_true", help="a far smaller network, to try the program")
-    given = parser.parse_args()
+    parser.add_argument("--scale", type=float, default=1.0, help="factor of the images in a batch (%(default)s)")
+    parser.add_argument("--tiny", action="store_true", help="use a much smaller network, to test the program")
+    options = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    torch.set_num_threads(given.threads)
-    torch.manual_seed(given.seed)
-    given.run.mkdir(parents=True, exist_ok=True)
-    run = Run(given.run, torch.device(given.device), given.rate, tiny=given.tiny)
-    if given.resume or given.export:
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    options.run.mkdir(parents=True, exist_ok=True)
+    run = Run(options.run, torch.device(options.device), options.rate, tiny=options.tiny)
+    if options.resume or options.export:
         run.load()
-    if given.export:
-        run.export(given.export)
+    if options.export:
+        run.export(options.export)
         return
-    train(run, given.steps, given.seed, given.workers, given.measure_every, given.save_minutes, given.scale)
+    train(run, options.steps, options.seed, options.workers, options.measure_every, options.save_minutes, options.scale)
 
 
 if __name__ == "__main__":

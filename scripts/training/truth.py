@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from clipseg_live.demo.drawing import coverage
 from clipseg_live.demo.scenes import PAINT, Matrix, Scene
-from scripts.training.drawn_images import Thing, wanted
+from scripts.training.drawn_images import DrawnObject, matching_parts
 from scripts.training.phrases import Meaning, parse
 
 
@@ -75,13 +75,13 @@ class SceneTruth:
         """
         meaning = parse(phrase) if isinstance(phrase, str) else phrase
         background = self.background_matte > 0.5
-        seen = [o for o in self.objects if o.mask.any()]
-        things = [Thing(o.colour, o.shape, float(o.mask.mean()), PAINT[o.colour]) for o in seen]
-        chosen = wanted(things, meaning)
+        visible = [o for o in self.objects if o.mask.any()]
+        objects = [DrawnObject(o.colour, o.shape, float(o.mask.mean()), PAINT[o.colour]) for o in visible]
+        chosen = matching_parts(objects, meaning)
         if chosen is None:
             raise ValueError(f"Nothing in this frame is clearly {phrase!r}.")
         mask = background if chosen[0] else np.zeros_like(background)
-        for fits, thing in zip(chosen[1:], seen, strict=True):
+        for fits, thing in zip(chosen[1:], visible, strict=True):
             if fits:
                 mask = mask | thing.mask
         return mask

@@ -1,6 +1,6 @@
-"""The command line as a process, and small videos with a known content.
+"""The command line as a process, and small videos with known content.
 
-Most commands are forked from a server (``preloaded``); ``fresh`` starts a new interpreter.
+Most commands are forked from a server (``preloaded``). ``fresh`` starts a new interpreter.
 """
 
 import os
@@ -24,17 +24,17 @@ from tests.e2e import preloaded
 SIZE = (256, 192)
 QUICK_ENGINE = """
 from clipseg_live.app import session
-from tests.helpers.live_engine import fake
-session.make_engine = session.make_exact_engine = fake
+from tests.helpers.live_engine import make_fake_engine
+session.make_engine = session.make_exact_engine = make_fake_engine
 """
-"""A patch for tests of new interpreters: their worker processes do not import torch, which takes seconds."""
+"""Patch for tests of new interpreters. Their worker processes do not import torch, which takes seconds."""
 
 # A shell that starts the tests in its background has them ignore Ctrl-C, and every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
-class Finished:
+class Completed:
     code: int
     out: str
     err: str
@@ -46,7 +46,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def server() -> None:
-    """The server lasts as long as the session, so it starts before any test."""
+    """Provide the server. It lasts as long as the session, so it starts before all tests."""
     if sys.platform == "linux":
         preloaded.start_server()
 
@@ -61,13 +61,15 @@ def start(
     variables: Mapping[str, str] | None = None,
     **streams: Any,
 ) -> subprocess.Popen[str]:
-    """Start ``clipseg-live`` with these arguments, in ``folder``.
+    """Start ``clipseg-live`` with these arguments.
 
     Args:
-        patch: Python code that runs before it, in all its processes.
+        arguments: Arguments of the command line.
+        folder: Working folder.
+        patch: Python code that runs first, in all processes.
         fresh: Start a new interpreter.
-        small: Draw demo scenes of 320×180. Where the size does not matter, drawing them would take most of the time.
-        variables: Its environment.
+        small: Draw demo scenes of 320×180, for speed in tests that do not depend on the size.
+        variables: Environment variables.
         streams: Arguments of ``Popen`` that replace the pipes.
     """
     variables = {**(environment() if variables is None else variables)}
@@ -90,7 +92,7 @@ def start(
 
 
 def workers_of(process: "subprocess.Popen[str]") -> list[int]:
-    """Return the children that ``multiprocessing`` has started for work, without its resource tracker."""
+    """Return the child processes that ``multiprocessing`` started, without its resource tracker."""
     children: list[int] = []
     for task in Path(f"/proc/{process.pid}/task").glob("*/children"):
         children += [int(child) for child in task.read_text().split()]
@@ -102,11 +104,11 @@ def _names(process: int) -> str:
 
 
 @pytest.fixture
-def clipseg_live(tmp_path: Path) -> Callable[..., Finished]:
-    def run(*arguments: object, fresh: bool = False, small: bool = False) -> Finished:
+def clipseg_live(tmp_path: Path) -> Callable[..., Completed]:
+    def run(*arguments: object, fresh: bool = False, small: bool = False) -> Completed:
         with start(arguments, tmp_path, fresh=fresh, small=small) as process:
             out, err = process.communicate(timeout=170)
-        return Finished(process.returncode, out, err)
+        return Completed(process.returncode, out, err)
 
     return run
 
@@ -124,7 +126,7 @@ def write_clip(
     sound: bool = False,
     size: tuple[int, int] = SIZE,
 ) -> Path:
-    """Frames of the demo scene at these times (in units of ``base``), with a tone if asked for."""
+    """Write frames of the demo scene at these times (in units of ``base``), optionally with a tone."""
     drawn = Scene(0, *size, Fraction(30))
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264rgb" if size[0] % 2 or size[1] % 2 else "libx264", rate=rate)
@@ -160,7 +162,7 @@ def pictures_of(path: Path) -> list[np.ndarray]:
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
-    """The pictures as our own source reads them."""
+    """Return the frames that the package's source reads."""
     source = open_source(path)
     source.open()
     try:
@@ -170,6 +172,6 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
 
 def packets_of(path: Path) -> list[bytes]:
-    """The sound's packets as they are."""
+    """Return the audio packets."""
     with av.open(str(path)) as container:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]

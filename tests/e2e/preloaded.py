@@ -30,7 +30,7 @@ LIBRARIES = (
     "clipseg_live.gui.app", "clipseg_live.gui.main_window", "transformers", "rich.progress",
 )  # fmt: skip
 SPARES = 2
-"""Worker processes of a command that start at once. Further ones start in a new interpreter, as in production."""
+"""Number of worker processes of a command that are forked. Further ones start in a new interpreter."""
 
 WORKER = "spawn_main"
 """Name of the worker processes, which ``spawn_main`` of ``multiprocessing`` runs."""
@@ -38,7 +38,7 @@ WORKER = "spawn_main"
 _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 
 _context = multiprocessing.get_context("forkserver")
-_MainProcess = type(multiprocessing.current_process())  # this module is imported in a main process: the server's
+_MainProcess = type(multiprocessing.current_process())  # this module is imported in the main process of the server
 
 
 def start_server() -> None:
@@ -111,7 +111,7 @@ def _run(arguments: Sequence[str], folder: str, environment: dict[str, str], sta
     signal.signal(signal.SIGINT, signal.default_int_handler)
     tests = multiprocessing.parent_process()
     process._current_process, process._parent_process = _MainProcess(), None
-    resource_tracker._resource_tracker._fd = resource_tracker._resource_tracker._pid = None  # one of its own
+    resource_tracker._resource_tracker._fd = resource_tracker._resource_tracker._pid = None  # it starts its own tracker
     _Spares().replace_spawning()
     threading.Thread(target=_end_with, args=(tests,), name="end with the tests", daemon=True).start()
     sys.orig_argv, sys.argv = list(arguments), [arguments[0], *arguments[3:]]

@@ -34,7 +34,7 @@ class Screen:
         limit, tick = time.monotonic() + PATIENCE, threading.Event()
         while not condition():
             assert time.monotonic() < limit, what
-            tick.wait(0.1)  # a grab takes time of the window's own core
+            tick.wait(0.1)  # a grab uses time of the window's core
 
     def keys(self, *arguments: str) -> None:
         """``xdotool`` with these arguments."""

@@ -1,4 +1,4 @@
-"""The window with addresses that once kept it from starting, and passwords in what it leaves behind."""
+"""The window with unusual addresses, and no passwords in its files."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ LAST = "rtsp://user:p]w@127.0.0.1:1/x"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the log folder is moved by an XDG variable")
-def test_the_window_starts_with_any_last_source_and_keeps_none_that_was_not_shown(tmp_path: Path) -> None:
+def test_the_window_starts_with_any_last_source(tmp_path: Path) -> None:
     settings = tmp_path / "settings" / "preferences.json"
     settings.parent.mkdir()
     settings.write_text(json.dumps({"recent": [{"name": LAST}]}))
@@ -33,7 +33,7 @@ def test_the_window_starts_with_any_last_source_and_keeps_none_that_was_not_show
             },
         )  # fmt: skip
         try:
-            # it is tried again and again: the third time the window has long been there
+            # opening is retried; at the third try the window exists
             limit = time.monotonic() + 100
             while not (log.exists() and log.read_text("utf-8").count(f"{shown} cannot be opened") > 2):
                 assert process.poll() is None and time.monotonic() < limit

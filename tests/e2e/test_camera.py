@@ -1,5 +1,8 @@
-"""``clipseg-live camera`` as a process. The virtual camera is a device that this file registers with pyvirtualcam, in
-the process, by Python's own ``sitecustomize``: the product knows nothing of it."""
+"""``clipseg-live camera`` as a process.
+
+The virtual camera is a backend that this file registers with pyvirtualcam in the process, by Python's
+``sitecustomize``.
+"""
 
 import json
 import os
@@ -16,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.e2e.conftest import QUICK_ENGINE, Finished, environment, start, workers_of
+from tests.e2e.conftest import QUICK_ENGINE, Completed, environment, start, workers_of
 
 pytest.importorskip("pyvirtualcam")
 
@@ -59,7 +62,7 @@ def tell():
 
 
 class Running:
-    """The command, and what its device was sent."""
+    """The command, and the frames that its device received."""
 
     def __init__(self, folder: Path, process: "subprocess.Popen[str]", path: Path) -> None:
         self.folder, self.process, self.path = folder, process, path
@@ -89,19 +92,19 @@ class Running:
                 return lines
         raise AssertionError((lines, self.process.stderr.read() if self.process.stderr else ""))
 
-    def end(self, number: int = signal.SIGINT) -> Finished:
+    def end(self, number: int = signal.SIGINT) -> Completed:
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=PATIENCE)
-        return Finished(self.process.returncode, out, err)
+        return Completed(self.process.returncode, out, err)
 
     def modules(self) -> list[str]:
         return json.loads(Path(f"{self.path}.modules").read_text())
 
 
-def begin(
+def start_camera(
     folder: Path, *arguments: object, fresh: bool = False, patch: str = "", **streams: object
 ) -> tuple["subprocess.Popen[str]", Path]:
-    """Start the command. Return it and the file of what its device is sent."""
+    """Start the command. Return it and the file with the frames of its device."""
     site, path = folder / "site", folder / "sent"
     site.mkdir(exist_ok=True)
     (site / "sitecustomize.py").write_text(DEVICE.replace("{path!r}", repr(str(path))) + patch)
@@ -111,7 +114,7 @@ def begin(
 
 @contextmanager
 def camera(folder: Path, *arguments: object, **options: Any) -> Iterator[Running]:
-    process, path = begin(folder, *arguments, **options)
+    process, path = start_camera(folder, *arguments, **options)
     with process:
         killer = threading.Timer(PATIENCE, process.kill)
         killer.start()
@@ -124,14 +127,14 @@ def camera(folder: Path, *arguments: object, **options: Any) -> Iterator[Running
                 process.kill()
 
 
-def reds(frame: np.ndarray) -> int:
-    """Pixels as red as the demo scene's circle."""
+def red_pixels(frame: np.ndarray) -> int:
+    """Return the pixels with the red of the demo scene's circle."""
     red, green, blue = (frame[..., channel].astype(int) for channel in range(3))
     return int(((red > 180) & (green < 110) & (blue < 110)).sum())
 
 
-def test_what_is_drawn_leaves_and_with_a_privacy_effect_nothing_else(tmp_path: Path) -> None:
-    """From the start, through the loading of the model, to a kill of the worker and the end."""
+def test_rendered_frames_are_sent_and_privacy_effects_are_never_bypassed(tmp_path: Path) -> None:
+    """From the start, during the loading of the model, and until a kill of the worker and the end."""
     Image.new("RGB", (32, 18), SAFE).save(tmp_path / "safe.png")
     with camera(
         tmp_path, "demo:", "-p", "red circle", "--effect", "blackout", "--threshold", 0.2, "--safe", "safe.png", *SMALL
@@ -145,7 +148,7 @@ def test_what_is_drawn_leaves_and_with_a_privacy_effect_nothing_else(tmp_path: P
     safe = [bool(np.abs(frame.astype(int) - SAFE).max() < 3) for frame in frames]
     first = safe.index(False)
     assert first > 0 and any(safe[first:])
-    assert all(reds(frame) < 100 for frame in frames), "the red circle, of a thousand pixels and more, was seen"
+    assert all(red_pixels(frame) < 100 for frame in frames), "the red circle, of a thousand pixels and more, was seen"
 
 
 def test_the_process_imports_neither_torch_nor_qt(tmp_path: Path) -> None:
@@ -157,7 +160,7 @@ def test_the_process_imports_neither_torch_nor_qt(tmp_path: Path) -> None:
     with camera(tmp_path, *arguments, fresh=True, patch=QUICK_ENGINE) as one:
         one.read(": on")
         tick = threading.Event()
-        while not one.newest().any():  # hidden as a whole until there are masks
+        while not one.newest().any():  # hidden completely until there are masks
             assert one.process.poll() is None
             tick.wait(0.1)
         done = one.end()
@@ -165,16 +168,16 @@ def test_the_process_imports_neither_torch_nor_qt(tmp_path: Path) -> None:
     assert one.modules() == ["av"]
 
 
-def test_on_a_terminal_one_line_changes(tmp_path: Path) -> None:
+def test_a_terminal_shows_one_updated_line(tmp_path: Path) -> None:
     mine, theirs = pty.openpty()
-    process, path = begin(tmp_path, "demo:", "-p", "red circle", "--width", 320, "--height", 180, stderr=theirs)
+    process, path = start_camera(tmp_path, "demo:", "-p", "red circle", "--width", 320, "--height", 180, stderr=theirs)
     with process:
         os.close(theirs)
         seen = b""
         while b"fake:0, 320\xc3\x97180, 30 frames per second" not in seen:
             seen += os.read(mine, 4096)
         process.send_signal(signal.SIGINT)
-        with suppress(OSError):  # the terminal is gone with its process
+        with suppress(OSError):  # the terminal is closed with its process
             while part := os.read(mine, 4096):
                 seen += part
         out, _ = process.communicate(timeout=PATIENCE)
@@ -200,8 +203,8 @@ def test_on_a_terminal_one_line_changes(tmp_path: Path) -> None:
         (["demo:", "-p", "x", "--model", "rd64-refined", *SMALL], 1, "could not be downloaded"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(tmp_path: Path, arguments: list[str], code: int, sentence: str) -> None:
-    process, _ = begin(tmp_path, *arguments)
+def test_invalid_use_gives_a_one_sentence_error(tmp_path: Path, arguments: list[str], code: int, sentence: str) -> None:
+    process, _ = start_camera(tmp_path, *arguments)
     with process:
         _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == code and sentence in errors and "Traceback" not in errors

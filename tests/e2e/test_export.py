@@ -1,4 +1,4 @@
-"""``clipseg-live export`` as a person runs it, with the shipped model."""
+"""``clipseg-live export`` as a process, with the built-in model."""
 
 import json
 import os
@@ -17,13 +17,13 @@ from pycocotools import mask as coco
 
 from clipseg_live import Prompt, Segmenter
 from scripts.training.truth import scene_truth
-from tests.e2e.conftest import Finished, frames_of, packets_of, pictures_of, scene, start, times_of, write_clip
+from tests.e2e.conftest import Completed, frames_of, packets_of, pictures_of, scene, start, times_of, write_clip
 
-Run = Callable[..., Finished]
+Run = Callable[..., Completed]
 UNEVEN = [0, 20, 40, 55, 80, 100, 121, 140, 160, 200]
 
 
-def assert_one_sentence(result: Finished, code: int, *words: str) -> None:
+def assert_one_sentence(result: Completed, code: int, *words: str) -> None:
     assert result.code == code, result
     lines = result.err.strip().splitlines()
     assert len(lines) == 1, result.err
@@ -37,11 +37,11 @@ def hidden_files(folder: Path) -> list[Path]:
 
 
 PLAIN = ("--effect", "tint", "--smoothing", "0", "--no-follow", "--no-edges")
-"""Masks that are the engine's own."""
+"""Masks of the engine itself."""
 
 
-def test_the_main_job(clipseg_live: Run, tmp_path: Path) -> None:
-    """Timing and sound as they came in; the named object coloured and no other; masks that are the engine's."""
+def test_an_export_keeps_timing_and_audio_and_tints_the_object(clipseg_live: Run, tmp_path: Path) -> None:
+    """Only the named object is coloured, and masks are those of the engine."""
     clip = write_clip(tmp_path / "ein Clip – 日本.mp4", UNEVEN, sound=True)
     options = ["-p", "red circle", "-p", "blue star", "--model", "shapes", "--opacity", "1", "--quality", "95"]
     result = clipseg_live(
@@ -74,7 +74,7 @@ def test_the_main_job(clipseg_live: Run, tmp_path: Path) -> None:
             assert green[np.asarray(inside) & found].mean() > 0.8
 
 
-def test_masks_find_what_the_scene_holds(clipseg_live: Run, tmp_path: Path) -> None:
+def test_masks_match_the_ground_truth(clipseg_live: Run, tmp_path: Path) -> None:
     drawn = scene()
     for number in range(3):
         Image.fromarray(drawn.picture(10 * number)).save(tmp_path / f"picture {number}.png")
@@ -87,7 +87,7 @@ def test_masks_find_what_the_scene_holds(clipseg_live: Run, tmp_path: Path) -> N
     found = {path.name: np.asarray(Image.open(path)) > 0 for path in (tmp_path / "masks").glob("*.png")}
     assert len(found) == 6
     for name, mask in found.items():
-        number = int(name.split("_")[0].removeprefix("picture "))  # masks are named after their pictures
+        number = int(name.split("_")[0].removeprefix("picture "))  # masks are named after their images
         truth = scene_truth(drawn, 10 * number).mask("red circle")
         if "dog" in name:
             assert mask.mean() < 0.02
@@ -95,7 +95,7 @@ def test_masks_find_what_the_scene_holds(clipseg_live: Run, tmp_path: Path) -> N
             assert (mask & truth).sum() / (mask | truth).sum() > 0.5
 
 
-def test_a_picture_an_odd_size_and_a_prompt_that_is_cut(clipseg_live: Run, tmp_path: Path) -> None:
+def test_images_odd_sizes_and_truncated_prompts_are_supported(clipseg_live: Run, tmp_path: Path) -> None:
     Image.fromarray(scene().picture(0)[:101, :77]).save(tmp_path / "odd.png")
     options = ["-p", "red " * 90, "--model", "shapes"]
     picture = clipseg_live("export", "odd.png", *options, "-o", "out.png")
@@ -109,7 +109,7 @@ def test_a_picture_an_odd_size_and_a_prompt_that_is_cut(clipseg_live: Run, tmp_p
     assert pictures_of(tmp_path / "out.mp4")[0].shape == (102, 78, 3)
 
 
-def test_a_video_that_breaks_in_the_middle(clipseg_live: Run, tmp_path: Path) -> None:
+def test_a_damaged_video_is_reported(clipseg_live: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "whole.mkv", [20 * number for number in range(40)])
     broken = tmp_path / "broken.mkv"
     broken.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
@@ -122,7 +122,7 @@ def test_a_video_that_breaks_in_the_middle(clipseg_live: Run, tmp_path: Path) ->
 
 
 def begin_long_export(folder: Path) -> "subprocess.Popen[str]":
-    """A long job that has begun to write: its hidden file is there and has grown."""
+    """Start a long export, and wait until its hidden file grows."""
     options = ["-p", "red circle", "--to", "3600", "--overwrite", "--codec", "ffv1"]
     process = start(["export", "demo:", *options, *PLAIN, "-o", "out.mkv"], folder, small=True)
     deadline, tick = time.monotonic() + 120, threading.Event()
@@ -134,7 +134,7 @@ def begin_long_export(folder: Path) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stop_leaves_what_stood_there(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_stop_keeps_the_existing_file(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "out.mkv").write_bytes(b"precious")
     process = begin_long_export(tmp_path)
     process.send_signal(number)
@@ -182,7 +182,7 @@ def test_a_stop_leaves_what_stood_there(tmp_path: Path, number: signal.Signals) 
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_bad_input_is_one_sentence(
+def test_invalid_input_gives_a_one_sentence_error(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -190,7 +190,7 @@ def test_bad_input_is_one_sentence(
     code: int,
     words: list[str],
 ) -> None:
-    """In this process, for speed: the same function that the command calls."""
+    """Calls the function of the command in this process, for speed."""
     from clipseg_live.cli.main import run
 
     write_clip(tmp_path / "clip.mp4", [0, 20, 40])
@@ -207,6 +207,6 @@ def test_bad_input_is_one_sentence(
     defaults = [] if "-p" in arguments else ["-p", "red circle"]
     defaults += [] if "--model" in arguments else ["--model", "shapes"]
     found = run(["export", *arguments, *defaults])
-    assert_one_sentence(Finished(found, "", capsys.readouterr().err), code, *words)
+    assert_one_sentence(Completed(found, "", capsys.readouterr().err), code, *words)
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "mine" / "000001.png").exists()

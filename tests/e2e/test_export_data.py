@@ -1,4 +1,4 @@
-"""Data and transparency out of ``clipseg-live export`` as a person runs it, with the shipped model."""
+"""Data and transparency of ``clipseg-live export`` as a process, with the built-in model."""
 
 import json
 from collections.abc import Callable
@@ -10,12 +10,14 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from tests.e2e.conftest import Finished, write_clip
+from tests.e2e.conftest import Completed, write_clip
 
-Run = Callable[..., Finished]
+Run = Callable[..., Completed]
 
 
-def test_data_without_a_video(clipseg_live: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_is_exported_without_a_video(
+    clipseg_live: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     clip = write_clip(tmp_path / "clip.mp4", [20 * number for number in range(6)])
     data = ("--data", "coco:set", "--data", "indexed:masks", "--data", "sheet:found.png", "--data", "npz:maps")
     result = clipseg_live(
@@ -42,7 +44,7 @@ def test_data_without_a_video(clipseg_live: Run, tmp_path: Path, capsys: pytest.
         assert sheet.format == "PNG" and sheet.width > 300
 
 
-def test_a_transparent_video(clipseg_live: Run, tmp_path: Path) -> None:
+def test_a_transparent_video_is_exported(clipseg_live: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", [20 * number for number in range(4)], sound=True)
     result = clipseg_live("export", clip, "-p", "red circle", "--model", "shapes", "--alpha", "-o", "cut.mov")
     assert (result.code, result.err) == (0, "")

@@ -1,4 +1,4 @@
-"""``export --hdr``: what is written, and what is said of it."""
+"""``export --hdr``: results and notices."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def test_hdr_is_converted_or_kept(clipseg_live, tmp_path):
         (("-o", "a.mov", "--alpha"), "--alpha"), (("--data", "jsonl:a.jsonl"), "-o"),
     ],
 )  # fmt: skip
-def test_results_that_cannot_be_hdr_are_refused(clipseg_live, tmp_path, arguments, word):
+def test_results_that_cannot_be_hdr_are_rejected(clipseg_live, tmp_path, arguments, word):
     result = clipseg_live("export", PHONE, *PROMPT, *arguments, "--hdr", "keep")
     assert result.code == 2 and word in result.err and len(result.err.strip().splitlines()) == 1
     assert not list(tmp_path.glob("a.*"))

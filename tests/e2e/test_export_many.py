@@ -1,4 +1,4 @@
-"""``clipseg-live export`` of many inputs as a person runs it, with the shipped model."""
+"""``clipseg-live export`` of several inputs as a process, with the built-in model."""
 
 import os
 import pty
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Finished, environment, pictures_of, start, times_of, workers_of, write_clip
+from tests.e2e.conftest import Completed, environment, pictures_of, start, times_of, workers_of, write_clip
 
-Run = Callable[..., Finished]
+Run = Callable[..., Completed]
 SIZE = (96, 64)
 OPTIONS = ("-p", "red circle", "--model", "shapes", "--smoothing", "0", "--no-follow", "--no-edges")
 RECORD = ".clipseg-live-export.json"
@@ -22,7 +22,7 @@ RECORD = ".clipseg-live-export.json"
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """A folder with two videos and between them one that was cut short."""
+    """Return a folder with two videos and a truncated one between them."""
     folder = tmp_path / "in"
     folder.mkdir()
     write_clip(folder / "a.mp4", [0, 20, 45], size=SIZE)
@@ -44,7 +44,9 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name != RECORD)
 
 
-def test_one_bad_input_and_the_next_runs_go_on(clipseg_live: Run, clips: Path, tmp_path: Path) -> None:
+def test_a_failed_input_does_not_stop_the_batch_and_later_runs_resume(
+    clipseg_live: Run, clips: Path, tmp_path: Path
+) -> None:
     arguments = ["export", *sorted(clips.iterdir()), *OPTIONS, "--into", "out"]
     first = clipseg_live(*arguments, "--jobs", "2")
     assert first.code == 1, first
@@ -76,8 +78,8 @@ def hidden_files(folder: Path) -> list[str]:
     return [name for name in names(folder) if name.startswith(".")]
 
 
-def begin(folder: Path, jobs: int, *options: str) -> "subprocess.Popen[str]":
-    """A run with a short video and long ones behind it, of which one is being written for every job."""
+def start_batch(folder: Path, jobs: int, *options: str) -> "subprocess.Popen[str]":
+    """Start a batch with a short video and long ones, and wait until each job writes one."""
     write_clip(folder / "a.mp4", [0, 20], size=SIZE)
     long = ["demo:1", "demo:2"]
     arguments = ["export", "a.mp4", *long, *OPTIONS, "--into", "out", "--jobs", jobs, "--codec", "ffv1", *options]
@@ -93,7 +95,7 @@ def begin(folder: Path, jobs: int, *options: str) -> "subprocess.Popen[str]":
 
 
 def members_of(process: "subprocess.Popen[str]") -> list[int]:
-    """The processes that this one has started."""
+    """Return the processes that a process has started."""
     found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [int(number) for number in found]
 
@@ -106,7 +108,7 @@ def is_there(number: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def until_gone(processes: list[int]) -> None:
+def wait_ended(processes: list[int]) -> None:
     deadline, tick = time.monotonic() + 60, threading.Event()
     while any(map(is_there, processes)):
         assert time.monotonic() < deadline, "a process was left running"
@@ -114,13 +116,13 @@ def until_gone(processes: list[int]) -> None:
 
 
 @pytest.mark.parametrize(("jobs", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM)])
-def test_a_stop_keeps_what_is_finished(clipseg_live: Run, tmp_path: Path, jobs: int, number: signal.Signals) -> None:
-    process = begin(tmp_path, jobs)
+def test_a_stop_keeps_finished_results(clipseg_live: Run, tmp_path: Path, jobs: int, number: signal.Signals) -> None:
+    process = start_batch(tmp_path, jobs)
     members = members_of(process) if jobs > 1 else []
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    until_gone(members)
+    wait_ended(members)
     lines = out.splitlines()
     assert lines[0].startswith("out/a.mkv: done, 2 frames")
     assert lines[1].startswith("demo:1: stopped: The export was stopped; ")
@@ -140,7 +142,7 @@ def test_a_stop_keeps_what_is_finished(clipseg_live: Run, tmp_path: Path, jobs: 
 
 
 def test_a_killed_process_costs_one_input_and_a_killed_parent_leaves_none(tmp_path: Path) -> None:
-    process = begin(tmp_path, 2)
+    process = start_batch(tmp_path, 2)
     members = members_of(process)
     exporting = workers_of(process)
     assert len(exporting) == 2
@@ -152,12 +154,12 @@ def test_a_killed_process_costs_one_input_and_a_killed_parent_leaves_none(tmp_pa
     assert is_there(exporting[1])
     process.kill()
     process.communicate(timeout=30)
-    until_gone(members)
+    wait_ended(members)
     assert [name for name in names(tmp_path / "out") if not name.startswith(".")] == ["a.mkv"]
-    assert len(hidden_files(tmp_path / "out")) == 1  # of the process that was killed
+    assert len(hidden_files(tmp_path / "out")) == 1  # of the killed process
 
 
-def test_a_terminal_shows_a_bar_for_all_and_one_a_file(clips: Path, tmp_path: Path) -> None:
+def test_a_terminal_shows_a_total_bar_and_one_for_each_file(clips: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     arguments = ["export", "in", *OPTIONS, "--into", "out"]
     process = start(arguments, tmp_path, variables={**environment(), "TERM": "xterm"}, stderr=theirs)
@@ -204,7 +206,7 @@ def _read(terminal: int) -> Iterator[bytes]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_wrong_usage_is_one_sentence(
+def test_wrong_usage_gives_a_one_sentence_error(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -212,7 +214,7 @@ def test_wrong_usage_is_one_sentence(
     code: int,
     words: list[str],
 ) -> None:
-    """In this process, for speed: the same function that the command calls."""
+    """Calls the function of the command in this process, for speed."""
     from clipseg_live.cli.main import run
 
     for name in ("a.mp4", "b.mp4"):

@@ -1,4 +1,4 @@
-"""Commands as processes: early signals, closed terminals and pipes, narrow encodings, displays that are not there."""
+"""Commands as processes: early signals, closed terminals and pipes, limited encodings, missing displays."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 from scripts.reliability.interrupts import COMMANDS, Run, interrupt
 from scripts.reliability.judging import judge
 from tests.e2e.conftest import environment, start
-from tests.e2e.test_record import PATIENCE, SMALL, ended, lines_until
+from tests.e2e.test_record import PATIENCE, SMALL, lines_until, wait_end
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 OFFSCREEN = {"QT_QPA_PLATFORM": "offscreen"}
@@ -51,19 +51,19 @@ def test_a_closed_terminal_or_pipe_finishes_the_recording_and_its_data(tmp_path:
     index = json.loads((tmp_path / "r masks" / "index.json").read_text())
     pictures = list((tmp_path / "r masks").glob("*.png"))
     told = {(line["frame"], line["prompt"]) for line in lines}
-    assert len(told) == len(pictures) <= len(index["frames"])  # frames before the first mask have none
+    assert len(told) == len(pictures) <= len(index["frames"])  # frames before the first mask have no record
 
 
 def test_data_of_a_killed_recording_stays_visible(tmp_path: Path) -> None:
     process = start(("record", *SMALL, "--data", "jsonl", "--data", "coco"), tmp_path, small=True)
     lines_until(process, "Recording 0:01")
     process.kill()
-    ended(process)
+    wait_end(process)
     names = ["r coco.recording", "r.recording.jsonl", "r.recording.mp4"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
-def test_a_terminal_that_is_closed_ends_a_recording_and_keeps_it(tmp_path: Path) -> None:
+def test_a_closed_terminal_ends_and_keeps_a_recording(tmp_path: Path) -> None:
     mine, theirs = pty.openpty()
     with start(["record", *SMALL], tmp_path, small=True, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
@@ -75,7 +75,7 @@ def test_a_terminal_that_is_closed_ends_a_recording_and_keeps_it(tmp_path: Path)
     assert process.returncode == 0 and [path.name for path in tmp_path.iterdir()] == ["r.mp4"]
 
 
-def test_the_reader_of_watch_may_go_away(tmp_path: Path) -> None:
+def test_watch_ends_when_its_reader_closes_the_pipe(tmp_path: Path) -> None:
     with start(["watch", "demo:", "-p", "red circle"], tmp_path, small=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["prompt"] == "red circle"
@@ -97,7 +97,7 @@ def test_watch_writes_every_prompt_into_every_encoding(tmp_path: Path, encoding:
 
 
 @pytest.mark.parametrize("arguments", [["models"], ["models", "--json"], ["--help"], ["export", "--help"]])
-def test_narrow_and_closed_outputs_are_no_errors(tmp_path: Path, arguments: list[str]) -> None:
+def test_limited_encodings_and_closed_outputs_are_not_errors(tmp_path: Path, arguments: list[str]) -> None:
     command = [sys.executable, "-m", "clipseg_live", *arguments]
     narrow = {
         **environment(),
@@ -133,7 +133,7 @@ def test_narrow_and_closed_outputs_are_no_errors(tmp_path: Path, arguments: list
         {"QT_QPA_PLATFORM": "wayland", "WAYLAND_DISPLAY": "/nothing", "XDG_RUNTIME_DIR": "/nowhere"},
     ],
 )
-def test_a_display_that_cannot_be_reached_is_told_in_one_sentence(tmp_path: Path, variables: dict[str, str]) -> None:
+def test_an_unavailable_display_gives_a_one_sentence_error(tmp_path: Path, variables: dict[str, str]) -> None:
     plain = {
         name: value
         for name, value in environment().items()
@@ -147,14 +147,14 @@ def test_a_display_that_cannot_be_reached_is_told_in_one_sentence(tmp_path: Path
     assert "clipseg-live watch" in err
 
 
-def test_a_window_that_was_started_with_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+def test_a_window_started_with_nohup_survives_its_terminal(tmp_path: Path) -> None:
     config = tmp_path / "settings"
     variables = {**environment(), **OFFSCREEN, "CLIPSEG_LIVE_CONFIG": str(config)}
     with start(
         ["live", "--demo"], tmp_path, NOHUP, small=True, variables=variables, stdout=subprocess.DEVNULL
     ) as process:
         tick = threading.Event()
-        while not list(config.glob("*")) and process.poll() is None:  # written a second after the window was shown
+        while not list(config.glob("*")) and process.poll() is None:  # written one second after the window is shown
             tick.wait(0.1)
         process.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""The log of commands and of the window, as files that real processes leave."""
+"""The log of commands and of the window, written by real processes."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from tests.e2e.conftest import environment, start, write_clip
 
 
 def run(folder: Path, *arguments: object, code: int = 0, **variables: str) -> str:
-    """Run a command with a log folder of its own and return the log."""
+    """Run a command with its own log folder, and return the log."""
     with start(arguments, folder, variables={**environment(), "XDG_STATE_HOME": str(folder), **variables}) as process:
         _, errors = process.communicate(timeout=170)
     assert process.returncode == code, errors

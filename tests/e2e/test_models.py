@@ -1,4 +1,4 @@
-"""``models fetch`` and ``models remove`` as processes, with a stand-in for the hub named by HF_ENDPOINT."""
+"""``models fetch`` and ``models remove`` as processes, with a local hub server named by HF_ENDPOINT."""
 
 import json
 import os
@@ -17,7 +17,7 @@ REPOSITORY = "CIDAS/clipseg-rd16"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[HubServer]:
-    """The small built-in model in place of the published one."""
+    """Serve the built-in model instead of the published one."""
     with serving(HubServer(REPOSITORY, files_of(loading.find_model_files("shapes").folder))) as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""Folders of photos on the command line and in Python, with the shipped model."""
+"""Folders of photos on the command line and in Python, with the built-in model."""
 
 import json
 from collections.abc import Callable
@@ -11,16 +11,16 @@ from PIL import Image
 
 from clipseg_live import stream
 from clipseg_live.demo.scenes import Scene
-from tests.e2e.conftest import Finished, pictures_of
+from tests.e2e.conftest import Completed, pictures_of
 
-Run = Callable[..., Finished]
+Run = Callable[..., Completed]
 OPTIONS = ("-p", "red circle", "--model", "shapes")
 SIZES = {"IMG_2.png": (256, 192), "IMG_10.jpg": (192, 256), "写真 100%.png": (320, 180)}
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three photos of different sizes, one that is broken, and what is no photo."""
+    """Return a folder with three photos of different sizes, a damaged photo, and another file."""
     folder = tmp_path_factory.mktemp("set") / "shots"
     (folder / "below").mkdir(parents=True)
     for seed, (name, size) in enumerate(SIZES.items()):
@@ -30,7 +30,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_folder_is_exported_photo_by_photo(clipseg_live: Run, photos: Path, tmp_path: Path) -> None:
+def test_each_photo_of_a_folder_is_exported(clipseg_live: Run, photos: Path, tmp_path: Path) -> None:
     done = clipseg_live("export", photos, *OPTIONS, "-o", "out", "--masks", "m.jsonl")
     assert done.code == 1 and done.out.startswith("out: 3 photos in ")
     assert done.err.splitlines() == [
@@ -48,7 +48,7 @@ def test_a_folder_is_exported_photo_by_photo(clipseg_live: Run, photos: Path, tm
         np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
 
 
-def test_photos_that_the_shell_has_listed_are_one_set(clipseg_live: Run, photos: Path, tmp_path: Path) -> None:
+def test_photos_listed_by_the_shell_are_one_set(clipseg_live: Run, photos: Path, tmp_path: Path) -> None:
     files = [photos / name for name in SIZES]
     first = clipseg_live("export", *files, *OPTIONS, "--into", "results", "--data", "coco")
     assert first.code == 0, first
@@ -72,7 +72,7 @@ def test_photos_that_the_shell_has_listed_are_one_set(clipseg_live: Run, photos:
         (["export", "empty", "-o", "out"], ["contains no images"]),
     ],
 )
-def test_what_cannot_be_is_one_sentence(
+def test_invalid_use_gives_a_one_sentence_error(
     clipseg_live: Run, photos: Path, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
     (tmp_path / "shots").symlink_to(photos)
@@ -82,7 +82,7 @@ def test_what_cannot_be_is_one_sentence(
     assert done.err.count("\n") == 1 and all(word in done.err for word in words), done.err
 
 
-def test_a_sequence_is_a_film(clipseg_live: Run, tmp_path: Path) -> None:
+def test_a_sequence_is_exported_as_video(clipseg_live: Run, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     scene = Scene(0, 128, 96, Fraction(30))
     for number in range(3):

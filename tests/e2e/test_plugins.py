@@ -1,4 +1,4 @@
-"""The example packages of docs/how-to, and broken ones, with the command line as a process."""
+"""The example packages of docs/how-to, and broken packages, with the command line as a process."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.e2e.conftest import Finished, environment, start
+from tests.e2e.conftest import Completed, environment, start
 from tests.helpers.packages import install, install_example
 from tests.helpers.paths import ROOT
 
@@ -19,7 +19,7 @@ PAGES = ("add-an-effect", "add-a-data-format", "add-a-source")
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
-    """A folder of packages, which every process of a command has on its path."""
+    """Return a folder of packages on the path of all processes."""
     folder = tmp_path / "packages"
     for page in PAGES:
         install_example(folder, page)
@@ -33,11 +33,11 @@ def variables(packages: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def run(packages: Path, tmp_path: Path) -> Callable[..., Finished]:
-    def run(*arguments: object) -> Finished:
+def run(packages: Path, tmp_path: Path) -> Callable[..., Completed]:
+    def run(*arguments: object) -> Completed:
         with start(arguments, tmp_path, variables=variables(packages)) as process:
             out, err = process.communicate(timeout=170)
-        return Finished(process.returncode, out, err)
+        return Completed(process.returncode, out, err)
 
     return run
 
@@ -48,7 +48,7 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
 
 @pytest.mark.slow
-def test_packages_add_an_effect_a_format_and_a_source(run: Callable[..., Finished], tmp_path: Path) -> None:
+def test_packages_add_an_effect_a_format_and_a_source(run: Callable[..., Completed], tmp_path: Path) -> None:
     prompt = ("-p", "red circle", "--model", "shapes", "--to", "0.2")
     result = run(
         "export", "demo:", *prompt, "--effect", "scanlines(spacing=2,strength=1)", "--data", "areas:out.txt", "-o",
@@ -58,7 +58,7 @@ def test_packages_add_an_effect_a_format_and_a_source(run: Callable[..., Finishe
     lines = (tmp_path / "out.txt").read_text("utf-8").splitlines()
     assert len(lines) == 6 and lines[0].startswith("0.000: red circle 0.")
     first = frames_of(tmp_path / "out.mkv")[0]
-    black = (first < 24).all(axis=2).mean(axis=1) > 0.7  # of 180 rows; the circle stays as it is
+    black = (first < 24).all(axis=2).mean(axis=1) > 0.7  # of 180 rows; the circle is unchanged
     assert np.flatnonzero(black).tolist() == list(range(0, 180, 4)), "a line for each 2 % of the height"
 
     result = run(
@@ -72,7 +72,7 @@ def test_packages_add_an_effect_a_format_and_a_source(run: Callable[..., Finishe
 
 
 @pytest.mark.slow
-def test_unusable_packages_are_left_out_and_named(run: Callable[..., Finished], packages: Path, tmp_path: Path) -> None:
+def test_unusable_packages_are_omitted_and_named(run: Callable[..., Completed], packages: Path, tmp_path: Path) -> None:
     broken = {
         "clipseg_live.effects": {"sparkle": "broken_package:Sparkle", "tint": "broken_package:Tint"},
         "clipseg_live.exporters": {"bad-data": "broken_package:DATA"},

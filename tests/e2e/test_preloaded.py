@@ -1,4 +1,4 @@
-"""Forked commands behave like processes of their own."""
+"""Forked commands behave like separate processes."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_a_command_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+def test_a_command_ends_with_its_parent(tmp_path: Path) -> None:
     variables = {**environment(), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": ""}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=tmp_path, env=variables, stdout=subprocess.PIPE, text=True, timeout=120
@@ -38,7 +38,7 @@ def test_a_command_ends_with_the_process_that_started_it(tmp_path: Path) -> None
         tick.wait(0.05)
 
 
-def test_its_folder_environment_and_end_are_its_own(tmp_path: Path) -> None:
+def test_a_command_has_its_own_folder_environment_and_end(tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(
         "import os, sys\nprint(os.getcwd(), os.environ['MARK'], len(os.environ), *sys.argv[1:], flush=True)\n"

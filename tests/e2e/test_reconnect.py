@@ -1,4 +1,4 @@
-"""A session on a network camera whose server is killed and started again: the picture stays, and goes on by itself."""
+"""A session with a network camera whose server is killed and restarted: the video stays, and continues by itself."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.status import SourceState
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.runtime.session import Session
-from tests.helpers.live_engine import fake
+from tests.helpers.live_engine import make_fake_engine
 from tests.helpers.servers import HTTPHandler, Server
 
 PATIENCE = 30.0
@@ -24,9 +24,9 @@ def wait(condition: Callable[[], object]) -> None:
         threading.Event().wait(0.01)
 
 
-def test_a_killed_server_is_waited_for_while_a_recording_goes_on(tmp_path: Path) -> None:
+def test_a_recording_continues_after_a_killed_server_restarts(tmp_path: Path) -> None:
     settings = LiveSettings(rows=(PromptRow(id=0, text="red"),))
-    session = Session(settings, session_tools(fake))
+    session = Session(settings, session_tools(make_fake_engine))
     shown = []
     session.on_picture = lambda: shown.append(session.picture())
     with Server(HTTPHandler) as server:

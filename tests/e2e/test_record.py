@@ -1,4 +1,4 @@
-"""``clipseg-live record`` as a process: what it writes, how it ends, and what is left after it was killed."""
+"""``clipseg-live record`` as a process: its files, its end, and the files after a kill."""
 
 import io
 import json
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from scripts.reliability.judging import judge
-from tests.e2e.conftest import Finished, scene, start
+from tests.e2e.conftest import Completed, scene, start
 from tests.helpers.clips import make_clip
 from tests.helpers.servers import HTTPHandler, Server
 
@@ -20,7 +20,7 @@ SMALL = ("demo:", "-p", "red circle", "--name", "r")
 
 
 def lines_until(process: "subprocess.Popen[str]", words: str, *, of_errors: bool = False) -> None:
-    """Read standard output, or standard error, up to a line with these words."""
+    """Read standard output or standard error up to a line with this text."""
     lines = process.stderr if of_errors else process.stdout
     assert lines is not None
     for line in lines:
@@ -30,16 +30,16 @@ def lines_until(process: "subprocess.Popen[str]", words: str, *, of_errors: bool
     raise AssertionError(process.stderr.read() if process.stderr else "")
 
 
-def ended(process: "subprocess.Popen[str]") -> Finished:
+def wait_end(process: "subprocess.Popen[str]") -> Completed:
     out, err = process.communicate(timeout=PATIENCE)
-    return Finished(process.returncode, out, err)
+    return Completed(process.returncode, out, err)
 
 
-def test_a_file_is_recorded_from_its_beginning_with_sound_and_data(tmp_path: Path) -> None:
+def test_a_file_is_recorded_from_its_start_with_audio_and_data(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", count=90, rate=Fraction(30), sound=["aac"], sound_seconds=3.0)
     arguments = ("-p", "red circle", "--model", "shapes", "--name", "{source} {prompts}", "--into", tmp_path / "new")
     more = ("--track", "composed", "--track", "mattes", "--data", "jsonl")
-    finished = ended(start(("record", clip, *arguments, *more), tmp_path))
+    finished = wait_end(start(("record", clip, *arguments, *more), tmp_path))
     assert finished.code == 0, finished.err
     stem = "clip.mp4 red circle"
     names = [f"{stem} mattes.mp4", f"{stem}.jsonl", f"{stem}.mp4"]
@@ -59,7 +59,7 @@ def test_a_signal_finishes_the_recording(tmp_path: Path, number: int) -> None:
     process = start(("record", *SMALL), tmp_path, small=True)
     lines_until(process, "Recording 0:02")
     process.send_signal(number)
-    finished = ended(process)
+    finished = wait_end(process)
     assert finished.code == 0, finished.err
     assert [path.name for path in tmp_path.iterdir()] == ["r.mp4"]
     verdict = judge(tmp_path / "r.mp4")
@@ -67,7 +67,7 @@ def test_a_signal_finishes_the_recording(tmp_path: Path, number: int) -> None:
     assert (tmp_path / "r.mp4").read_bytes()[4:8] == b"ftyp" and b"moof" not in (tmp_path / "r.mp4").read_bytes()
 
 
-def test_what_was_recorded_before_a_kill_can_be_played(tmp_path: Path) -> None:
+def test_a_recording_survives_a_kill(tmp_path: Path) -> None:
     process = start(("record", *SMALL), tmp_path)
     lines_until(process, "Recording 0:02")
     process.kill()
@@ -77,7 +77,7 @@ def test_what_was_recorded_before_a_kill_can_be_played(tmp_path: Path) -> None:
     assert verdict.problems == () and verdict.seconds > 1.0
 
 
-def test_what_cannot_be_recorded_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_invalid_recordings_give_a_one_sentence_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for arguments, code, words in (
         (("demo:", "-p", "x", "--codec", "mpeg2"), 2, "is not a valid codec"),
@@ -87,21 +87,21 @@ def test_what_cannot_be_recorded_is_told_in_one_sentence(tmp_path: Path) -> None
         ((tmp_path / "none.mp4", "-p", "x"), 1, "There is no file"),
         (("demo:", "-p", "x", "--model", "rd64-refined"), 1, "could not be downloaded"),
     ):
-        finished = ended(start(("record", *arguments), tmp_path))
+        finished = wait_end(start(("record", *arguments), tmp_path))
         assert (finished.code, len(finished.err.splitlines())) == (code, 1) and words in finished.err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def cut_clip(folder: Path) -> Path:
-    """Its headers say more than there is."""
+def truncated_clip(folder: Path) -> Path:
+    """Return a truncated clip whose headers declare more frames."""
     whole = make_clip(folder / "clip.avi", count=60, noise=True, options={"g": "5", "bf": "0"})
     data = whole.read_bytes()
     whole.write_bytes(data[: len(data) // 2])
     return whole
 
 
-def test_a_file_that_is_not_recorded_whole_is_a_failure_that_names_what_is_kept(tmp_path: Path) -> None:
-    finished = ended(start(("record", cut_clip(tmp_path), *SMALL[1:], "--model", "shapes"), tmp_path))
+def test_an_incomplete_recording_of_a_file_is_an_error_that_names_the_kept_file(tmp_path: Path) -> None:
+    finished = wait_end(start(("record", truncated_clip(tmp_path), *SMALL[1:], "--model", "shapes"), tmp_path))
     assert finished.code == 1 and "Recorded" not in finished.out
     (sentence,) = finished.err.splitlines()
     assert "ends at 0:0" in sentence and sentence.endswith("; the recording before that is kept in r.mp4.")
@@ -109,11 +109,11 @@ def test_a_file_that_is_not_recorded_whole_is_a_failure_that_names_what_is_kept(
     assert verdict.problems == () and verdict.frames > 5
 
 
-def test_an_interruption_before_the_first_frame_is_a_failure(tmp_path: Path) -> None:
+def test_an_interruption_before_the_first_frame_is_an_error(tmp_path: Path) -> None:
     process = start(("record", *SMALL), tmp_path, small=True)
     lines_until(process, "Loading the model")
     process.send_signal(signal.SIGINT)
-    finished = ended(process)
+    finished = wait_end(process)
     sentence = "clipseg-live: Nothing was recorded: it was interrupted before the first frame with masks."
     assert (finished.code, finished.err.splitlines()) == (1, [sentence])
     assert list(tmp_path.iterdir()) == []
@@ -140,8 +140,8 @@ if "--multiprocessing-fork" in sys.argv:
         (ENDS, "keeps failing (the process ended with code 5)"),
     ],
 )
-def test_a_worker_that_cannot_work_is_a_failure(tmp_path: Path, patch: str, words: str) -> None:
-    finished = ended(start(("record", *SMALL), tmp_path, patch, small=True))
+def test_a_failed_worker_is_an_error(tmp_path: Path, patch: str, words: str) -> None:
+    finished = wait_end(start(("record", *SMALL), tmp_path, patch, small=True))
     assert finished.code == 1 and words in finished.err.splitlines()[-1] and "Traceback" not in finished.err
     assert finished.err.count(words) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
@@ -156,7 +156,7 @@ class SteadyCamera(HTTPHandler):
         return written.getvalue()
 
 
-def test_a_lost_camera_is_reported_and_so_is_its_return(tmp_path: Path) -> None:
+def test_a_lost_camera_and_its_return_are_reported(tmp_path: Path) -> None:
     with Server(SteadyCamera) as server:
         address = f"http://user:secret@127.0.0.1:{server.port}/live.mjpg"
         process = start(["record", address, "-p", "red circle", "--model", "shapes", "--name", "r"], tmp_path)
@@ -166,6 +166,6 @@ def test_a_lost_camera_is_reported_and_so_is_its_return(tmp_path: Path) -> None:
         server.start()
         lines_until(process, "is back.", of_errors=True)
         process.send_signal(signal.SIGINT)
-        finished = ended(process)
+        finished = wait_end(process)
     assert finished.code == 0 and "secret" not in finished.err
     assert judge(tmp_path / "r.mp4").problems == ()

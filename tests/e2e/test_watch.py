@@ -13,13 +13,13 @@ from clipseg_live.core.session_file import save_session
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import Tint
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings, PromptRow
-from tests.e2e.conftest import SIZE, Finished, frames_of, start, write_clip
+from tests.e2e.conftest import SIZE, Completed, frames_of, start, write_clip
 
-Run = Callable[..., Finished]
+Run = Callable[..., Completed]
 SHAPES = EngineSettings(model="shapes")
 
 
-def test_watch_prints_where_things_are(clipseg_live: Run) -> None:
+def test_watch_prints_the_positions_of_objects(clipseg_live: Run) -> None:
     done = clipseg_live("watch", "demo:", "-p", "red circle", "-p", "purple ring", "--frames", 3, fresh=True)
     assert (done.code, done.err) == (0, "")
     entries = [json.loads(line) for line in done.out.splitlines()]
@@ -32,7 +32,7 @@ def test_watch_prints_where_things_are(clipseg_live: Run) -> None:
     assert [entry["time"] for entry in entries[::2]] == sorted(entry["time"] for entry in entries[::2])
 
 
-def test_watch_of_a_file_gives_every_frame(clipseg_live: Run, tmp_path: Path) -> None:
+def test_watch_prints_every_frame_of_a_file(clipseg_live: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a b ü.mp4", [0, 20, 40, 100, 120])
     done = clipseg_live("watch", clip, "-p", "circle", "--model", "shapes", "--threshold", "0.4")
     assert (done.code, done.err) == (0, "")
@@ -66,13 +66,15 @@ def test_watch_measures_masks_as_data_do(clipseg_live: Run, tmp_path: Path) -> N
         (["export", "demo:", "--session", "no.json", "-p", "x", "-o", "x.mp4"], 2, "not both"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(clipseg_live: Run, arguments: list[str], code: int, sentence: str) -> None:
+def test_invalid_use_gives_a_one_sentence_error(
+    clipseg_live: Run, arguments: list[str], code: int, sentence: str
+) -> None:
     done = clipseg_live(*arguments)
     assert done.code == code and done.out == ""
     assert sentence in done.err and done.err.count("\n") == 1 and "Traceback" not in done.err
 
 
-def test_ctrl_c_ends_it(tmp_path: Path) -> None:
+def test_ctrl_c_ends_watch(tmp_path: Path) -> None:
     with start(["watch", "demo:", "-p", "red circle"], tmp_path, small=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["prompt"] == "red circle"
@@ -85,7 +87,7 @@ def test_ctrl_c_ends_it(tmp_path: Path) -> None:
     assert process.returncode == 1 and errors == "clipseg-live: Stopped.\n"
 
 
-def test_without_a_display_the_window_says_what_to_use(clipseg_live: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_display_names_other_commands(clipseg_live: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
     for arguments in ([], ["live", "demo:"]):
@@ -93,7 +95,7 @@ def test_without_a_display_the_window_says_what_to_use(clipseg_live: Run, monkey
         assert done.code == 1 and "no display" in done.err and "clipseg-live watch" in done.err
 
 
-def test_a_session_file_drives_the_export(clipseg_live: Run, tmp_path: Path) -> None:
+def test_a_session_file_can_be_exported(clipseg_live: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "in.mp4", [0, 20, 40])
     style = PromptStyle(colour=(0, 255, 0), threshold=0.4, opacity=0.8)
     rows = (

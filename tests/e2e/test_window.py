@@ -1,4 +1,4 @@
-"""The real window on a virtual screen: what a prompt names takes the prompt's colour, and nothing else does."""
+"""The real window on a virtual screen: only the object of a prompt has the prompt's colour."""
 
 import json
 import os
@@ -60,14 +60,14 @@ def session(tmp_path: Path) -> Path:
 
 
 def saved(path: Path, text: str) -> Path:
-    """Save a session that marks what a prompt finds."""
+    """Save a session that marks the detected objects."""
     row = PromptRow(id=0, text=text, style=PromptStyle(colour=MARK, opacity=1.0))
     settings = LiveSettings(rows=(row,), effects=(Tint(),), engine=EngineSettings(model="shapes"))
     save_session(path, settings)
     return path
 
 
-def test_the_object_that_is_named_takes_the_colour_and_an_edit_moves_it(
+def test_only_the_prompted_object_is_coloured_also_after_an_edit(
     screen: Screen, tmp_path: Path, picture: Path, session: Path
 ) -> None:
     with window(screen, tmp_path, str(picture), "--session", str(session)) as process:
@@ -95,7 +95,7 @@ def test_the_object_that_is_named_takes_the_colour_and_an_edit_moves_it(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left_of_a_window_that_was_ended(
+def test_a_terminated_window_leaves_no_processes(
     screen: Screen, tmp_path: Path, picture: Path, session: Path, number: signal.Signals
 ) -> None:
     with window(screen, tmp_path, str(picture), "--session", str(session)) as process:
@@ -125,7 +125,7 @@ def test_torch_is_never_imported_in_the_windows_process(screen: Screen, tmp_path
 
 
 def screen_window(screen: Screen) -> str:
-    """The window's number."""
+    """Return the id of the window."""
     environment = {**os.environ, "DISPLAY": screen.display}
     found = subprocess.run(
         ["xdotool", "search", "--onlyvisible", "--name", "clipseg-live"],
@@ -148,7 +148,7 @@ def is_there(process: int) -> bool:
         return False
 
 
-def test_the_demo_opens_masked_and_leaves_a_persons_settings_alone(screen: Screen, tmp_path: Path) -> None:
+def test_the_demo_shows_masks_and_keeps_user_settings(screen: Screen, tmp_path: Path) -> None:
     line = (0, 216, 255)
     with window(screen, tmp_path, "--demo") as process:
         screen.wait(lambda: screen.count(line) > 150, "the red circle is not outlined")

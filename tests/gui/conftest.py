@@ -1,4 +1,4 @@
-"""For every test of the window: no display, and its own folders."""
+"""Fixtures for tests of the window: the offscreen platform, and separate folders."""
 
 import os
 
@@ -24,7 +24,7 @@ from tests.helpers.gui.fake_session import FakeSession
 
 
 class FakePanel(QWidget):
-    """Stands for the prompt panel: keeps what it was given."""
+    """Replaces the prompt panel, and keeps the values that it receives."""
 
     box_requested = Signal(object)
 
@@ -50,7 +50,7 @@ class FakePanel(QWidget):
 
 
 class FakeServices:
-    """Cameras and snapshots without devices; ``real`` is what the window takes."""
+    """Cameras and snapshots without devices. ``real`` is passed to the window."""
 
     def __init__(self) -> None:
         self.cameras: Sequence[tuple[str, str]] = (("camera:0", "Front Camera"), ("camera:1", "Desk Camera"))
@@ -84,7 +84,7 @@ class FakeServices:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def themed(qapp: QApplication) -> None:
+def theme_applied(qapp: QApplication) -> None:
     QStandardPaths.setTestModeEnabled(True)
     theme.apply_theme(qapp)
 
@@ -103,7 +103,7 @@ def services() -> FakeServices:
 def make_window(
     qtbot: QtBot, session: FakeSession, services: FakeServices, tmp_path: Path
 ) -> Iterator[Callable[..., MainWindow]]:
-    """Makes a shown window on the fake session; every window is shut down after the test."""
+    """Return a function that makes a visible window on the fake session. Windows are shut down after the test."""
     made: list[MainWindow] = []
 
     def make(

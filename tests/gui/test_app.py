@@ -1,4 +1,4 @@
-"""Starting and ending the application."""
+"""Start and end of the application."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def plain_panels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def signals_stay() -> object:
+def restore_signals() -> object:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():
@@ -36,7 +36,7 @@ def signals_stay() -> object:
 
 
 def run(path: Path, session: FakeSession, services: FakeServices, end: object = None, **values: object) -> int:
-    """Run the application until ``end`` (by default closing the window) has been called."""
+    """Run the application until ``end`` is called (by default the window is closed)."""
 
     def close() -> None:
         for widget in QApplication.topLevelWidgets():
@@ -57,11 +57,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "preferences.json"
 
 
-def test_it_starts_with_the_first_camera_and_ends_cleanly(
+def test_the_application_starts_with_the_first_camera_and_ends_cleanly(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
 ) -> None:
     assert run(path, session, services) == 0
-    assert session.names()[:2] == ["start", "open"] and session.last("open") == SourceSpec(name="camera:0")
+    assert session.names()[:2] == ["start", "open"] and session.last_argument("open") == SourceSpec(name="camera:0")
     assert session.stops >= 1
     assert preferences.load_preferences(path)[0].recent == (), "nothing is remembered before it was shown"
 
@@ -79,7 +79,7 @@ def test_it_starts_with_the_first_camera_and_ends_cleanly(
         "x" * 9999,
     ],
 )
-def test_it_starts_whatever_the_last_source_is_called(
+def test_the_application_starts_with_any_last_source(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices, name: str
 ) -> None:
     source = SourceSpec(name=name)
@@ -87,13 +87,13 @@ def test_it_starts_whatever_the_last_source_is_called(
     titles: list[str] = []
 
     def look() -> None:
-        window = the_window()
+        window = visible_window()
         window.refresh()
         titles.append(window.windowTitle())
         window.close()
 
     assert run(path, session, services, look) == 0
-    assert session.last("open") == source and "user" not in titles[0] and "pw" not in titles[0]
+    assert session.last_argument("open") == source and "user" not in titles[0] and "pw" not in titles[0]
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_a_last_source_that_cannot_be_opened_leaves_an_empty_window(
     messages: list[str] = []
 
     def look() -> None:
-        window = the_window()
+        window = visible_window()
         assert window.canvas.notice is not None and window.canvas.notice.title == "No source is open"
         messages.extend(window.toasts.texts())
         window.close()
@@ -117,32 +117,34 @@ def test_a_last_source_that_cannot_be_opened_leaves_an_empty_window(
     assert messages == ["The last source could not be opened: rtsp://host/x is no source."]
 
 
-def the_window() -> MainWindow:
+def visible_window() -> MainWindow:
     result = (entry for entry in QApplication.topLevelWidgets() if isinstance(entry, MainWindow) and entry.isVisible())
     return next(result)
 
 
 @pytest.mark.slow
-def test_it_starts_with_what_was_last(qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices) -> None:
+def test_the_application_starts_with_the_last_settings(
+    qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
+) -> None:
     source = SourceSpec(name="/films/walk.mp4")
     preferences.save_preferences(path, Preferences(settings=LiveSettings(effects=(Raw(),)), recent=(source,)))
     run(path, session, services)
-    assert session.last("open") == source and session.settings.effects == (Raw(),)
+    assert session.last_argument("open") == source and session.settings.effects == (Raw(),)
 
 
 @pytest.mark.slow
-def test_what_is_asked_for_comes_before_what_was_last(
+def test_arguments_override_the_last_settings(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
 ) -> None:
     preferences.save_preferences(
         path, Preferences(settings=LiveSettings(effects=(Raw(),)), recent=(SourceSpec(name="demo:3"),))
     )
     run(path, session, services, settings=LiveSettings(effects=(Blur(),)), source="demo:5")
-    assert session.last("open") == SourceSpec(name="demo:5") and session.settings.effects == (Blur(),)
+    assert session.last_argument("open") == SourceSpec(name="demo:5") and session.settings.effects == (Blur(),)
 
 
 @pytest.mark.slow
-def test_the_settings_of_the_last_run_are_changed_as_asked(
+def test_arguments_change_the_last_settings(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
 ) -> None:
     last = LiveSettings(effects=(Raw(),))
@@ -152,7 +154,7 @@ def test_the_settings_of_the_last_run_are_changed_as_asked(
 
 
 @pytest.mark.slow
-def test_a_change_that_is_refused_opens_no_window(path: Path, session: FakeSession) -> None:
+def test_an_invalid_change_opens_no_window(path: Path, session: FakeSession) -> None:
     def refuse(settings: LiveSettings) -> LiveSettings:
         raise UsageError("There are 17 prompts.")
 
@@ -162,7 +164,7 @@ def test_a_change_that_is_refused_opens_no_window(path: Path, session: FakeSessi
 
 
 @pytest.mark.slow
-def test_broken_preferences_are_told_in_the_window(
+def test_damaged_preferences_are_reported_in_the_window(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
 ) -> None:
     path.write_text("{")
@@ -180,7 +182,7 @@ def test_broken_preferences_are_told_in_the_window(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_a_polite_kill_ends_it_as_closing_does(
+def test_sigterm_ends_the_application_like_closing(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
 ) -> None:
     assert run(path, session, services, lambda: os.kill(os.getpid(), signal.SIGTERM)) == 0
@@ -199,7 +201,7 @@ def test_a_session_that_does_not_start_is_stopped(path: Path, session: FakeSessi
 
 
 @pytest.mark.slow
-def test_opencv_s_plugins_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_qt_plugins_of_opencv_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QT_QPA_PLATFORM_PLUGIN_PATH", "/somewhere/cv2/qt/plugins")
     app.application()
     assert "QT_QPA_PLATFORM_PLUGIN_PATH" not in os.environ
@@ -218,7 +220,7 @@ def test_nothing_heavy_is_imported_for_the_window() -> None:
 
 
 @pytest.mark.slow
-def test_what_was_left_behind_is_named(path: Path, session: FakeSession, services: FakeServices) -> None:
+def test_blocked_threads_are_named_at_the_end(path: Path, session: FakeSession, services: FakeServices) -> None:
     session.left = ("clipseg-live capture camera:0",)
     with pytest.raises(Failure, match=r"capture camera:0 did not stop in time"):
         run(path, session, services)

@@ -1,4 +1,4 @@
-"""The whole window on a session without devices: what a person does, and what the session is asked."""
+"""The whole window with a fake session: user actions, and calls of the session."""
 
 import logging
 from collections.abc import Callable
@@ -41,14 +41,14 @@ from clipseg_live.gui.state import preferences
 from clipseg_live.gui.state.preferences import Preferences
 from tests.gui.canvas.test_canvas import PLAIN_POSITION, drag, drop, files
 from tests.gui.conftest import FakeServices
-from tests.helpers.gui.fake_session import RATES, READY, FakeSession, picture, playing, running
+from tests.helpers.gui.fake_session import RATES, READY, FakeSession, file_status, live_status, rendered_frame
 
 LEFT = Qt.MouseButton.LeftButton
 Make = Callable[..., MainWindow]
 
 
 def key(qtbot: QtBot, window: MainWindow, name: str) -> None:
-    """Press the first key of an action, where the focus is."""
+    """Press the first shortcut of an action on the focused widget."""
     action: QAction = window.actions_by_name[name]
     combination = action.shortcut()[0]
     window.activateWindow()
@@ -61,7 +61,7 @@ def texts(window: MainWindow) -> list[str]:
 
 
 def with_picture(window: MainWindow, session: FakeSession, qtbot: QtBot, **values: object) -> None:
-    shown = picture(**values)  # type: ignore[arg-type]
+    shown = rendered_frame(**values)  # type: ignore[arg-type]
     session.show(shown)
     qtbot.waitUntil(lambda: window.canvas.frame is shown, timeout=2000)
 
@@ -70,12 +70,12 @@ def dialog_of(kind: type) -> object:
     return next(entry for entry in QApplication.topLevelWidgets() if isinstance(entry, kind) and entry.isVisible())
 
 
-# pictures, settings, states
+# frames, settings, states
 
 
-def test_the_newest_picture_of_the_session_is_shown(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
-    session.be(running())
-    session.show(picture(value=10))
+def test_the_newest_frame_is_shown(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    session.set_status(live_status())
+    session.show(rendered_frame(value=10))
     with_picture(window, session, qtbot, value=200, ids=(3,))
     window.refresh()
     spot = window.canvas.viewport.frame_rect().center().toPoint() + QPoint(50, 0)
@@ -83,7 +83,7 @@ def test_the_newest_picture_of_the_session_is_shown(window: MainWindow, session:
     assert window.prompts.areas == {3: 0.5}
 
 
-def test_every_change_of_the_settings_reaches_the_session(window: MainWindow, session: FakeSession) -> None:
+def test_every_settings_change_reaches_the_session(window: MainWindow, session: FakeSession) -> None:
     window.store.update(effects=(Blur(),))
     assert session.settings.effects == (Blur(),)
     window.store.undo()
@@ -91,10 +91,10 @@ def test_every_change_of_the_settings_reaches_the_session(window: MainWindow, se
     assert not window.actions_by_name["undo"].isEnabled() and window.actions_by_name["redo"].isEnabled()
 
 
-def test_without_a_source_there_is_a_way_on(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+def test_a_missing_source_offers_actions(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     assert window.canvas.notice is not None and window.canvas.notice.title == "No source is open"
     qtbot.mouseClick(button(window, "Show demo scene"), LEFT)
-    assert session.last("open") == SourceSpec(name="demo:")
+    assert session.last_argument("open") == SourceSpec(name="demo:")
     assert window.windowTitle().startswith("Demo scene")
 
 
@@ -104,26 +104,24 @@ def button(window: MainWindow, text: str) -> QPushButton:
     )
 
 
-def test_a_missing_camera_offers_the_demo_and_another_try(
-    window: MainWindow, session: FakeSession, qtbot: QtBot
-) -> None:
+def test_a_missing_camera_offers_the_demo_and_a_retry(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     window.open_source(SourceSpec(name="camera:0"))
-    session.be(SourceStatus(SourceState.FAILED, "camera 0", problem="There is no camera."))
+    session.set_status(SourceStatus(SourceState.FAILED, "camera 0", problem="There is no camera."))
     window.refresh()
     notice = window.canvas.notice
     assert notice is not None and notice.title == "Cannot open Camera 0" and notice.text == "There is no camera."
     qtbot.mouseClick(button(window, "Try again"), LEFT)
     assert [spec for name, spec in session.commands if name == "open"] == [SourceSpec(name="camera:0")] * 2
     qtbot.mouseClick(button(window, "Show demo scene"), LEFT)
-    assert session.last("open") == SourceSpec(name="demo:")
+    assert session.last_argument("open") == SourceSpec(name="demo:")
 
 
-def test_while_reconnecting_the_last_picture_stays(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
-    session.be(running())
+def test_the_last_frame_stays_during_reconnection(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    session.set_status(live_status())
     with_picture(window, session, qtbot, value=200)
     window.refresh()
     assert window.canvas.notice is None
-    session.be(replace(running(), state=SourceState.RECONNECTING, problem="It was unplugged."))
+    session.set_status(replace(live_status(), state=SourceState.RECONNECTING, problem="It was unplugged."))
     session.shown = None
     session.on_picture()
     window.refresh()
@@ -142,24 +140,24 @@ def test_while_reconnecting_the_last_picture_stays(window: MainWindow, session: 
         (SourceState.ENDED, "one.mp4 has ended", False),
     ],
 )
-def test_states_without_a_picture_are_told(
+def test_states_without_a_frame_are_explained(
     window: MainWindow, session: FakeSession, state: SourceState, title: str, quiet: bool
 ) -> None:
     window.open_source(SourceSpec(name="/films/one.mp4"))
-    session.be(replace(running(), state=state))
+    session.set_status(replace(live_status(), state=state))
     window.refresh()
     assert window.canvas.notice is not None
     assert (window.canvas.notice.title, window.canvas.notice.quiet) == (title, quiet)
 
 
-def test_a_finished_file_stays_on_its_last_frame(window: MainWindow, session: FakeSession) -> None:
-    session.be(playing(60, state=SourceState.ENDED))
+def test_a_finished_file_shows_its_last_frame(window: MainWindow, session: FakeSession) -> None:
+    session.set_status(file_status(60, state=SourceState.ENDED))
     window.refresh()
     assert window.canvas.notice is None and window.playback_bar.isVisible()
 
 
-def test_figures_recording_and_transport_follow_the_session(window: MainWindow, session: FakeSession) -> None:
-    session.be(playing(), READY, rates=RATES, recording=RecordingStatus(True, Path("a.mp4"), 5, 1_000_000))
+def test_status_recording_and_playback_follow_the_session(window: MainWindow, session: FakeSession) -> None:
+    session.set_status(file_status(), READY, rates=RATES, recording=RecordingStatus(True, Path("a.mp4"), 5, 1_000_000))
     window.refresh()
     assert "masks 7.4 fps" in window.status_line.rates_label.text()
     assert window.recording_bar.status_label.text() == "0:05  ·  1.0 MB"
@@ -167,13 +165,11 @@ def test_figures_recording_and_transport_follow_the_session(window: MainWindow, 
 
 
 def test_the_window_refreshes_itself(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
-    session.be(playing(33))
+    session.set_status(file_status(33))
     qtbot.waitUntil(lambda: window.playback_bar.time.text().startswith("0:33"), timeout=2000)
 
 
-def test_messages_of_the_session_are_shown_and_taken_back(
-    window: MainWindow, session: FakeSession, qtbot: QtBot
-) -> None:
+def test_messages_of_the_session_are_shown_and_removed(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     session.on_message(Message("worker", "The worker crashed.", "warning"))
     qtbot.waitUntil(lambda: texts(window) == ["The worker crashed."], timeout=2000)
     session.on_message(Message("worker", ""))
@@ -183,7 +179,7 @@ def test_messages_of_the_session_are_shown_and_taken_back(
 def test_a_stopped_worker_is_restarted_from_the_status_line(
     window: MainWindow, session: FakeSession, qtbot: QtBot
 ) -> None:
-    session.be(running(), WorkerStatus(WorkerState.WAITING))
+    session.set_status(live_status(), WorkerStatus(WorkerState.WAITING))
     window.refresh()
     qtbot.mouseClick(window.status_line.restart_button, LEFT)
     assert "restart_worker" in session.names()
@@ -192,7 +188,7 @@ def test_a_stopped_worker_is_restarted_from_the_status_line(
 # boxes and drops
 
 
-def test_a_box_becomes_the_picture_of_a_new_prompt(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+def test_a_box_becomes_a_new_image_prompt(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     with_picture(window, session, qtbot, value=200)
     key(qtbot, window, "box_prompt")
     area = window.canvas.viewport.frame_rect().toRect()
@@ -203,7 +199,7 @@ def test_a_box_becomes_the_picture_of_a_new_prompt(window: MainWindow, session: 
     assert (made.pixels[:, 2:] == 200).all()
 
 
-def test_a_box_is_asked_for_by_a_row(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+def test_a_row_requests_a_box(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     with_picture(window, session, qtbot)
     window.prompts.box_requested.emit(7)
     area = window.canvas.viewport.frame_rect().toRect()
@@ -211,7 +207,7 @@ def test_a_box_is_asked_for_by_a_row(window: MainWindow, session: FakeSession, q
     assert [row_id for row_id, _ in window.prompts.pictures] == [7]
 
 
-def test_a_region_is_cropped_through_the_store(
+def test_a_crop_changes_the_settings(
     window: MainWindow, session: FakeSession, services: FakeServices, qtbot: QtBot
 ) -> None:
     with_picture(window, session, qtbot)
@@ -227,13 +223,13 @@ def test_a_region_is_cropped_through_the_store(
     assert session.settings.framing == before
 
 
-def test_without_a_picture_a_box_is_refused_with_a_message(window: MainWindow, qtbot: QtBot) -> None:
+def test_a_box_without_a_frame_is_rejected_with_a_message(window: MainWindow, qtbot: QtBot) -> None:
     key(qtbot, window, "crop")
     assert window.canvas.box_tool.purpose is None and len(texts(window)) == 1
 
 
 @pytest.mark.slow
-def test_large_boxes_are_taken_at_a_part_of_their_pixels() -> None:
+def test_large_boxes_are_subsampled() -> None:
     pixels = np.arange(3000 * 4000 * 3, dtype=np.uint32).astype(np.uint8).reshape(3000, 4000, 3)
     whole = crop_prompt_image(pixels, QRectF(0, 0, 1, 1))
     assert max(whole.width, whole.height) <= 1024 and whole.width / whole.height == pytest.approx(4 / 3, abs=0.01)
@@ -246,23 +242,23 @@ def test_large_boxes_are_taken_at_a_part_of_their_pixels() -> None:
 @PLAIN_POSITION
 def test_a_dropped_video_is_opened(window: MainWindow, session: FakeSession) -> None:
     assert drop(window.canvas, files("/films/walk.mp4"))
-    assert session.last("open") == SourceSpec(name="/films/walk.mp4")
+    assert session.last_argument("open") == SourceSpec(name="/films/walk.mp4")
     assert window.windowTitle() == "walk.mp4 – clipseg-live"
 
 
 @PLAIN_POSITION
-def test_photos_dropped_together_are_one_set(window: MainWindow, session: FakeSession) -> None:
+def test_dropped_photos_are_one_set(window: MainWindow, session: FakeSession) -> None:
     assert drop(window.canvas, files("/photos/b.JPG", "/photos/notes.txt", "/photos/a.heic", "/photos/c.png"))
-    assert session.last("open") == SourceSpec(name="/photos/b.JPG", more=("/photos/a.heic", "/photos/c.png"))
+    assert session.last_argument("open") == SourceSpec(name="/photos/b.JPG", more=("/photos/a.heic", "/photos/c.png"))
     assert window.windowTitle() == "b.JPG and 2 more – clipseg-live"
     assert drop(window.canvas, files("/photos/b.JPG", "/films/a.mp4"))
-    assert session.last("open") == SourceSpec(name="/photos/b.JPG")
+    assert session.last_argument("open") == SourceSpec(name="/photos/b.JPG")
     assert drop(window.canvas, files("/films/a.mp4", "/films/b.mp4"))
-    assert session.last("open") == SourceSpec(name="/films/a.mp4")
+    assert session.last_argument("open") == SourceSpec(name="/films/a.mp4")
 
 
 @PLAIN_POSITION
-def test_a_dropped_session_takes_over_and_undo_brings_the_old_one_back(
+def test_a_dropped_session_is_opened_and_can_be_undone(
     window: MainWindow, session: FakeSession, tmp_path: Path, qtbot: QtBot
 ) -> None:
     path = tmp_path / "mine.clipseg.json"
@@ -285,7 +281,9 @@ def test_a_session_can_be_dropped_anywhere_in_the_window(
 
 
 @PLAIN_POSITION
-def test_a_dropped_file_that_is_no_session_says_so(window: MainWindow, session: FakeSession, tmp_path: Path) -> None:
+def test_a_dropped_file_that_is_not_a_session_is_reported(
+    window: MainWindow, session: FakeSession, tmp_path: Path
+) -> None:
     (tmp_path / "other.json").write_text("{}")
     drop(window.canvas, files(str(tmp_path / "other.json")))
     assert "is not a session file" in texts(window)[0]
@@ -295,7 +293,7 @@ def test_a_dropped_file_that_is_no_session_says_so(window: MainWindow, session: 
 # keys
 
 
-def test_every_action_of_the_table_is_there_and_no_key_means_two_things(window: MainWindow) -> None:
+def test_every_action_exists_and_shortcuts_are_unique(window: MainWindow) -> None:
     assert list(window.actions_by_name) == [row.name for row in TABLE]
     keys = [key for row in TABLE for key in row.keys]
     assert len(keys) == len(set(keys))
@@ -315,10 +313,10 @@ def test_every_action_of_the_table_is_there_and_no_key_means_two_things(window: 
         ("faster", ("set_speed", 1.5)),
     ],
 )
-def test_keys_of_playing(
+def test_playback_shortcuts_work(
     window: MainWindow, session: FakeSession, qtbot: QtBot, name: str, asked: tuple[str, object]
 ) -> None:
-    session.be(playing())
+    session.set_status(file_status())
     window.refresh()
     session.commands.clear()
     window.canvas.setFocus()
@@ -326,20 +324,20 @@ def test_keys_of_playing(
     assert session.commands == [asked]
 
 
-def test_keys_of_the_picture_are_letters_elsewhere(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+def test_canvas_shortcuts_are_letters_in_text_fields(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     field = QLineEdit(window)
     field.show()
     field.setFocus()
-    session.be(playing())
+    session.set_status(file_status())
     window.refresh()
     session.commands.clear()
     qtbot.keyClicks(field, "a [l], .")
     assert field.text() == "a [l], ." and session.commands == []
 
 
-def test_keys_of_the_source(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+def test_source_shortcuts_work(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     key(qtbot, window, "demo")
-    assert session.last("open") == SourceSpec(name="demo:")
+    assert session.last_argument("open") == SourceSpec(name="demo:")
     key(qtbot, window, "mirror")
     key(qtbot, window, "turn")
     assert session.settings.framing == FrameTransform(mirror=True, turn=270)
@@ -349,7 +347,7 @@ def test_keys_of_the_source(window: MainWindow, session: FakeSession, qtbot: QtB
     dialog_of(AddressDialog).close()  # type: ignore[attr-defined]
 
 
-def test_the_source_menu_opens_by_key(window: MainWindow, qtbot: QtBot) -> None:
+def test_a_shortcut_opens_the_source_menu(window: MainWindow, qtbot: QtBot) -> None:
     menu = window.source_menu.menu()
     shown: list[bool] = []
     menu.aboutToShow.connect(lambda: (shown.append(True), menu.close()))
@@ -359,7 +357,7 @@ def test_the_source_menu_opens_by_key(window: MainWindow, qtbot: QtBot) -> None:
     assert shown
 
 
-def test_keys_of_taking_away(window: MainWindow, session: FakeSession, services: FakeServices, qtbot: QtBot) -> None:
+def test_output_shortcuts_work(window: MainWindow, session: FakeSession, services: FakeServices, qtbot: QtBot) -> None:
     with_picture(window, session, qtbot)
     key(qtbot, window, "record")
     window.refresh()
@@ -381,7 +379,7 @@ def test_keys_of_taking_away(window: MainWindow, session: FakeSession, services:
     assert len(services.snapshots) == 1
 
 
-def test_keys_of_the_view(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+def test_view_shortcuts_work(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     with_picture(window, session, qtbot)
     key(qtbot, window, "zoom_in")
     assert window.canvas.viewport.zoom == pytest.approx(1.25)
@@ -401,7 +399,7 @@ def test_keys_of_the_view(window: MainWindow, session: FakeSession, qtbot: QtBot
     assert window.focusWidget() is window.canvas
 
 
-def test_the_key_list_is_shown(window: MainWindow, qtbot: QtBot) -> None:
+def test_the_list_of_shortcuts_is_shown(window: MainWindow, qtbot: QtBot) -> None:
     key(qtbot, window, "help")
     dialog = dialog_of(ShortcutsDialog)
     assert isinstance(dialog, ShortcutsDialog)
@@ -410,10 +408,10 @@ def test_the_key_list_is_shown(window: MainWindow, qtbot: QtBot) -> None:
     dialog.close()
 
 
-def test_full_screen_shows_nothing_but_the_picture_and_goes_back(
+def test_full_screen_shows_only_the_canvas_and_can_be_left(
     window: MainWindow, session: FakeSession, qtbot: QtBot
 ) -> None:
-    session.be(playing())
+    session.set_status(file_status())
     with_picture(window, session, qtbot)
     window.refresh()
     window.body.toggle_panel()
@@ -428,8 +426,8 @@ def test_full_screen_shows_nothing_but_the_picture_and_goes_back(
     assert window.isFullScreen()
 
 
-def test_statistics_are_opened_filled_and_closed(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
-    session.be(running(), READY, rates=RATES)
+def test_statistics_are_opened_updated_and_closed(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    session.set_status(live_status(), READY, rates=RATES)
     session.rows = [(20.0, {"encode": 90.0}), (0.0, {"encode": 95.0})]
     key(qtbot, window, "statistics")
     assert window.stats_panel.isVisible()
@@ -439,13 +437,13 @@ def test_statistics_are_opened_filled_and_closed(window: MainWindow, session: Fa
 
 
 def test_diagnostics_are_copied(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
-    session.be(running(), READY, rates=RATES)
+    session.set_status(live_status(), READY, rates=RATES)
     key(qtbot, window, "statistics")
     qtbot.mouseClick(window.stats_panel.copy_button, LEFT)
     assert "412 skipped" in QGuiApplication.clipboard().text()
 
 
-def test_diagnostics_hold_the_last_lines_of_the_log(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+def test_diagnostics_contain_the_last_log_lines(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
     with logs.installed(tmp_path / "log"):
         for number in range(300):
             logging.getLogger("clipseg_live.test").info("line %d.", number)
@@ -479,21 +477,23 @@ def test_the_menu_opens_the_log_folder(window: MainWindow, tmp_path: Path, monke
 # dialogs and files
 
 
-def test_camera_options_open_the_camera_anew_and_its_controls_are_kept(
+def test_camera_options_reopen_the_camera_and_keep_controls(
     window: MainWindow, session: FakeSession, qtbot: QtBot
 ) -> None:
     key(qtbot, window, "camera")
     assert "Only cameras" in texts(window)[0]
     window.open_source(SourceSpec(name="camera:0"))
-    session.be(replace(running(), controls=(("gain", 20.0),)))
+    session.set_status(replace(live_status(), controls=(("gain", 20.0),)))
     key(qtbot, window, "camera")
     dialog = dialog_of(CameraDialog)
     assert isinstance(dialog, CameraDialog)
     window.refresh()
     dialog.sliders["gain"].setValue(25)
-    assert session.last("set_control") == ("gain", 25.0)
+    assert session.last_argument("set_control") == ("gain", 25.0)
     dialog.size_box.setCurrentIndex(1)
-    assert session.last("open") == SourceSpec(name="camera:0", width=640, height=480, controls=(("gain", 25.0),))
+    assert session.last_argument("open") == SourceSpec(
+        name="camera:0", width=640, height=480, controls=(("gain", 25.0),)
+    )
     with_picture(window, session, qtbot)
     assert window.preferences_store.value.recent[0].controls == (("gain", 25.0),)
     dialog.close()
@@ -501,7 +501,7 @@ def test_camera_options_open_the_camera_anew_and_its_controls_are_kept(
     window.refresh()
 
 
-def test_a_session_is_saved_and_opened_through_the_dialogs(
+def test_a_session_is_saved_and_opened_by_dialogs(
     window: MainWindow, session: FakeSession, qtbot: QtBot, tmp_path: Path
 ) -> None:
     window.store.update(effects=(Raw(),))
@@ -523,12 +523,12 @@ def test_a_session_is_saved_and_opened_through_the_dialogs(
     assert session.settings.effects == (Raw(),)
 
 
-def test_a_session_that_cannot_be_saved_says_so(window: MainWindow, tmp_path: Path) -> None:
+def test_a_failed_save_of_a_session_is_reported(window: MainWindow, tmp_path: Path) -> None:
     window.files.save(tmp_path / "missing" / "mine.clipseg.json")
     assert "could not be saved" in texts(window)[-1]
 
 
-def test_files_go_where_the_person_wants(window: MainWindow, session: FakeSession, tmp_path: Path) -> None:
+def test_files_are_saved_in_the_selected_folder(window: MainWindow, session: FakeSession, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     window.actions_by_name["folder"].trigger()
     dialog = dialog_of(QFileDialog)
@@ -536,26 +536,26 @@ def test_files_go_where_the_person_wants(window: MainWindow, session: FakeSessio
     dialog.fileSelected.emit(str(tmp_path / "there"))
     dialog.close()
     window.recording_bar.toggle()
-    assert session.last("start_recording") == (tmp_path / "there", RecordingSettings())
+    assert session.last_argument("start_recording") == (tmp_path / "there", RecordingSettings())
 
 
-def test_what_is_recorded_is_kept_and_handed_to_the_session(
+def test_recording_options_are_saved_and_used(
     make_window: Callable[..., MainWindow], session: FakeSession, qtbot: QtBot
 ) -> None:
     window = make_window()
-    assert session.last("set_replay") == RecordingSettings()
+    assert session.last_argument("set_replay") == RecordingSettings()
     options = window.recording_bar.open_options()
     qtbot.keyClick(options.replay, Qt.Key.Key_Down)
     expected = RecordingSettings(replay_seconds=10)
-    assert session.last("set_replay") == expected
+    assert session.last_argument("set_replay") == expected
     qtbot.keyClick(options.parts, Qt.Key.Key_Down)
-    assert session.last("set_replay") == expected  # what is kept goes on with the same settings
+    assert session.last_argument("set_replay") == expected  # what is kept goes on with the same settings
     options.close()
     window.recording_bar.toggle()
-    assert session.last("start_recording")[1] == expected.model_copy(update={"part_seconds": 300.0})  # type: ignore[index]
+    assert session.last_argument("start_recording")[1] == expected.model_copy(update={"part_seconds": 300.0})  # type: ignore[index]
 
 
-def test_a_recording_that_broke_off_is_told_at_the_next_start(
+def test_an_interrupted_recording_is_reported_at_the_next_start(
     make_window: Callable[..., MainWindow], services: FakeServices, qtbot: QtBot, tmp_path: Path
 ) -> None:
     services.recovered = (tmp_path / "a (recovered).mp4",)
@@ -563,10 +563,10 @@ def test_a_recording_that_broke_off_is_told_at_the_next_start(
     qtbot.waitUntil(lambda: any("interrupted recording: a (recovered).mp4" in text for text in texts(window)))
 
 
-# the end, and the next start
+# end and next start
 
 
-def test_closing_stops_the_session_once_and_keeps_everything(
+def test_closing_stops_the_session_once_and_saves_preferences(
     window: MainWindow, session: FakeSession, tmp_path: Path, qtbot: QtBot
 ) -> None:
     window.open_source(SourceSpec(name="/films/walk.mp4"))
@@ -580,11 +580,11 @@ def test_closing_stops_the_session_once_and_keeps_everything(
     assert problem == "" and saved.settings.effects == (Blur(),)
     assert saved.recent == (SourceSpec(name="/films/walk.mp4"),)
     assert saved.geometry and saved.panels
-    session.show(picture())  # nobody listens any more
+    session.show(rendered_frame())  # no listener is left
     session.on_message(Message("a", "b"))
 
 
-def test_the_window_comes_back_where_it_was(make_window: Make, tmp_path: Path) -> None:
+def test_the_window_geometry_is_restored(make_window: Make, tmp_path: Path) -> None:
     first = make_window(size=(1000, 640))
     first.body.splitter.setSizes([600, 400])
     sizes = first.body.splitter.sizes()
@@ -594,16 +594,16 @@ def test_the_window_comes_back_where_it_was(make_window: Make, tmp_path: Path) -
     assert second.body.splitter.sizes() == sizes
 
 
-def test_a_damaged_geometry_is_passed_over(make_window: Make) -> None:
+def test_a_damaged_geometry_is_ignored(make_window: Make) -> None:
     assert make_window(saved=Preferences(geometry="%%%", panels="AAAA")).isVisible()
 
 
-# looks
+# layout
 
 
 @pytest.mark.parametrize("size", [(900, 600), (1280, 800), (1920, 1080)])
-def test_the_picture_is_the_largest_thing(make_window: Make, session: FakeSession, size: tuple[int, int]) -> None:
-    session.be(playing(), READY, rates=RATES)
+def test_the_canvas_is_the_largest_widget(make_window: Make, session: FakeSession, size: tuple[int, int]) -> None:
+    session.set_status(file_status(), READY, rates=RATES)
     window = make_window(size=size)
     window.refresh()
     assert (window.width(), window.height()) == size
@@ -615,7 +615,7 @@ def test_the_picture_is_the_largest_thing(make_window: Make, session: FakeSessio
 
 
 def test_every_control_has_an_accessible_name(window: MainWindow, session: FakeSession) -> None:
-    session.be(playing(), WorkerStatus(WorkerState.WAITING))
+    session.set_status(file_status(), WorkerStatus(WorkerState.WAITING))
     window.refresh()
     kinds = (QAbstractButton, QComboBox, QSlider)
     parts = [entry for kind in kinds for entry in window.findChildren(kind) if entry.isVisibleTo(window)]
@@ -624,8 +624,8 @@ def test_every_control_has_an_accessible_name(window: MainWindow, session: FakeS
     assert [entry for entry in named if not (entry.accessibleName() or entry.text())] == []  # type: ignore[attr-defined]
 
 
-def test_everything_can_be_reached_with_the_tab_key(window: MainWindow, session: FakeSession) -> None:
-    session.be(playing())
+def test_every_control_can_be_reached_by_tab(window: MainWindow, session: FakeSession) -> None:
+    session.set_status(file_status())
     window.refresh()
     reached, widget = set(), window.canvas
     for _ in range(400):
@@ -650,7 +650,7 @@ def test_no_part_of_the_window_shows_a_password(window: MainWindow, session: Fak
     window.open_source(spec)
     for state in SourceState:
         problem = f"{spec.name} broke off: {spec.name.reveal()}"
-        session.be(SourceStatus(state, str(spec.name), problem=problem))
+        session.set_status(SourceStatus(state, str(spec.name), problem=problem))
         window.show_message(Message("source", problem))
         window.refresh()
         notice = window.canvas.notice
@@ -667,13 +667,13 @@ def test_a_part_of_the_window_that_fails_does_not_stop_the_others(
         raise ValueError("broken")
 
     monkeypatch.setattr(window.source_menu, "title", fail)
-    session.be(worker=READY)
+    session.set_status(worker=READY)
     window.refresh()
     assert window.status_line.worker.text() and "could not be updated" in caplog.text
 
 
-def test_the_arrows_go_from_photo_to_photo(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
-    session.be(SourceStatus(SourceState.PAUSED, "shots", seekable=True, photos=3, photo=2, file="b.png"))
+def test_arrow_keys_step_through_photos(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    session.set_status(SourceStatus(SourceState.PAUSED, "shots", seekable=True, photos=3, photo=2, file="b.png"))
     with_picture(window, session, qtbot)
     window.refresh()
     session.commands.clear()
@@ -684,17 +684,15 @@ def test_the_arrows_go_from_photo_to_photo(window: MainWindow, session: FakeSess
     ]  # fmt: skip
 
 
-def test_a_photo_that_cannot_be_read_takes_the_picture_of_no_other(
-    window: MainWindow, session: FakeSession, qtbot: QtBot
-) -> None:
+def test_an_unreadable_photo_does_not_show_another_one(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     broken = SourceStatus(
         SourceState.PAUSED, "shots", seekable=True, photos=3, photo=2, file="b.png", problem="b.png is damaged."
     )
-    session.be(replace(broken, photo=1, file="a.png", problem=""))
+    session.set_status(replace(broken, photo=1, file="a.png", problem=""))
     with_picture(window, session, qtbot)
     window.refresh()
     assert window.canvas.notice is None
-    session.be(broken)
+    session.set_status(broken)
     window.refresh()
     notice = window.canvas.notice
     assert notice is not None and (notice.title, notice.text) == ("Cannot show b.png", "b.png is damaged.")

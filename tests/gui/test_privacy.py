@@ -1,4 +1,4 @@
-"""Privacy in the window: what the canvas shows, copies and saves, and prompts that are half typed."""
+"""Privacy in the window: shown, copied and saved frames, and half-typed prompts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +18,10 @@ from clipseg_live.core.settings.presets import with_preset
 from clipseg_live.core.status import HiddenReason
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.main_window import MainWindow
-from tests.helpers.gui.fake_session import FakeSession, picture, running
+from tests.helpers.gui.fake_session import FakeSession, live_status, rendered_frame
 from tests.helpers.gui.panel_tools import card, make_panel, texts
 from tests.helpers.privacy_rig import Rig
-from tests.helpers.privacy_sequences import STEPS, run, starting
+from tests.helpers.privacy_sequences import STEPS, run, settings_with_texts
 
 
 def pixels_of(image: QImage) -> np.ndarray:
@@ -31,7 +31,7 @@ def pixels_of(image: QImage) -> np.ndarray:
 
 
 class Viewed(Rig):
-    """A rig whose pictures are shown on a canvas, as the window does it."""
+    """A rig whose frames are shown on a canvas, like in the window."""
 
     canvas: Canvas
 
@@ -56,12 +56,10 @@ class Viewed(Rig):
 @pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS, st.booleans())
-def test_the_canvas_never_shows_copies_or_compares_with_what_is_hidden(
-    qtbot: QtBot, tmp_path: Path, steps, compared
-) -> None:  # type: ignore[no-untyped-def]
+def test_the_canvas_never_shows_or_copies_hidden_pixels(qtbot: QtBot, tmp_path: Path, steps, compared) -> None:  # type: ignore[no-untyped-def]
     Viewed.canvas = Canvas()
     qtbot.addWidget(Viewed.canvas)
-    rig = Viewed(starting("red circle"), tmp_path)
+    rig = Viewed(settings_with_texts("red circle"), tmp_path)
     try:
         Viewed.canvas.show_settings(rig.settings)
         Viewed.canvas.compare(compared)
@@ -70,17 +68,17 @@ def test_the_canvas_never_shows_copies_or_compares_with_what_is_hidden(
         rig.close()
 
 
-def drawn_with(settings_: LiveSettings) -> RenderedFrame:
-    return replace(picture(width=64, height=36), settings=settings_)
+def frame_with_settings(settings_: LiveSettings) -> RenderedFrame:
+    return replace(rendered_frame(width=64, height=36), settings=settings_)
 
 
-def test_a_picture_from_before_an_effect_hid_is_neither_shown_nor_copied_nor_saved(
+def test_a_frame_from_before_a_privacy_effect_is_not_shown_copied_or_saved(
     window: MainWindow, session: FakeSession, qtbot: QtBot
 ) -> None:
     plain = window._store.settings.model_copy(update={"effects": (Tint(),)})
     window._store.edit(plain)
-    session.be(source=running())
-    session.show(drawn_with(plain))
+    session.set_status(source=live_status())
+    session.show(frame_with_settings(plain))
     qtbot.waitUntil(lambda: window.canvas.frame is not None)
     QGuiApplication.clipboard().clear()
     window._store.edit(with_preset(plain, "privacy"))
@@ -89,18 +87,18 @@ def test_a_picture_from_before_an_effect_hid_is_neither_shown_nor_copied_nor_sav
     assert QGuiApplication.clipboard().image().isNull()
     window.recording_bar.snapshot()
     assert window.recording_bar._task is None
-    session.show(drawn_with(window._store.settings))
+    session.show(frame_with_settings(window._store.settings))
     qtbot.waitUntil(lambda: window.canvas.frame is not None)
     window._store.edit(plain)
-    assert window.canvas.frame is not None  # a hidden picture may stay
+    assert window.canvas.frame is not None  # a hidden frame may stay
 
 
 @pytest.mark.parametrize("reason", list(HiddenReason))
-def test_the_canvas_says_why_everything_is_hidden(
+def test_the_canvas_shows_why_everything_is_hidden(
     window: MainWindow, session: FakeSession, qtbot: QtBot, reason: HiddenReason
 ) -> None:
-    session.be(source=running(), hidden=reason)
-    session.show(drawn_with(window._store.settings))
+    session.set_status(source=live_status(), hidden=reason)
+    session.show(frame_with_settings(window._store.settings))
     qtbot.waitUntil(lambda: window.canvas.frame is not None)
     window.refresh()
     notice = window.canvas.notice
@@ -109,7 +107,7 @@ def test_the_canvas_says_why_everything_is_hidden(
 
 
 @pytest.mark.slow
-def test_a_half_typed_prompt_is_not_applied_while_an_effect_hides(qtbot: QtBot) -> None:
+def test_a_half_typed_prompt_is_not_applied_with_a_privacy_effect(qtbot: QtBot) -> None:
     panel = make_panel(qtbot, "red circle")
     panel.store.update(effects=(BlackOut(),))
     seen: list[str] = []
@@ -124,7 +122,7 @@ def test_a_half_typed_prompt_is_not_applied_while_an_effect_hides(qtbot: QtBot) 
     assert seen == ["blue star"]
 
 
-def test_leaving_the_field_applies_what_was_typed(qtbot: QtBot) -> None:
+def test_leaving_the_field_applies_the_text(qtbot: QtBot) -> None:
     panel = make_panel(qtbot, "red circle", "face")
     panel.store.update(effects=(BlackOut(),))
     field = card(panel, 0).field
@@ -136,7 +134,7 @@ def test_leaving_the_field_applies_what_was_typed(qtbot: QtBot) -> None:
     assert texts(panel) == ["blue star", "face"]
 
 
-def test_typing_counts_again_once_nothing_is_hidden_any_more(qtbot: QtBot) -> None:
+def test_typing_is_applied_again_without_privacy_effects(qtbot: QtBot) -> None:
     panel = make_panel(qtbot, "red circle")
     panel.store.update(effects=(BlackOut(),))
     field = card(panel, 0).field
@@ -151,11 +149,9 @@ def test_typing_counts_again_once_nothing_is_hidden_any_more(qtbot: QtBot) -> No
     assert field.text() == "blue star" and texts(panel) == ["blue"]
 
 
-def test_a_box_that_would_show_what_is_hidden_is_refused(
-    window: MainWindow, session: FakeSession, qtbot: QtBot
-) -> None:
-    session.be(running())
-    shown = picture()
+def test_a_box_with_hidden_pixels_is_rejected(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    session.set_status(live_status())
+    shown = rendered_frame()
     session.show(shown)
     qtbot.waitUntil(lambda: window.canvas.frame is shown, timeout=2000)
     window.store.update(effects=(BlackOut(),))

@@ -1,6 +1,6 @@
-"""Whatever a person does to the window, in whatever order: it holds, and shows what the session runs with.
+"""Random user actions: the window stays consistent with the settings of the session.
 
-More of the same is done by ``scripts/reliability/window_actions.py``.
+``scripts/reliability/window_actions.py`` runs more of them.
 """
 
 import multiprocessing
@@ -14,8 +14,8 @@ from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.gui.prompts.panel import PromptPanel
 from tests.gui.conftest import FakeServices
-from tests.helpers.gui.monkey import ACTIONS, ON_A_REAL_SESSION, Faults, Monkey, run_machine, window_machine
-from tests.helpers.live_engine import fake
+from tests.helpers.gui.monkey import ACTIONS, ACTIONS_ON_A_REAL_SESSION, Faults, Monkey, run_machine, window_machine
+from tests.helpers.live_engine import make_fake_engine
 from tests.unit.runtime.inference.test_client import shared_blocks
 
 pytestmark = [
@@ -25,7 +25,7 @@ pytestmark = [
 
 
 @pytest.mark.slow
-def test_whatever_is_done_the_window_holds(qtbot: QtBot, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_random_actions_keep_the_window_consistent(qtbot: QtBot, tmp_path_factory: pytest.TempPathFactory) -> None:
     done: Counter[str] = Counter()
 
     def make(faults: Faults, numbers: list[int]) -> Monkey:
@@ -36,10 +36,10 @@ def test_whatever_is_done_the_window_holds(qtbot: QtBot, tmp_path_factory: pytes
 
 
 @pytest.mark.slow
-def test_a_fault_is_found(
+def test_a_fault_is_detected(
     qtbot: QtBot, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cards of rows that were deleted stay behind, as a bug might have it."""
+    """A simulated bug keeps the cards of deleted rows."""
     monkeypatch.setattr(PromptPanel, "_remove_row", lambda self, card: card.hide())
 
     def make(faults: Faults, numbers: list[int]) -> Monkey:
@@ -51,10 +51,10 @@ def test_a_fault_is_found(
 
 
 @pytest.mark.slow
-def test_a_real_session_ends_cleanly_whatever_was_done(
+def test_a_real_session_ends_cleanly_after_random_actions(
     qtbot: QtBot, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "make_engine", fake)
+    monkeypatch.setattr(live, "make_engine", make_fake_engine)
     before, done = shared_blocks(), Counter()
     settings = LiveSettings(rows=(PromptRow(id=0, text="red"),), engine=EngineSettings(model="shapes"))
 
@@ -65,5 +65,5 @@ def test_a_real_session_ends_cleanly_whatever_was_done(
         folder = tmp_path_factory.mktemp("window")
         return Monkey(folder, FakeServices().real, faults, session, numbers, settings)
 
-    run_machine(window_machine(make, ON_A_REAL_SESSION, done), examples=1, steps=50)
+    run_machine(window_machine(make, ACTIONS_ON_A_REAL_SESSION, done), examples=1, steps=50)
     assert done.total() > 20 and shared_blocks() == before and multiprocessing.active_children() == []

@@ -1,4 +1,4 @@
-"""A session file that reads outside its folder is asked about in the window."""
+"""The window asks before a session file reads outside its folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,9 +43,7 @@ def press(window: MainWindow, qtbot: QtBot, text: str) -> None:
     qtbot.waitUntil(lambda: not window.findChildren(QMessageBox), timeout=2000)
 
 
-def test_it_is_asked_and_nothing_changes_before_the_answer(
-    window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path
-) -> None:
+def test_nothing_is_read_before_the_answer(window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path) -> None:
     window.files.open(path)
     dialog = question(window)
     assert dialog is not None and session.settings == LiveSettings()
@@ -55,7 +53,9 @@ def test_it_is_asked_and_nothing_changes_before_the_answer(
     assert session.settings == LiveSettings() and window.preferences_store.value.allowed == ()
 
 
-def test_without_it_the_rest_is_taken(window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path) -> None:
+def test_the_rest_of_the_session_is_used_after_a_refusal(
+    window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path
+) -> None:
     window.files.open(path)
     press(window, qtbot, "Open without")
     assert session.settings.effects == (Tint(), CutOut(backdrop="checkerboard"))
@@ -65,7 +65,7 @@ def test_without_it_the_rest_is_taken(window: MainWindow, session: FakeSession, 
     press(window, qtbot, "Cancel")
 
 
-def test_what_was_allowed_is_not_asked_again_and_anything_more_is(
+def test_only_new_references_are_asked_about(
     window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path
 ) -> None:
     window.files.open(path)
@@ -80,7 +80,7 @@ def test_what_was_allowed_is_not_asked_again_and_anything_more_is(
     press(window, qtbot, "Cancel")
 
 
-def test_what_a_person_saves_here_opens_here_without_a_question(
+def test_own_sessions_open_without_a_question(
     make_window: Callable[..., MainWindow], session: FakeSession, tmp_path: Path
 ) -> None:
     window = make_window(REACHING)
@@ -90,14 +90,16 @@ def test_what_a_person_saves_here_opens_here_without_a_question(
     assert question(window) is None and session.settings == REACHING
 
 
-def test_a_file_beside_is_not_asked_about(window: MainWindow, session: FakeSession, tmp_path: Path) -> None:
+def test_a_file_in_the_session_folder_needs_no_question(
+    window: MainWindow, session: FakeSession, tmp_path: Path
+) -> None:
     settings = LiveSettings(effects=(CutOut(backdrop="image", file=tmp_path / "sea.png"),))
     save_session(tmp_path / "own.clipseg.json", settings)
     window.files.open(tmp_path / "own.clipseg.json")
     assert question(window) is None and session.settings == settings
 
 
-def test_what_is_allowed_is_kept_and_does_not_grow_for_ever(tmp_path: Path) -> None:
+def test_permissions_are_saved_and_limited(tmp_path: Path) -> None:
     saved = (
         Preferences()
         .with_allowed(ASKED)

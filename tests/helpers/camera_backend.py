@@ -1,4 +1,4 @@
-"""A device for pyvirtualcam that keeps what it is sent, so that the real adapter runs where there is no driver."""
+"""A pyvirtualcam backend without a driver. It keeps the frames that the real adapter sends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,13 @@ NAME = "fake:0"
 
 
 class FakeBackend:
-    """known: names of devices. refuses: an error that opening ends with. breaks: likewise sending."""
+    """A virtual camera device.
+
+    Attributes:
+        known: Names of the existing devices.
+        refuses: Error that opening raises.
+        breaks: Error that sending raises.
+    """
 
     known: tuple[str, ...] = (NAME,)
     refuses: Exception | None = None
@@ -51,7 +57,7 @@ class FakeBackend:
 
 @contextmanager
 def fake_backend() -> Iterator[type[FakeBackend]]:
-    """The only device that pyvirtualcam knows while it lasts."""
+    """Register the fake as the only backend of pyvirtualcam."""
     before = dict(package.BACKENDS)
     kind = type("Backend", (FakeBackend,), {"opened": []})
     package.BACKENDS.clear()

@@ -1,4 +1,4 @@
-"""Small clips for tests, encoded straight through PyAV."""
+"""Small clips for tests, encoded with PyAV."""
 
 import pickle
 import tempfile
@@ -17,8 +17,8 @@ from tests.helpers.rendered import rendered
 HEIGHT, WIDTH = 48, 64
 
 
-def picture(number: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """A smooth picture that differs from frame to frame and has no symmetry: uint8 RGB."""
+def numbered_image(number: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """Return a smooth image without symmetry that depends on ``number``: uint8 RGB."""
     rows, columns = np.mgrid[0:height, 0:width]
     red = 40 + 150 * rows / max(height, 1)
     green = 30 + 160 * columns / max(width, 1)
@@ -29,7 +29,7 @@ def picture(number: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray
 
 
 def make_clip(path: Path, **options: Any) -> Path:
-    """Write a clip that ``encoded`` describes. Clips that are asked for again are not encoded again."""
+    """Write the clip that ``encoded`` describes. A clip with the same options is encoded only once."""
     path.write_bytes(_clip(path.suffix, pickle.dumps(options)))
     return path
 
@@ -57,7 +57,10 @@ def encoded(
     options: dict[str, str] | None = None,
     **context: object,
 ) -> Path:
-    """Encode ``count`` pictures. ``stamps`` count in ``time_base`` (1/rate where it is None)."""
+    """Encode ``count`` frames.
+
+    ``stamps`` are multiples of ``time_base``, or of 1/rate if it is None.
+    """
     base = time_base or 1 / rate
     generator = np.random.default_rng(1)
     with av.open(str(path), "w") as container:
@@ -74,7 +77,7 @@ def encoded(
         for track in tracks:
             track.layout = "stereo"
         for number in range(count):
-            pixels = picture(number, *size)
+            pixels = numbered_image(number, *size)
             if noise:
                 pixels = generator.integers(0, 256, pixels.shape, dtype=np.uint8)
             frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=pixel_format)
@@ -95,13 +98,13 @@ def tone(seconds: float) -> av.AudioFrame:
 
 
 def raw_times(path: Path) -> list[Fraction]:
-    """Presentation times of the video frames, as PyAV gives them."""
+    """Return the presentation times of the video frames, as PyAV reports them."""
     with av.open(str(path)) as container:
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
 def packets(path: Path, stream: int = 0, kind: str = "audio") -> list[tuple[Fraction, bytes]]:
-    """Time and bytes of a stream's packets."""
+    """Return the time and the bytes of a stream's packets."""
     with av.open(str(path)) as container:
         chosen = getattr(container.streams, kind)[stream]
         return [(each.pts * each.time_base, bytes(each)) for each in container.demux(chosen) if each.size]
@@ -123,10 +126,10 @@ def write_all(writer, info: SourceInfo, frames: Sequence[Frame]) -> None:
     writer.finish()
 
 
-def drawn(count: int = 10, rate: Fraction = Fraction(30), size: tuple[int, int] = (HEIGHT, WIDTH), **fields):
-    """Information and frames of an imagined source."""
+def source_frames(count: int = 10, rate: Fraction = Fraction(30), size: tuple[int, int] = (HEIGHT, WIDTH), **fields):
+    """Return the information and the frames of an artificial source."""
     info = SourceInfo(
         name="drawn", width=size[1], height=size[0], rate=rate, time_base=1 / rate, frame_count=count, **fields
     )
-    frames = [Frame(picture(n, *size), n, n / rate, 1 / rate) for n in range(count)]
+    frames = [Frame(numbered_image(n, *size), n, n / rate, 1 / rate) for n in range(count)]
     return info, frames

@@ -1,4 +1,4 @@
-"""Stand-ins for the ports of core, in one place."""
+"""Fakes of the ports of core."""
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
@@ -19,19 +19,22 @@ from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, Virtu
 
 
 class FakeSource:
-    """``count`` frames with uneven times; breaks before frame ``breaks_at``; waits at ``blocks_at`` until released."""
+    """``count`` frames with irregular times.
+
+    It raises an error before frame ``breaks_at``. It waits at frame ``blocks_at`` for ``release``.
+    """
 
     def __init__(self, count: int, *, breaks_at: int | None = None, blocks_at: int | None = None) -> None:
         self.count, self.breaks_at, self.blocks_at = count, breaks_at, blocks_at
         self.blocked, self.release = threading.Event(), threading.Event()
-        self.opened = self.closed = self.given = 0
+        self.opened = self.closed = self.read_count = 0
 
     def open(self) -> SourceInfo:
         self.opened += 1
         return SourceInfo("fake", 8, 6, Fraction(30), Fraction(1, 600), self.count)
 
     def read(self) -> Frame | None:
-        number = self.given
+        number = self.read_count
         if number == self.breaks_at:
             raise SourceError("fake breaks here.")
         if number == self.blocks_at:
@@ -39,7 +42,7 @@ class FakeSource:
             self.release.wait(20)
         if number >= self.count:
             return None
-        self.given += 1
+        self.read_count += 1
         return Frame(np.full((6, 8, 3), number % 256, np.uint8), number, Fraction(number * number, 600))
 
     def close(self) -> None:
@@ -47,14 +50,17 @@ class FakeSource:
 
 
 class FakeSink:
-    """Keeps what it is given; fails at write number ``fails_at``; waits at ``blocks_at`` until released."""
+    """Keeps what is written.
+
+    It raises an error at write ``fails_at``. It waits at write ``blocks_at`` for ``release``.
+    """
 
     def __init__(
         self, *, fails_at: int | None = None, blocks_at: int | None = None, fails_at_end: bool = False,
-        says_at_end: str = "", name: str = "fake.mp4",
+        notice_at_end: str = "", name: str = "fake.mp4",
     ) -> None:  # fmt: skip
         self.fails_at, self.blocks_at, self.fails_at_end = fails_at, blocks_at, fails_at_end
-        self.says_at_end = says_at_end
+        self.notice_at_end = notice_at_end
         self.blocked, self.release = threading.Event(), threading.Event()
         self.rendered: list[RenderedFrame] = []
         self.frames: list[Frame] = []
@@ -62,7 +68,7 @@ class FakeSink:
         self.labels: list[tuple[Label, ...]] = []
         self.notices: list[str] = []
         self.opened = self.finished = self.aborted = 0
-        self.kept = False
+        self.keeps_partial = False
         self.path = Path(name)
 
     def open(self, info: SourceInfo) -> None:
@@ -82,18 +88,18 @@ class FakeSink:
     def finish(self) -> None:
         if self.fails_at_end:
             raise SinkError(f"The fake disk is full at the end of {self.path}.")
-        if self.says_at_end:
-            self.notices.append(self.says_at_end)
+        if self.notice_at_end:
+            self.notices.append(self.notice_at_end)
         self.finished += 1
 
     def abort(self, keep_partial: bool = False) -> Path | None:
         self.aborted += 1
-        self.kept = keep_partial
+        self.keeps_partial = keep_partial
         return Path("kept.partial.mp4") if keep_partial else None
 
 
 class FakeEngine:
-    """Maps of 2×2 whose value is the picture's first byte over 255; fails at call number ``fails_at``."""
+    """Predicts maps of 2×2 with the value of the frame's first byte over 255. Raises an error at call ``fails_at``."""
 
     def __init__(self, *, fails_at: int | None = None, error: BaseException | None = None) -> None:
         self.fails_at, self.error = fails_at, error
@@ -108,7 +114,7 @@ class FakeEngine:
 
 
 class FakeComposer:
-    """Inverts the picture."""
+    """Inverts the frame."""
 
     def __init__(self) -> None:
         self.closed = 0
@@ -121,19 +127,20 @@ class FakeComposer:
 
 
 class FakeMatting:
-    """Hard mattes of the newest answer, each cell of a map as a block of pixels; neither follows nor smooths.
+    """Hard mattes of the newest prediction, without flow and smoothing. Each cell of a map is a block of pixels.
 
-    delay: mattes are made so many frames later, from the answer for their own frame.
+    Attributes:
+        delay: Number of frames after which mattes are made, from the prediction for their own frame.
     """
 
     def __init__(self, delay: int = 0) -> None:
-        self.delay, self.answers = delay, {}
-        self.answer: tuple[Maps, tuple[Hashable, ...], int, int] | None = None
+        self.delay, self.predictions = delay, {}
+        self.prediction: tuple[Maps, tuple[Hashable, ...], int, int] | None = None
         self.shown = 0
         self.requests: list[MatteRequest] = []
 
     def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
-        self.answer = self.answers[index] = maps, tuple(keys), index, epoch
+        self.prediction = self.predictions[index] = maps, tuple(keys), index, epoch
 
     def show(self, frame: Frame, settings: MatteSettings) -> None:
         self.shown += 1
@@ -141,10 +148,10 @@ class FakeMatting:
     def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
         self.requests.append(request)
         if self.delay:
-            self.answer = self.answers.get(frame.index)
-        if self.answer is None:
+            self.prediction = self.predictions.get(frame.index)
+        if self.prediction is None:
             return Mattes(frame.height, frame.width, own=False)
-        maps, keys, index, epoch = self.answer
+        maps, keys, index, epoch = self.prediction
         chosen = maps[[keys.index(key) for key in request.keys]] if request.keys else maps[:0]
         rows = np.arange(frame.height) * maps.shape[1] // frame.height
         columns = np.arange(frame.width) * maps.shape[2] // frame.width
@@ -161,11 +168,14 @@ class FakeMatting:
 
 
 class FakeLiveSource:
-    """Frames whose right half has one colour; steered from the test.
+    """Frames whose right half has one colour, controlled by the test.
 
-    flickers: the left quarter changes with every frame. count: frames until its end, None for never. It breaks at every
-    ``fails_at``-th read; it waits at read number ``blocks_at``, or in ``open`` where ``blocks_open`` is set, until
-    ``release`` is set.
+    It raises an error at every ``fails_at``-th read. It waits for ``release`` at read ``blocks_at``, and in ``open`` if
+    ``blocks_open`` is set.
+
+    Attributes:
+        flickers: Change the left quarter with every frame.
+        count: Number of frames; None for no end.
     """
 
     def __init__(
@@ -226,29 +236,33 @@ class FakeLiveSource:
         self.closed += 1
 
 
-SAFE = (1, 2, 3)
-"""The colour of a fake's safe picture."""
+PLACEHOLDER_COLOUR = (1, 2, 3)
+"""Colour of the fake's placeholder image."""
 
 
 class FakeOutput:
-    """A virtual camera that keeps what it is sent. missing: opening it fails so many times. gone_at: sending fails at
-    that picture, once. blocks_at: sending waits there until ``release`` is set."""
+    """A virtual camera that keeps the sent frames. It waits for ``release`` at frame ``blocks_at``.
+
+    Attributes:
+        missing: Number of times that opening fails.
+        lost_at: Frame at which sending fails once.
+    """
 
     def __init__(
-        self, settings: VirtualCameraSettings | None = None, *, missing: int = 0, gone_at: int | None = None,
+        self, settings: VirtualCameraSettings | None = None, *, missing: int = 0, lost_at: int | None = None,
         blocks_at: int | None = None,
     ) -> None:  # fmt: skip
         self.settings = settings or VirtualCameraSettings()
-        self.missing, self.gone_at, self.blocks_at = missing, gone_at, blocks_at
+        self.missing, self.lost_at, self.blocks_at = missing, lost_at, blocks_at
         self.blocked, self.release = threading.Event(), threading.Event()
         self.changed = threading.Condition()
         self.frames: list[Pixels] = []
         self.opened: list[tuple[VirtualCameraSettings, SourceInfo]] = []
-        self.fitted_pictures = self.closed = 0
+        self.fitted_count = self.closed = 0
         self.format = VirtualCameraFormat(0, 0, Fraction(1))
         self.shown: tuple[RenderedFrame, Pixels] | None = None
 
-    def made(self, settings: VirtualCameraSettings) -> "FakeOutput":
+    def with_settings(self, settings: VirtualCameraSettings) -> "FakeOutput":
         self.settings = settings
         return self
 
@@ -258,11 +272,11 @@ class FakeOutput:
             self.missing -= 1
             raise Failure("There is no fake camera: install it.")
         source = VirtualCameraFormat(info.width, info.height, info.rate or Fraction(30)) if info.width else None
-        found = chosen_format(self.settings, None, source)
-        self.format = VirtualCameraFormat(found.width, found.height, found.rate, "Fake Camera")
+        chosen = chosen_format(self.settings, None, source)
+        self.format = VirtualCameraFormat(chosen.width, chosen.height, chosen.rate, "Fake Camera")
 
     def fitted(self, pixels: Pixels) -> Pixels:
-        self.fitted_pictures += 1
+        self.fitted_count += 1
         rows = np.arange(self.format.height) * pixels.shape[0] // self.format.height
         columns = np.arange(self.format.width) * pixels.shape[1] // self.format.width
         return pixels[rows[:, None], columns]
@@ -270,14 +284,14 @@ class FakeOutput:
     def safe_frame(self, path: str) -> RenderedFrame:
         if path:
             raise SourceError(f"There is no file {path}.")
-        pixels = np.full((self.format.height, self.format.width, 3), SAFE, np.uint8)
+        pixels = np.full((self.format.height, self.format.width, 3), PLACEHOLDER_COLOUR, np.uint8)
         safe = RenderedFrame.of(Frame(pixels, 0, Fraction(0)))
         self.shown = safe, pixels
         return safe
 
     def write(self, rendered: RenderedFrame) -> None:
-        if len(self.frames) == self.gone_at:
-            self.gone_at = None
+        if len(self.frames) == self.lost_at:
+            self.lost_at = None
             raise Failure("The fake camera is gone.")
         if len(self.frames) == self.blocks_at:
             self.blocked.set()
@@ -295,13 +309,13 @@ class FakeOutput:
         self.closed += 1
 
     def wait(self, condition: Callable[[], object], seconds: float = 15.0) -> None:
-        """Until something holds of what was sent."""
+        """Wait for a condition on the sent frames."""
         with self.changed:
-            assert self.changed.wait_for(condition, seconds), f"{len(self.frames)} pictures were sent"
+            assert self.changed.wait_for(condition, seconds), f"{len(self.frames)} frames were sent"
 
 
-class StillClock:
-    """A clock, in seconds, that stands still but for what is waited."""
+class ManualClock:
+    """A clock in seconds that advances only by its waits."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -316,14 +330,20 @@ class StillClock:
 
 
 class FakeTrack(FakeSink):
-    """A ``GrowingOutput``: also the source's time of each frame. It can be told ``quicker`` times to speed up; a write
-    is held while ``slow`` is not set, where it is given."""
+    """A ``GrowingOutput`` that also keeps the source time of each frame.
 
-    def __init__(self, path: Path, *, quicker: int = 0, slow: threading.Event | None = None, **faults: object) -> None:
+    Attributes:
+        speed_ups: Number of times that it can speed up.
+        gate: Event that each write waits for; None for no wait.
+    """
+
+    def __init__(
+        self, path: Path, *, speed_ups: int = 0, gate: threading.Event | None = None, **faults: object
+    ) -> None:
         super().__init__(**faults)  # type: ignore[arg-type]
         self.path, self.working = path, None
         self.encoder, self.notices = "fake", ["The fake says something."]
-        self.quicker, self.slow = quicker, slow
+        self.speed_ups, self.gate = speed_ups, gate
         self.info: SourceInfo | None = None
 
     @property
@@ -335,18 +355,17 @@ class FakeTrack(FakeSink):
         self.info = info
 
     def write(self, rendered: RenderedFrame) -> None:
-        if self.slow is not None:
-            self.slow.wait(20)
+        if self.gate is not None:
+            self.gate.wait(20)
         super().write(rendered)
 
     def speed_up(self) -> bool:
-        self.quicker -= 1
-        return self.quicker >= 0
+        self.speed_ups -= 1
+        return self.speed_ups >= 0
 
 
 class FakeReplaySink:
-    """A replay that keeps everything, and fails at write number ``fails_at``, or with ``open_error`` or
-    ``save_error``."""
+    """A replay that keeps everything. It raises an error at write ``fails_at``, or ``open_error`` or ``save_error``."""
 
     def __init__(
         self, *, fails_at: int | None = None, open_error: SinkError | None = None, save_error: SinkError | None = None
@@ -387,10 +406,15 @@ class FakeReplaySink:
 
 
 class FakeMicrophone:
-    """A sound device (``video.microphone.Capture``) that says what it is given, block after block; then it waits for
-    ``release``, ends, or is lost.
+    """A sound device (``Capture``) that returns given blocks. Then it waits for ``release``, ends, or is lost.
 
-    blocks: float32 (channels, samples). missing: it cannot be opened. hangs: opening waits for ``release``.
+    Args:
+        blocks: float32 (channels, samples).
+        rate: Samples per second.
+        lost: Raise an error after the last block.
+        ends: End after the last block; otherwise wait.
+        missing: Opening fails.
+        hangs: Opening waits for ``release``.
     """
 
     def __init__(
@@ -400,7 +424,7 @@ class FakeMicrophone:
         self.rate, self.channels = rate, 1
         self._blocks, self._lost, self._ends, self._missing, self._hangs = iter(blocks), lost, ends, missing, hangs
         self.opened = self.closed = 0
-        self.said, self.release = threading.Event(), threading.Event()
+        self.drained, self.release = threading.Event(), threading.Event()
 
     def open(self) -> None:
         if self._hangs:
@@ -413,7 +437,7 @@ class FakeMicrophone:
         block = next(self._blocks, None)
         if block is not None:
             return block
-        self.said.set()
+        self.drained.set()
         if self._lost:
             raise SourceError("The fake microphone was lost.")
         if not self._ends:

@@ -1,4 +1,4 @@
-"""HDR and wide-gamut videos of a picture, made by FFmpeg's program (zscale), and the colour difference of pictures."""
+"""HDR and wide-gamut videos of an image, made by FFmpeg (zscale), and the colour difference of images."""
 
 import subprocess
 import tempfile
@@ -27,16 +27,16 @@ def tag_options(kind: str) -> list[str]:
 
 def encode_scene(
     path: Path, kind: str, pixel_format: str = "yuv420p10le", codec: tuple[str, ...] = ("-c:v", "ffv1"),
-    *, picture: Path = SCENE, tags: bool = True, full_range: bool = False, count: int = 1,
+    *, image: Path = SCENE, tags: bool = True, full_range: bool = False, count: int = 1,
 ) -> Path:  # fmt: skip
-    """Encode an SDR picture, with its white at 203 cd/m² for HDR. The same video is not encoded again."""
-    path.write_bytes(_encoded(path.suffix, kind, pixel_format, codec, picture, tags, full_range, count))
+    """Encode an SDR image, with its white at 203 cd/m² for HDR. A video with the same options is encoded only once."""
+    path.write_bytes(_encoded(path.suffix, kind, pixel_format, codec, image, tags, full_range, count))
     return path
 
 
 @lru_cache(maxsize=32)
 def _encoded(
-    suffix: str, kind: str, pixel_format: str, codec: tuple[str, ...], picture: Path, tags: bool, full_range: bool,
+    suffix: str, kind: str, pixel_format: str, codec: tuple[str, ...], image: Path, tags: bool, full_range: bool,
     count: int,
 ) -> bytes:  # fmt: skip
     transfer, primaries, matrix = _TAGS[kind]
@@ -48,7 +48,7 @@ def _encoded(
     named = [*tag_options(kind), "-color_range", "pc" if full_range else "tv"] if tags else []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"scene{suffix}"
-        run("-loop", "1", "-i", picture, "-vf", convert, "-frames:v", count, *codec, *named, path)
+        run("-loop", "1", "-i", image, "-vf", convert, "-frames:v", count, *codec, *named, path)
         return path.read_bytes()
 
 
@@ -57,6 +57,6 @@ def run(*arguments: object) -> None:
 
 
 def colour_difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """dE76 at each pixel: CIELAB, D65, of sRGB pictures."""
+    """Return dE76 at each pixel: CIELAB, D65, of sRGB images."""
     one, other = (cv2.cvtColor(np.float32(each) / 255, cv2.COLOR_RGB2LAB) for each in (first, second))
     return np.linalg.norm(one - other, axis=2)

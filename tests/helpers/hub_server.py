@@ -1,4 +1,4 @@
-"""A local stand-in for the Hugging Face hub: repositories from folders, and the faults of real servers and networks."""
+"""A local server with the API of the Hugging Face hub: repositories from folders, and simulated faults."""
 
 import hashlib
 import json
@@ -23,9 +23,9 @@ class HubServer(ThreadingHTTPServer):
     Attributes:
         files: Content of each file of the repository.
         requests: Method and path of every request.
-        refuse: Returns status and headers for a path that is refused, else None.
-        break_after: Bytes of a large file after which the connection breaks, once.
-        stall: Set to make every answer wait until it is cleared or the server closes.
+        refuse: Returns status and headers for a refused path, else None.
+        break_after: Bytes of a large file after which the connection breaks once.
+        stall: Event that stalls every response while it is set, until the server closes.
         spoil: Changes the content of a file on its way.
     """
 
@@ -50,22 +50,22 @@ class HubServer(ThreadingHTTPServer):
         return f"{self.scheme}://localhost:{self.server_address[1]}"
 
     def downloaded(self) -> list[str]:
-        """Return the names of files whose content was asked for."""
+        """Return the names of the requested files."""
         return [path.rsplit("/", 1)[1] for method, path in self.requests if method == "GET" and "/resolve/" in path]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember the connection, so that ``end_connections`` can end it."""
+        """Remember the connection for ``end_connections``."""
         self._connections.append(request)
         super().process_request(request, client_address)
 
     def end_connections(self) -> None:
-        """End connections that clients keep open: their handlers would wait for another request until it times out."""
+        """End connections that clients keep open. Their handlers would wait for another request until a timeout."""
         for connection in self._connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Print nothing: clients of these tests break connections on purpose."""
+        """Print nothing. Clients of these tests break connections on purpose."""
 
 
 @contextmanager
@@ -100,18 +100,18 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 5
 
     def do_HEAD(self) -> None:
-        self._answer()
+        self._respond()
 
     def do_GET(self) -> None:
-        self._answer()
+        self._respond()
 
     def do_CONNECT(self) -> None:
-        self._answer()
+        self._respond()
 
     def log_message(self, *arguments: object) -> None:
         """Print nothing."""
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         path = urlsplit(self.path).path
         self.server.requests.append((self.command, path))
         while self.server.stall.is_set() and not self.server.closing.wait(0.01):
@@ -151,9 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"})
         headers = {"X-Repo-Commit": REVISION, "ETag": f'"{etag(name, content)}"', "Accept-Ranges": "bytes"}
         content, start = self.server.spoil(name, content), 0
-        if asked := self.headers.get("Range"):
-            self.server.ranges.append(asked)
-            start = int(asked.removeprefix("bytes=").split("-")[0])
+        if byte_range := self.headers.get("Range"):
+            self.server.ranges.append(byte_range)
+            start = int(byte_range.removeprefix("bytes=").split("-")[0])
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         cut = self.server.break_after if self.command == "GET" and _is_large(name) else None
         if cut is not None:

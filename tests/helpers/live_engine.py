@@ -1,4 +1,4 @@
-"""Engines for the inference worker's process that need no torch; the process imports them by name."""
+"""Engines without torch for the inference worker's process. The process imports them by name."""
 
 import os
 import time
@@ -12,14 +12,14 @@ from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import Detail, EngineSettings, ResizeMode
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class FakeLiveEngine:
-    """For each prompt a map of 4×4 that says where its colour word ("red", "green", "blue") is the largest channel.
+    """For each prompt, a map of 4×4 with 1 where its colour ("red", "green" or "blue") is the largest channel.
 
-    Words do things to the process: "crash" ends it, "memory" runs out of it, "slow" takes a second, "hang" takes an
-    hour. "refused" is a prompt that the model cannot take. "imprecise" makes it change its precision.
+    Other prompts cause faults: "crash" ends the process, "memory" raises MemoryError, "slow" takes a second, "hang"
+    takes an hour, "refused" is invalid for the model. "imprecise" makes it change its precision.
     """
 
     name, device, dtype, engine = "fake", "cpu", "float32", "fake"
@@ -57,8 +57,12 @@ class FakeLiveEngine:
         return (coarse[..., channel] > others + 30).astype(np.float32)
 
 
-def fake(settings: EngineSettings, on_progress: Tell, on_notice: Tell) -> FakeLiveEngine:
-    """Model "missing" cannot be loaded, "slow" takes for ever, "noticed" tells something, "ends" ends the process."""
+def make_fake_engine(settings: EngineSettings, on_progress: Report, on_notice: Report) -> FakeLiveEngine:
+    """Return an engine.
+
+    The model "missing" cannot be loaded, "slow" never finishes loading, "noticed" sends a notice, "ends" ends the
+    process.
+    """
     if settings.model == "ends":
         os._exit(9)
     if settings.model == "missing":

@@ -1,4 +1,4 @@
-"""Mattes of frames that are fed one after the other, through the frame pipeline."""
+"""Mattes of successive frames, from the frame pipeline."""
 
 from collections.abc import Iterator
 from queue import SimpleQueue
@@ -17,14 +17,14 @@ from clipseg_live.runtime.pipeline import FramePipeline, RenderTools
 
 
 def plan_for(request: MatteRequest) -> RenderPlan:
-    """The plan of a pipeline that makes this request."""
-    asked = zip(request.ids, request.keys, request.styles, strict=True)
-    prompts = tuple(PlannedPrompt(number, key, str(key), style) for number, key, style in asked)
+    """Return the plan of a pipeline with this request."""
+    rows = zip(request.ids, request.keys, request.styles, strict=True)
+    prompts = tuple(PlannedPrompt(number, key, str(key), style) for number, key, style in rows)
     return RenderPlan(prompts, request.settings, None, request.cautious)
 
 
 class OrderedMattes:
-    """Mattes of frames in order, as an export makes them."""
+    """Mattes of frames in order, as in an export."""
 
     def __init__(self, matting: Matting, request: MatteRequest) -> None:
         self._plan = plan_for(request)
@@ -35,9 +35,9 @@ class OrderedMattes:
         self._done: Iterator[RenderedFrame] = pipeline.in_order(iter(self._fed.get_nowait, None))
 
     def feed(self, frame: Frame, maps: np.ndarray | None) -> Iterator[tuple[Frame, Mattes]]:
-        """Add a frame, with None for maps that cannot be used; yield the frame that is complete."""
-        given = np.full((len(self._plan.prompts), 1, 1), np.nan, np.float32) if maps is None else maps
-        self._fed.put((frame, self._plan.prediction(frame, given)))
+        """Add a frame, and yield the frames that are complete. ``maps`` is None for an unusable prediction."""
+        predicted = np.full((len(self._plan.prompts), 1, 1), np.nan, np.float32) if maps is None else maps
+        self._fed.put((frame, self._plan.prediction(frame, predicted)))
         self._count += 1
         if self._count > self._delay:
             yield self._pair(next(self._done))
@@ -53,10 +53,10 @@ class OrderedMattes:
 
 
 def causal(request: MatteRequest) -> OrderedMattes:
-    """Mattes from earlier predictions."""
+    """Return mattes from earlier predictions."""
     return OrderedMattes(CausalMattes(), request)
 
 
 def lookahead(request: MatteRequest) -> OrderedMattes:
-    """Mattes from earlier and later predictions."""
+    """Return mattes from earlier and later predictions."""
     return OrderedMattes(LookaheadMattes(request.settings), request)

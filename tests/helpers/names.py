@@ -1,4 +1,4 @@
-"""Where the package knows something by its name."""
+"""Strings in the code of the package, to find where names are used."""
 
 import ast
 import re
@@ -11,20 +11,20 @@ PACKAGE = ROOT / "clipseg_live"
 
 @cache
 def texts() -> dict[str, tuple[str, ...]]:
-    """Texts in the code of each module, without documentation."""
-    found = {}
+    """Return the strings in the code of each module, without docstrings."""
+    by_module = {}
     for path in PACKAGE.rglob("*.py"):
         tree = ast.parse(path.read_text("utf-8"))
-        said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in said)
-        found[path.relative_to(PACKAGE).as_posix()] = tuple(
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings)
+        by_module[path.relative_to(PACKAGE).as_posix()] = tuple(
             node.value for node in constants if isinstance(node.value, str)
         )
-    return found
+    return by_module
 
 
 def modules_with(name: str) -> set[str]:
-    """Modules with a text that is the name, or, for a name with a hyphen, that mentions it."""
+    """Return modules with a string that equals the name, or contains it if it has a hyphen."""
     mention = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
     return {
         module

@@ -1,4 +1,4 @@
-"""Packages with entry points, as pip would install them, in a folder of a test."""
+"""Packages with entry points in a folder of a test, as pip would install them."""
 
 import re
 import tomllib
@@ -39,7 +39,7 @@ def install(
 
 
 def install_example(folder: Path, page: str) -> None:
-    """Install the package of a page of ``docs/how-to``, from the two files that the page shows."""
+    """Install the package of a page of ``docs/how-to``, from the two files on the page."""
     text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text("utf-8")
     (project,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (source,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -50,7 +50,7 @@ def install_example(folder: Path, page: str) -> None:
 
 
 def forget_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the registries look for installed packages anew, and forget them after the test."""
+    """Clear the registries of installed packages now and after the test."""
     for registry in (EFFECT_KINDS, FORMAT_SPECS, SOURCE_SCHEMES):
         monkeypatch.setattr(registry, "_entries", None)
         monkeypatch.setattr(registry, "_loaded", {})

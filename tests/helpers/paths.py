@@ -3,7 +3,7 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-"""The checkout."""
+"""Folder of the checkout."""
 
 DATA = ROOT / "tests" / "data"
 CERTIFICATES = DATA / "certificates"

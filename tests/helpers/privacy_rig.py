@@ -1,8 +1,8 @@
-"""A live session without threads or processes around its rendering, for tests of what hiding effects let through.
+"""A live session without threads and processes around its rendering, for tests of privacy effects.
 
-The session, its matting, effects, recordings and replay are the real ones. Capture and worker are scripted: a test
-decides when a frame comes, when the worker takes it, and when the answer arrives. The engine is an oracle: it knows
-where the objects of each frame are. Time only passes when a test says so.
+The session, its matting, effects, recordings and replay are real. Capture and worker are scripted: the test decides
+when a frame arrives, when the worker takes it, and when the prediction arrives. The engine is an oracle that knows the
+objects of each frame. Time passes only when the test advances it.
 """
 
 from collections import deque
@@ -45,16 +45,16 @@ from tests.helpers.fakes import FakeOutput, FakeReplaySink, FakeSink, FakeTrack
 HEIGHT, WIDTH, CELL = 96, 128, 4
 INFO = SourceInfo("oracle", WIDTH, HEIGHT, Fraction(30), Fraction(1, 600), None)
 COLOURS = {"red circle": ((240, 5, 105), (5, 240, 105)), "blue star": ((5, 105, 240), (240, 105, 5))}
-"""Two colours of each object; nothing else has them, and their mean does not."""
-WORDS = {**{word: word for word in COLOURS}, "blue": "blue star"}
-"""Texts that find something, and the object that they find."""
+"""Two colours of each object. Nothing else has these colours, and neither does a mix of them."""
+OBJECT_OF_TEXT = {**{word: word for word in COLOURS}, "blue": "blue star"}
+"""Texts that match an object, and the object."""
 SIZE = 24
 HIDDEN_SHARE = 0.03
-"""Pixels of a wholly hidden picture that may equal the original by chance."""
+"""Share of pixels of a completely hidden frame that may equal the original by chance."""
 
 
-def place_of(word: str, index: int, epoch: int) -> tuple[int, int] | None:
-    """Left and top of an object in a frame; None where it is not in the picture."""
+def position_of(word: str, index: int, epoch: int) -> tuple[int, int] | None:
+    """Return the left and top edge of an object in a frame; None if it is not in the frame."""
     if (index // 20 + epoch) % 4 == 3:
         return None
     left = 4 + 3 * index % 28 + (64 if word == "blue star" else 0)
@@ -62,21 +62,21 @@ def place_of(word: str, index: int, epoch: int) -> tuple[int, int] | None:
 
 
 def objects_in(index: int, epoch: int) -> dict[str, np.ndarray]:
-    """Bool (height, width) for each object that is in the picture."""
-    found = {}
+    """Return the masks of the visible objects, bool (height, width)."""
+    masks = {}
     for word in COLOURS:
-        place = place_of(word, index, epoch)
-        if place is not None:
+        position = position_of(word, index, epoch)
+        if position is not None:
             mask = np.zeros((HEIGHT, WIDTH), bool)
-            mask[place[1] : place[1] + SIZE, place[0] : place[0] + SIZE] = True
-            found[word] = mask
-    return found
+            mask[position[1] : position[1] + SIZE, position[0] : position[0] + SIZE] = True
+            masks[word] = mask
+    return masks
 
 
 def make_frame(index: int, epoch: int) -> Frame:
-    """Objects on a background of noise that stays as it is.
+    """Return a frame with the objects on constant noise.
 
-    An object is a chess board of 3 by 3 pixels a square: pixelating it mixes the colours, halving its size does not.
+    An object is a checkerboard with squares of 3×3 pixels. Pixelation mixes its colours, halving the size does not.
     """
     rng = np.random.default_rng(epoch)
     pixels = np.repeat(rng.integers(90, 160, (HEIGHT, WIDTH, 1), np.uint8), 3, axis=2)
@@ -88,32 +88,32 @@ def make_frame(index: int, epoch: int) -> Frame:
 
 
 def oracle(index: int, epoch: int, texts: tuple[str, ...], always: bool = False) -> np.ndarray:
-    """Maps that are 1 in every cell that an object touches. always: every text finds the red circle."""
+    """Return maps with 1 in every cell that an object touches. With ``always`` every text matches the red circle."""
     objects = objects_in(index, epoch)
     maps = np.zeros((len(texts), HEIGHT // CELL, WIDTH // CELL), np.float32)
     for number, text in enumerate(texts):
-        mask = objects.get("red circle" if always else WORDS.get(text, ""))
+        mask = objects.get("red circle" if always else OBJECT_OF_TEXT.get(text, ""))
         if mask is not None:
             maps[number] = mask.reshape(HEIGHT // CELL, CELL, WIDTH // CELL, CELL).max(axis=(1, 3))
     return maps
 
 
 def shows(pixels: Pixels, word: str) -> bool:
-    """Whether any pixel has a colour of an object."""
+    """Return whether any pixel has a colour of an object."""
     red, green, blue = np.moveaxis(pixels, 2, 0)
     return any(bool(((red == r) & (green == g) & (blue == b)).any()) for r, g, b in COLOURS[word])
 
 
-@lru_cache(maxsize=8)  # the newest pictures are looked at after every step
-def is_hidden(picture: RenderedFrame) -> bool:
-    """Whether the whole picture is hidden."""
-    (one, two, three), (r, g, b) = np.moveaxis(picture.composed, 2, 0), np.moveaxis(picture.original, 2, 0)
+@lru_cache(maxsize=8)  # the newest frames are checked after every step
+def is_hidden(rendered: RenderedFrame) -> bool:
+    """Return whether the whole frame is hidden."""
+    (one, two, three), (r, g, b) = np.moveaxis(rendered.composed, 2, 0), np.moveaxis(rendered.original, 2, 0)
     same = float(((one == r) & (two == g) & (three == b)).mean())
-    return same <= HIDDEN_SHARE and not any(shows(picture.composed, word) for word in COLOURS)
+    return same <= HIDDEN_SHARE and not any(shows(rendered.composed, word) for word in COLOURS)
 
 
 class ScriptedCapture:
-    """Stands for ``Capture``: frames come from the test."""
+    """Replaces ``Capture``. Frames come from the test."""
 
     def __init__(
         self, open_source: object, frame_filter: object, on_frame: Callable[[Frame, SourceInfo], None]
@@ -133,7 +133,7 @@ class ScriptedCapture:
 
 
 class ScriptedWorker:
-    """Stands for ``InferenceWorker``: it takes frames and answers when the test says so."""
+    """Replaces the inference client. The test decides when it takes frames and returns predictions."""
 
     def __init__(self, make_engine: object, settings: EngineSettings, events: ClientEvents) -> None:
         self.on_result, self.on_status = events.on_result, events.on_status
@@ -142,12 +142,12 @@ class ScriptedWorker:
         self.prompts, self.newest = PromptSet(), None
         self.working: deque[tuple[Frame, PromptSet]] = deque()
         self.always = False
-        self.eager: Callable[[], None] | None = None
+        self.on_prompts: Callable[[], None] | None = None
 
     def start(self) -> None:
-        self.be(WorkerState.READY)
+        self.set_state(WorkerState.READY)
 
-    def be(self, state: WorkerState) -> None:
+    def set_state(self, state: WorkerState) -> None:
         self.status = replace(self.status, state=state)
         if state is not WorkerState.READY:
             self.working.clear()
@@ -158,19 +158,19 @@ class ScriptedWorker:
 
     def set_prompts(self, prompts: PromptSet) -> None:
         self.prompts = prompts
-        if self.eager is not None:
-            self.eager()
+        if self.on_prompts is not None:
+            self.on_prompts()
 
     def set_engine(self, settings: EngineSettings) -> None:
-        self.be(WorkerState.LOADING)
+        self.set_state(WorkerState.LOADING)
 
     def take(self) -> None:
-        """Begin with the newest frame and prompts; two may be under way, as between two processes."""
+        """Start a prediction for the newest frame and prompts. Two more may be pending, as between two processes."""
         if self.status.state is WorkerState.READY and self.newest is not None and len(self.working) < 3:
             self.working.append((self.newest, self.prompts))
 
-    def answer(self, spoil: Callable[[np.ndarray], None] | None = None) -> tuple[Frame, PromptSet] | None:
-        """Deliver the oldest answer; None where there is none."""
+    def deliver(self, spoil: Callable[[np.ndarray], None] | None = None) -> tuple[Frame, PromptSet] | None:
+        """Deliver the oldest prediction, and return its frame and prompts; None if there is none."""
         if not self.working:
             return None
         frame, prompts = self.working.popleft()
@@ -188,23 +188,23 @@ class ScriptedWorker:
         return True
 
 
-class Interrupted(EffectRenderer):
-    """A composer during whose work something else may happen: ``interruption`` is called once, if there is one."""
+class InterruptibleRenderer(EffectRenderer):
+    """A renderer that calls ``interruption`` once while it renders a frame."""
 
     interruption: Callable[[], None] | None = None
 
     def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction = Fraction(0)) -> Pixels:
         composed = super().compose(pixels, mattes, time)
-        now, Interrupted.interruption = Interrupted.interruption, None
+        now, InterruptibleRenderer.interruption = InterruptibleRenderer.interruption, None
         if now is not None:
             now()
         return composed
 
 
-class SteppedComposing(render_thread.RenderThread):
-    """A ``Composing`` whose thread is the test's own."""
+class SteppedRenderThread(render_thread.RenderThread):
+    """A ``RenderThread`` that runs in the thread of the test."""
 
-    grace = 0.0  # no other thread could give it a frame meanwhile
+    grace = 0.0  # no other thread adds frames
 
     def start(self) -> None: ...
 
@@ -215,7 +215,7 @@ class SteppedComposing(render_thread.RenderThread):
 
 @dataclass
 class Edit:
-    """A row as the test sees it: the text that was last in force, and when the text last changed."""
+    """State of a row: the text that was last in force, and the time of the last change."""
 
     complete: str
     changed: float
@@ -223,18 +223,19 @@ class Edit:
 
 @dataclass
 class Rig:
-    """A running session and what is expected of it. ``close`` it.
+    """A running session with the expected state of its prompts. Call ``close`` at the end.
 
-    on_picture: called with each picture that is shown, after it was checked.
+    Attributes:
+        on_picture: Called with each shown frame, after its check.
     """
 
     settings: LiveSettings
     folder: Path
     always: bool = False
-    on_picture: Callable[[RenderedFrame], None] = lambda picture: None
+    on_picture: Callable[[RenderedFrame], None] = lambda rendered: None
     now: float = 1000.0
     index: int = 0
-    pictures: list[RenderedFrame] = field(default_factory=list)
+    shown_frames: list[RenderedFrame] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     tracks: list[FakeTrack] = field(default_factory=list)
     replays: list[FakeReplaySink] = field(default_factory=list)
@@ -244,13 +245,13 @@ class Rig:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(session, "Capture", ScriptedCapture)
             patch.setattr(session, "InferenceClient", ScriptedWorker)
-            patch.setattr(session, "RenderThread", SteppedComposing)
+            patch.setattr(session, "RenderThread", SteppedRenderThread)
             self.session = session.Session(
                 self.settings,
                 session.SessionTools(
                     open_source=None,  # type: ignore[arg-type]
                     frame_filter=None,  # type: ignore[arg-type]
-                    rendering=RenderTools(CausalMattes, Interrupted),
+                    rendering=RenderTools(CausalMattes, InterruptibleRenderer),
                     make_engine=None,  # type: ignore[arg-type]
                     recording=self._tools(),
                     make_camera=FakeOutput,
@@ -259,10 +260,10 @@ class Rig:
             )
         self.capture: ScriptedCapture = self.session._capture  # type: ignore[assignment]
         self.worker: ScriptedWorker = self.session._worker  # type: ignore[assignment]
-        self.composing: SteppedComposing = self.session._render_thread  # type: ignore[assignment]
+        self.composing: SteppedRenderThread = self.session._render_thread  # type: ignore[assignment]
         self.worker.always = self.always
         self.edits = {row.id: Edit(row.text.strip(), -1e9) for row in self.settings.rows}
-        self.answered: tuple[int, int, int] | None = None  # index, epoch and version of the newest usable answer
+        self.answered: tuple[int, int, int] | None = None  # index, epoch and version of the newest usable prediction
         self.session.on_picture = self._shown
         self.session.on_message = self.messages.append
         self.session.start()
@@ -302,25 +303,25 @@ class Rig:
         self.session.apply(settings)
 
     def apply(self, settings: LiveSettings) -> None:
-        """Change the settings, as a keystroke or a click does."""
+        """Change the settings, as a key or a click does."""
         self._change(settings)
         self._step()
 
     def apply_overtaken(self, settings: LiveSettings) -> None:
-        """Change the settings; a worker that is quick answers new prompts before the settings are everywhere."""
+        """Change the settings. A fast worker predicts the new prompts before the settings are applied everywhere."""
 
-        def answer() -> None:
+        def predict_now() -> None:
             self.take()
             while self.worker.working:
-                self.worker.answer()
+                self.worker.deliver()
             self.composing.run()
 
         self.worker.working.clear()
-        self.worker.eager = answer
+        self.worker.on_prompts = predict_now
         try:
             self._change(settings)
         finally:
-            self.worker.eager = None
+            self.worker.on_prompts = None
         newest, is_ready = self.worker.newest, self.worker.status.state is WorkerState.READY
         if is_ready and newest is not None and newest.epoch == self.capture.epoch:
             self.answered = newest.index, newest.epoch, self.session._prompt_set.version
@@ -328,10 +329,10 @@ class Rig:
 
     def apply_during(self, settings: LiveSettings) -> None:
         """Change the settings while a frame is rendered with the old ones."""
-        Interrupted.interruption = lambda: self._change(settings)
+        InterruptibleRenderer.interruption = lambda: self._change(settings)
         self.predict()
-        if Interrupted.interruption is not None:  # nothing was rendered
-            Interrupted.interruption = None
+        if InterruptibleRenderer.interruption is not None:  # nothing was rendered
+            InterruptibleRenderer.interruption = None
             self.apply(settings)
 
     def frame(self) -> None:
@@ -343,21 +344,21 @@ class Rig:
     def take(self) -> None:
         self.worker.take()
 
-    def answer(self, spoil: Callable[[np.ndarray], None] | None = None) -> None:
-        """Deliver an answer; ``spoil`` puts values into it that are not numbers."""
+    def deliver(self, spoil: Callable[[np.ndarray], None] | None = None) -> None:
+        """Deliver a prediction. ``spoil`` adds invalid values."""
         if self.worker.working:
             frame, prompts = self.worker.working[0]
             if spoil is None and frame.epoch == self.capture.epoch:
                 self.answered = frame.index, frame.epoch, prompts.version
-        self.worker.answer(spoil)
+        self.worker.deliver(spoil)
         self._step()
 
     def predict(self) -> None:
-        """A new frame and its answer."""
+        """Add a frame and deliver its prediction."""
         self.frame()
         self.take()
         while self.worker.working:
-            self.answer()
+            self.deliver()
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -365,33 +366,33 @@ class Rig:
         self._step()
 
     def open(self) -> None:
-        """Another source."""
+        """Open another source."""
         self.session.open(SourceSpec(name="oracle"))
         self._step()
 
     def crash(self) -> None:
-        self.worker.be(WorkerState.RESTARTING)
+        self.worker.set_state(WorkerState.RESTARTING)
         self._step()
 
     def recover(self) -> None:
-        self.worker.be(WorkerState.READY)
+        self.worker.set_state(WorkerState.READY)
         self._step()
 
     def close(self) -> None:
-        """End the session, and check what was written."""
+        """Stop the session, and check the recording and the replay."""
         assert self.session.stop() == ()
-        shown = {id(picture.composed): picture for picture in self.pictures}
+        shown = {id(rendered.composed): rendered for rendered in self.shown_frames}
         written = [frame for track in self.tracks for frame in track.frames]
-        assert all(id(frame.pixels) in shown for frame in written), "the recording holds a picture that was not shown"
+        assert all(id(frame.pixels) in shown for frame in written), "the recording has a frame that was not shown"
         for sink in self.replays:
             hiding = [self.hiding(shown[id(frame.pixels)]) for frame in sink.frames]
-            assert hiding == sorted(hiding, reverse=True), "the replay holds pictures from before an effect hid"
+            assert hiding == sorted(hiding, reverse=True), "the replay has frames from before a privacy effect"
 
     # Checks.
 
     @staticmethod
-    def hiding(picture: RenderedFrame) -> bool:
-        return picture.settings is not None and is_private(picture.settings.effects)
+    def hiding(rendered: RenderedFrame) -> bool:
+        return rendered.settings is not None and is_private(rendered.settings.effects)
 
     def _step(self) -> None:
         self.composing.run()
@@ -400,58 +401,58 @@ class Rig:
         self._check_outputs()
 
     def _shown(self) -> None:
-        picture = self.session.picture()
-        if picture is None:
+        rendered = self.session.picture()
+        if rendered is None:
             return
-        self.pictures.append(picture)
-        self._settle(picture)
+        self.shown_frames.append(rendered)
+        self._settle(rendered)
         try:
-            self.check(picture)
-            self.on_picture(picture)
-        except AssertionError as error:  # the session goes on after an error of an output
+            self.check(rendered)
+            self.on_picture(rendered)
+        except AssertionError as error:  # the session continues after an error of an output
             self.failures.append(error)
 
-    def _settle(self, picture: RenderedFrame) -> None:
-        """Put edited texts in force, as the documentation says."""
+    def _settle(self, rendered: RenderedFrame) -> None:
+        """Update the texts that are in force, by the rules of the documentation."""
         newest = self.session._prompt_set.version
-        if self.answered is None or self.answered != (picture.index, picture.epoch, newest):
+        if self.answered is None or self.answered != (rendered.index, rendered.epoch, newest):
             return
-        objects = objects_in(picture.index, picture.epoch)
+        objects = objects_in(rendered.index, rendered.epoch)
         for row in self.settings.shown():
             edit, text = self.edits[row.id], row.text.strip()
-            found = ("red circle" if self.always else WORDS.get(text)) in objects
+            is_visible = ("red circle" if self.always else OBJECT_OF_TEXT.get(text)) in objects
             waited = self.now - edit.changed
-            if text and (waited >= 5.0 or (waited >= 1.5 and found)):
+            if text and (waited >= 5.0 or (waited >= 1.5 and is_visible)):
                 edit.complete = text
 
-    def check(self, picture: RenderedFrame) -> None:
-        """Fail if a picture shows what the present settings hide."""
+    def check(self, rendered: RenderedFrame) -> None:
+        """Fail if a frame shows what the current settings hide."""
         if not is_private(self.settings.effects):
             return
-        assert self.hiding(picture), "a picture from before an effect hid"
-        if is_hidden(picture):
+        assert self.hiding(rendered), "a frame from before a privacy effect"
+        if is_hidden(rendered):
             return
         shown = self.settings.shown()
         hiding = [row for row in shown if row.style.role == "positive"]
-        assert any(row.text.strip() for row in hiding), "there is nothing to look for"
-        against = {WORDS.get(row.text.strip()) for row in shown if row.style.role != "positive"} - {None}
+        assert any(row.text.strip() for row in hiding), "there is no prompt"
+        against = {OBJECT_OF_TEXT.get(row.text.strip()) for row in shown if row.style.role != "positive"} - {None}
         for row in hiding:
             text = self.edits[row.id].complete
             if self.always and text:
-                assert against or not shows(picture.composed, "red circle"), f"{text!r} is shown"
-            elif text in WORDS and WORDS[text] not in against:
-                assert not shows(picture.composed, WORDS[text]), f"{text!r} is shown while {row.text!r} is edited"
+                assert against or not shows(rendered.composed, "red circle"), f"{text!r} is shown"
+            elif text in OBJECT_OF_TEXT and OBJECT_OF_TEXT[text] not in against:
+                assert not shows(rendered.composed, OBJECT_OF_TEXT[text]), f"{text!r} is shown during {row.text!r}"
 
     def _check_outputs(self) -> None:
-        """The picture that could be fetched, saved or sent to a virtual camera at this moment."""
+        """Check the frames that could be fetched, saved or sent to a virtual camera now."""
         if not is_private(self.settings.effects):
             return
         newest = self.session.picture()
         assert newest is None or self.hiding(newest)
-        for picture in self.pictures[-3:]:
-            if self.session._may_publish(picture):
-                assert not is_hidden(picture) or picture.hidden is None, "the placeholder was to be sent"
-                self.check(picture)
-            if not self.hiding(picture):
+        for rendered in self.shown_frames[-3:]:
+            if self.session._may_publish(rendered):
+                assert not is_hidden(rendered) or rendered.hidden is None, "the placeholder was not sent"
+                self.check(rendered)
+            if not self.hiding(rendered):
                 with pytest.raises(SinkError):
-                    save_snapshot(self.folder, picture, self.settings)
+                    save_snapshot(self.folder, rendered, self.settings)

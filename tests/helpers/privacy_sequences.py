@@ -1,4 +1,4 @@
-"""Random sequences of what a person and a machine do to a session, for property tests over a ``Rig``."""
+"""Random sequences of user actions and events of a session, for property tests with a ``Rig``."""
 
 from collections.abc import Callable
 
@@ -40,26 +40,26 @@ MATTES = st.builds(
 )
 TEXTS = st.sampled_from([*COLOURS, *COLOURS, "nothing like it", " "])
 ROLES = st.sampled_from(["positive", "positive", "positive", "negative", "contrast"])
-PLACE = st.integers(0, 2)
-SPOILT = st.sampled_from([np.nan, np.inf, -np.inf])
+ROW_NUMBER = st.integers(0, 2)
+INVALID_VALUE = st.sampled_from([np.nan, np.inf, -np.inf])
 
-RETYPE = st.tuples(st.just("retype"), PLACE, TEXTS, st.sampled_from(["fast", "slow", "late"]))
+RETYPE = st.tuples(st.just("retype"), ROW_NUMBER, TEXTS, st.sampled_from(["fast", "slow", "late"]))
 STEP = st.one_of(
     st.tuples(st.just("predict"), st.integers(1, 3)),
     st.tuples(st.just("frame")),
     st.tuples(st.just("take")),
-    st.tuples(st.just("answer")),
-    st.tuples(st.just("spoil"), SPOILT),
+    st.tuples(st.just("deliver")),
+    st.tuples(st.just("spoil"), INVALID_VALUE),
     RETYPE,
-    st.tuples(st.just("paste"), PLACE, TEXTS),
-    st.tuples(st.just("paste overtaken"), PLACE, TEXTS),
+    st.tuples(st.just("paste"), ROW_NUMBER, TEXTS),
+    st.tuples(st.just("paste overtaken"), ROW_NUMBER, TEXTS),
     st.tuples(st.just("add"), TEXTS, ROLES),
-    st.tuples(st.just("delete"), PLACE),
-    st.tuples(st.just("move"), PLACE),
-    st.tuples(st.just("role"), PLACE, ROLES),
-    st.tuples(st.just("threshold"), PLACE, st.sampled_from([0.2, 0.5, 0.9])),
-    st.tuples(st.just("visible"), PLACE),
-    st.tuples(st.just("solo"), PLACE),
+    st.tuples(st.just("delete"), ROW_NUMBER),
+    st.tuples(st.just("move"), ROW_NUMBER),
+    st.tuples(st.just("role"), ROW_NUMBER, ROLES),
+    st.tuples(st.just("threshold"), ROW_NUMBER, st.sampled_from([0.2, 0.5, 0.9])),
+    st.tuples(st.just("visible"), ROW_NUMBER),
+    st.tuples(st.just("solo"), ROW_NUMBER),
     st.tuples(st.just("effects"), EFFECTS),
     st.tuples(st.just("hide"), st.sampled_from(HIDING)),
     st.tuples(st.just("hide during"), st.sampled_from(HIDING)),
@@ -76,20 +76,20 @@ STEPS = st.tuples(
     st.just([("predict", 2)]), st.lists(STEP, max_size=10), RETYPE.map(lambda step: [step]), st.lists(STEP, max_size=8),
     st.just([("hide", BlackOut()), ("predict", 2)]),
 ).map(lambda parts: [step for part in parts for step in part])  # fmt: skip
-"""Whole sequences; in each a prompt is retyped, and at the end something is hidden."""
+"""Complete sequences. In each, a prompt is retyped, and a privacy effect is added at the end."""
 
 
 def row(number: int, text: str, **style: object) -> PromptRow:
     return PromptRow(id=number, text=text, style=PromptStyle(colour=GREEN, **style))  # type: ignore[arg-type]
 
 
-def starting(*texts: str, effects: tuple[AnyEffect, ...] = (BlackOut(),), **values: object) -> LiveSettings:
+def settings_with_texts(*texts: str, effects: tuple[AnyEffect, ...] = (BlackOut(),), **values: object) -> LiveSettings:
     rows = tuple(row(number, text) for number, text in enumerate(texts))
     return LiveSettings(rows=rows, effects=effects, **values)  # type: ignore[arg-type]
 
 
 def retype(rig: Rig, number: int, text: str, between: Callable[[], None]) -> None:
-    """Delete a row's text and type another one, key by key."""
+    """Delete the text of a row and type another one, key by key."""
     now = next(each for each in rig.settings.rows if each.id == number).text
     steps = [now[:end] for end in range(len(now) - 1, -1, -1)] + [text[:end] for end in range(1, len(text) + 1)]
     for typed in steps:
@@ -101,13 +101,13 @@ def retype(rig: Rig, number: int, text: str, between: Callable[[], None]) -> Non
 
 
 def run(rig: Rig, steps: list[tuple]) -> None:  # type: ignore[type-arg]
-    """Do the steps; the rig checks everything that comes of them."""
+    """Run the steps. The rig checks the results."""
     past: list[LiveSettings] = []
     for kind, *values in steps:
         if kind == "predict":
             for _ in range(values[0]):
                 rig.predict()
-        elif kind in ("frame", "take", "answer", "crash", "recover"):
+        elif kind in ("frame", "take", "deliver", "crash", "recover"):
             getattr(rig, kind)()
         elif kind == "source":
             rig.open()
@@ -115,7 +115,7 @@ def run(rig: Rig, steps: list[tuple]) -> None:  # type: ignore[type-arg]
             rig.wait(values[0])
         elif kind == "spoil":
             rig.take()
-            rig.answer(lambda maps, value=values[0]: maps.__setitem__((..., 3, 5), value))
+            rig.deliver(lambda maps, value=values[0]: maps.__setitem__((..., 3, 5), value))
         elif kind == "retype" and rig.settings.rows:
             past.append(rig.settings)
             between = {"fast": lambda: None, "slow": rig.predict, "late": lambda: _late(rig)}[values[2]]
@@ -127,20 +127,20 @@ def run(rig: Rig, steps: list[tuple]) -> None:  # type: ignore[type-arg]
             edited = _edited(rig.settings, kind, values)
             if edited is not None:
                 past.append(rig.settings)
-                ways = {"hide during": rig.apply_during, "paste overtaken": rig.apply_overtaken}
-                ways.get(kind, rig.apply)(edited)
+                apply_functions = {"hide during": rig.apply_during, "paste overtaken": rig.apply_overtaken}
+                apply_functions.get(kind, rig.apply)(edited)
 
 
 def _late(rig: Rig) -> None:
-    """Answers come behind frames and prompts."""
+    """Add a frame, and deliver predictions late."""
     rig.frame()
     rig.take()
     if len(rig.worker.working) == 3:
-        rig.answer()
+        rig.deliver()
 
 
 def _edited(settings: LiveSettings, kind: str, values: list) -> LiveSettings | None:  # type: ignore[type-arg]
-    """The settings after one edit; None where it cannot be."""
+    """Return the settings after one edit; None if the edit is not possible."""
     rows = settings.rows
     if kind == "effects":
         return settings.model_copy(update={"effects": values[0]})
@@ -159,8 +159,8 @@ def _edited(settings: LiveSettings, kind: str, values: list) -> LiveSettings | N
         return settings.model_copy(update={"rows": (*rows, new)})
     if not rows:
         return None
-    place = values[0] % len(rows)
-    one, others = rows[place], (*rows[:place], *rows[place + 1 :])
+    index = values[0] % len(rows)
+    one, others = rows[index], (*rows[:index], *rows[index + 1 :])
     if kind == "delete":
         return settings.model_copy(update={"rows": others})
     if kind == "move":
@@ -173,4 +173,4 @@ def _edited(settings: LiveSettings, kind: str, values: list) -> LiveSettings | N
         "visible": lambda: {"visible": not one.visible},
         "solo": lambda: {"solo": not one.solo},
     }[kind]()
-    return settings.model_copy(update={"rows": (*rows[:place], one.model_copy(update=changed), *rows[place + 1 :])})
+    return settings.model_copy(update={"rows": (*rows[:index], one.model_copy(update=changed), *rows[index + 1 :])})

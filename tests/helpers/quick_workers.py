@@ -1,8 +1,9 @@
-"""Worker processes that start at once in tests: forked from a server that has imported what they need.
+"""Fast worker processes for tests, forked from a server that has imported their modules.
 
-``multiprocessing`` starts every process in a new interpreter, which imports NumPy, the settings and the engine anew:
-most of the time of a test whose worker lives for a moment. A forked one is a child of the tests, is sent its work, and
-is killed and waited for like any other. Tests of the start itself, and programs that tests start, need real ones.
+``multiprocessing`` starts every process in a new interpreter, which imports NumPy, the settings and the engine again.
+This takes most of the time of a test with a short-lived worker. A forked process is a child of the tests, receives its
+work, and is killed and waited for like any other. Tests of the start itself, and programs that tests start, need real
+processes.
 """
 
 import ctypes
@@ -25,21 +26,21 @@ from typing import Any
 LIBRARIES = (
     "clipseg_live.runtime.inference.server",
     "clipseg_live.runtime.process_pool",
-    "tests.helpers.crew_work",
+    "tests.helpers.pool_work",
     "tests.helpers.live_engine",
 )
 new_interpreter = util.spawnv_passfds
-"""The way in which ``multiprocessing`` starts processes."""
+"""Function with which ``multiprocessing`` starts processes."""
 _FORK = "--multiprocessing-fork"
 _SET_CHILD_SUBREAPER = 36
 _HIGH = 200
-"""Descriptors from here on are not used by a worker's parent."""
+"""First number of descriptors that a worker's parent does not use."""
 _LIMIT = 1 << 17
-"""Most bytes of a request."""
+"""Maximum size of a request in bytes."""
 
 
 class Server:
-    """The process that workers are forked from. ``close`` it."""
+    """The process from which workers are forked. Call ``close`` at the end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -52,7 +53,7 @@ class Server:
 
     @contextmanager
     def replacing_spawning(self) -> Iterator[None]:
-        """Let ``multiprocessing`` start its processes here."""
+        """Replace the start of processes by ``multiprocessing`` with a fork of the server."""
 
         def start(path: bytes, command: Sequence[Any], descriptors: Sequence[int]) -> int:
             return self._fork(command, descriptors) if _FORK in command else new_interpreter(path, command, descriptors)
@@ -68,11 +69,11 @@ class Server:
         self._process.wait()
 
     def _fork(self, command: Sequence[Any], descriptors: Sequence[int]) -> int:
-        """Return the number of a new process that runs the command with these descriptors."""
+        """Fork a process that runs the command with these descriptors, and return its id."""
         descriptors = [0, 1, 2, *sorted(set(map(int, descriptors)))]
         values = [os.fsdecode(each) for each in command], descriptors, dict(os.environ), os.getcwd()
         with self._lock:
-            self._adopt(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # the process between the server and the worker ends
+            self._adopt(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # the intermediate process ends
             try:
                 socket.send_fds(self._connection, [json.dumps(values).encode()], descriptors)
                 return int(self._connection.recv(64))
@@ -81,7 +82,7 @@ class Server:
 
 
 def serve(descriptor: int) -> None:
-    """Fork workers until the tests have ended."""
+    """Fork workers until the tests end."""
     for name in LIBRARIES:
         importlib.import_module(name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -109,7 +110,7 @@ def serve(descriptor: int) -> None:
 
 
 def _work(request: Sequence[Any], received: Sequence[int]) -> None:
-    """Become the worker that was asked for."""
+    """Become the requested worker."""
     code = 1
     try:
         code = become_worker(*request, received)
@@ -120,14 +121,14 @@ def _work(request: Sequence[Any], received: Sequence[int]) -> None:
 def become_worker(
     command: list[str], wanted: Sequence[int], environment: dict[str, str], folder: str, received: Sequence[int]
 ) -> int:
-    """Run the command of ``multiprocessing`` in this process, which was forked for it, and return its exit code.
+    """Run the command of ``multiprocessing`` in this forked process. Return its exit code.
 
     Args:
-        command: The command line of a new interpreter.
-        wanted: Descriptors that the command has.
-        environment: Its variables.
-        folder: Its working folder.
-        received: What the descriptors are, under other numbers.
+        command: Command line of a new interpreter.
+        wanted: Descriptors that the command expects.
+        environment: Environment variables.
+        folder: Working folder.
+        received: The same descriptors under other numbers.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -154,7 +155,7 @@ def become_worker(
 
 
 def customize(path: str) -> None:
-    """Run the first ``sitecustomize`` on the path, as an interpreter does when it starts."""
+    """Run the first ``sitecustomize`` on the path, like an interpreter at its start."""
     for folder in path.split(os.pathsep):
         file = os.path.join(folder, "sitecustomize.py")
         if os.path.isfile(file):

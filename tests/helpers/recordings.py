@@ -1,4 +1,4 @@
-"""Clips whose sound clicks where the picture flashes, and what independent programs find in a recording."""
+"""Clips with a click at each flash, and checks of recordings by independent programs."""
 
 import subprocess
 import tempfile
@@ -24,13 +24,13 @@ def flashing(number: int, rate: int = 30) -> bool:
     return any(int(flash * rate) == number for flash in FLASHES)
 
 
-def picture_at(time: Fraction | None) -> np.ndarray:
+def frame_index_at(time: Fraction | None) -> np.ndarray:
     lit = time is not None and flashing(int(time * 30))
     return np.full((48, 64, 3), 250 if lit else 20, np.uint8)
 
 
 def clicking_clip(path: Path, sound: str) -> Path:
-    """Four seconds; a picture is bright, and the sound clicks for 10 ms, at each of ``FLASHES``."""
+    """Return a clip of four seconds with a bright frame and a click of 10 ms at each of ``FLASHES``."""
     path.write_bytes(_clicking_clip(path.suffix, sound))
     return path
 
@@ -47,12 +47,12 @@ def _clicking_clip(suffix: str, sound: str) -> bytes:
         track = container.add_stream(sound, rate=RATE)
         track.layout = "stereo"
         for number in range(30 * SECONDS):
-            frame = av.VideoFrame.from_ndarray(picture_at(Fraction(number, 30)), "rgb24").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(frame_index_at(Fraction(number, 30)), "rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, 30)
             container.mux(video.encode(frame))
-        heard = av.AudioFrame.from_ndarray(np.repeat(wave, 2)[None], format="s16", layout="stereo")
-        heard.sample_rate, heard.pts = RATE, 0
-        container.mux(track.encode(heard))
+        audio = av.AudioFrame.from_ndarray(np.repeat(wave, 2)[None], format="s16", layout="stereo")
+        audio.sample_rate, audio.pts = RATE, 0
+        container.mux(track.encode(audio))
         container.mux(track.encode(None))
         container.mux(video.encode(None))
         container.close()
@@ -63,30 +63,35 @@ def source(**fields: object) -> SourceInfo:
     return SourceInfo(**({"name": "x", "width": 64, "height": 48, "rate": Fraction(30), "time_base": CLOCK} | fields))
 
 
-def played(*runs: tuple[int, Fraction | None]) -> list[tuple[Frame, Fraction | None]]:
-    """Frames of a recording: each run plays so many frames of the clip from a time on; None is a pause in the sound."""
+def played_frames(*runs: tuple[int, Fraction | None]) -> list[tuple[Frame, Fraction | None]]:
+    """Yield frames of a recording.
+
+    Each run plays a number of frames of the clip from a start time. None is a gap in the audio.
+    """
     made: list[tuple[Frame, Fraction | None]] = []
     for count, start in runs:
         for step in range(count):
-            heard = None if start is None else start + Fraction(step, 30)
+            source_time = None if start is None else start + Fraction(step, 30)
             number = len(made)
-            made.append((Frame(picture_at(heard), number, Fraction(number, 30), Fraction(1, 30)), heard))
+            made.append(
+                (Frame(frame_index_at(source_time), number, Fraction(number, 30), Fraction(1, 30)), source_time)
+            )
     return made
 
 
 def flashes_in(path: Path) -> list[float]:
-    found, before = [], False
+    times, before = [], False
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
             lit = frame.to_ndarray(format="gray").mean() > 120
             if lit and not before:
-                found.append(float(frame.pts * frame.time_base))
+                times.append(float(frame.pts * frame.time_base))
             before = lit
-    return found
+    return times
 
 
 def clicks_in(path: Path) -> list[float]:
-    """Found by PyAV, by each frame's own time."""
+    """Return the times of clicks, by PyAV and the time of each frame."""
     times, loud = [], []
     with av.open(str(path)) as container:
         resampler = av.AudioResampler("flt", "mono", RATE)
@@ -99,8 +104,8 @@ def clicks_in(path: Path) -> list[float]:
     return _clicks(np.concatenate(loud), np.concatenate(times))
 
 
-def clicks_heard_by_ffmpeg(path: Path) -> list[float]:
-    """Found in what FFmpeg's own program plays, with the times of the container kept."""
+def clicks_by_ffmpeg(path: Path) -> list[float]:
+    """Return the times of clicks in the output of FFmpeg, with the times of the container."""
     command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:a:0", "-af", "aresample=async=1:first_pts=0",
                "-ac", "1", "-ar", str(RATE), "-f", "f32le", "-"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, check=True, timeout=60)
@@ -110,17 +115,17 @@ def clicks_heard_by_ffmpeg(path: Path) -> list[float]:
 
 
 def _clicks(samples: np.ndarray, times: np.ndarray) -> list[float]:
-    found: list[float] = []
+    clicks: list[float] = []
     last = -1.0
     for time in times[samples > 0.2]:
         if time > last + 0.1:
-            found.append(float(time))
+            clicks.append(float(time))
         last = float(time)
-    return found
+    return clicks
 
 
 def probe(path: Path, *entries: str) -> list[str]:
-    """Lines of ffprobe's answer; it has nothing to complain of."""
+    """Return the lines of ffprobe's output. Fail if it reports an error."""
     command = ["ffprobe", "-v", "error", *entries, "-of", "csv=p=0", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert not done.stderr, done.stderr
@@ -128,7 +133,7 @@ def probe(path: Path, *entries: str) -> list[str]:
 
 
 def times_by_ffprobe(path: Path) -> dict[str, list[float]]:
-    """Return the times of the packets by the kind of their stream: "video" or "audio"."""
+    """Return the times of the packets by the type of their stream: "video" or "audio"."""
     times: dict[str, list[float]] = defaultdict(list)
     for line in probe(path, "-show_entries", "packet=codec_type,pts_time"):
         kind, time = line.split(",")[:2]
@@ -136,14 +141,14 @@ def times_by_ffprobe(path: Path) -> dict[str, list[float]]:
     return times
 
 
-def pictures_by_ffmpeg(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Return all pictures that FFmpeg's own program decodes: uint8 (count, height, width, 3)."""
-    (pictures,) = all_by_ffmpeg([(path, ())], size)
-    return pictures
+def frames_by_ffmpeg(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Return all frames that FFmpeg decodes: uint8 (count, height, width, 3)."""
+    (frames,) = decode_all_by_ffmpeg([(path, ())], size)
+    return frames
 
 
-def all_by_ffmpeg(inputs: Sequence[tuple[Path, Sequence[str]]], size: tuple[int, int]) -> list[np.ndarray]:
-    """Decode several files, each with its own options, with one run of FFmpeg's program, which has no complaint."""
+def decode_all_by_ffmpeg(inputs: Sequence[tuple[Path, Sequence[str]]], size: tuple[int, int]) -> list[np.ndarray]:
+    """Decode several files, each with its own options, with one run of FFmpeg. Fail if it reports an error."""
     command = ["ffmpeg", "-v", "error"]
     with tempfile.TemporaryDirectory() as folder:
         raws = [Path(folder) / str(number) for number in range(len(inputs))]
@@ -159,6 +164,6 @@ def all_by_ffmpeg(inputs: Sequence[tuple[Path, Sequence[str]]], size: tuple[int,
 
 def write(writer: object, info: SourceInfo, frames: Sequence[tuple[Frame, Fraction | None]]) -> None:
     writer.open(info)
-    for frame, heard in frames:
-        writer.write(rendered(frame, source_time=heard))
+    for frame, source_time in frames:
+        writer.write(rendered(frame, source_time=source_time))
     writer.finish()

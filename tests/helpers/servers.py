@@ -1,4 +1,4 @@
-"""Small servers for tests of streams: MJPEG and files over HTTP, RTSP over TCP, and ones that misbehave."""
+"""Small servers for tests of streams: MJPEG and files over HTTP, RTSP over TCP, and faulty servers."""
 
 import base64
 import http.server
@@ -23,19 +23,19 @@ from tests.helpers.paths import CERTIFICATES
 WAIT = 20.0
 
 
-def colour(number: int) -> tuple[int, int, int]:
-    """Of the whole picture ``number``; neighbours are told apart after any compression."""
+def frame_colour(number: int) -> tuple[int, int, int]:
+    """Return the colour of frame ``number``. Successive colours differ even after compression."""
     return (40 + (number * 37) % 170, 60, 200 - (number * 53) % 150)
 
 
 def jpeg(number: int, size: tuple[int, int] = (64, 48), mode: str = "RGB") -> bytes:
     written = io.BytesIO()
-    Image.new("RGB", size, colour(number)).convert(mode).save(written, "JPEG", quality=95)
+    Image.new("RGB", size, frame_colour(number)).convert(mode).save(written, "JPEG", quality=95)
     return written.getvalue()
 
 
 class Server:
-    """Runs a handler on a local port; can be killed with all its connections, and started again on the same port."""
+    """Runs a handler on a local port. It can be killed with all its connections, and restarted on the same port."""
 
     def __init__(self, handler: type[socketserver.BaseRequestHandler]) -> None:
         self.handler = handler
@@ -59,7 +59,7 @@ class Server:
         for connection in list(listening.connections):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        listening.server_close()  # waits for the threads of its connections
+        listening.server_close()  # wait for the threads of its connections
         self.thread.join(WAIT)
 
     def __enter__(self) -> "Server":
@@ -84,11 +84,15 @@ class _Listening(socketserver.ThreadingTCPServer):
         super().process_request(request, client_address)
 
     def handle_error(self, request, client_address) -> None:
-        """A client that hangs up is no error here."""
+        """Ignore the error: clients may disconnect."""
 
 
 class HTTPHandler(http.server.BaseHTTPRequestHandler):
-    """Pages by path: subclasses set ``pages``, path -> (content type, bytes), and the clip's size for MJPEG."""
+    """Serves pages by path, and MJPEG.
+
+    Attributes:
+        pages: Content type and bytes by path, set by subclasses.
+    """
 
     pages: ClassVar[dict[str, tuple[str, bytes]]] = {}
     rate = 50.0
@@ -97,7 +101,7 @@ class HTTPHandler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
     def picture(self, number: int) -> bytes:
-        """One picture of the MJPEG stream."""
+        """Return one JPEG of the MJPEG stream."""
         return jpeg(number, self.size)
 
     def do_GET(self) -> None:
@@ -105,22 +109,22 @@ class HTTPHandler(http.server.BaseHTTPRequestHandler):
         if path == "/live.mjpg":
             self._mjpeg()
         elif path == "/locked" and self.headers.get("Authorization") != _basic("ann", "se:cret"):
-            self._answer(401, "text/plain", b"no", {"WWW-Authenticate": 'Basic realm="cameras"'})
+            self._respond(401, "text/plain", b"no", {"WWW-Authenticate": 'Basic realm="cameras"'})
         elif path == "/locked":
             self._mjpeg()
         elif path == "/broken":
-            self._answer(500, "text/plain", b"no")
+            self._respond(500, "text/plain", b"no")
         elif path in self.pages:
-            self._answer(200, *self.pages[path])
+            self._respond(200, *self.pages[path])
         else:
-            self._answer(404, "text/plain", b"no")
+            self._respond(404, "text/plain", b"no")
 
-    def _answer(self, code: int, kind: str, data: bytes, more: dict[str, str] | None = None) -> None:
+    def _respond(self, code: int, kind: str, data: bytes, more: dict[str, str] | None = None) -> None:
         first, last = 0, len(data) - 1
-        asked = re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if code == 200 and asked:
-            code, first = 206, int(asked[1])
-            last = min(int(asked[2]), last) if asked[2] else last
+        requested = re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if code == 200 and requested:
+            code, first = 206, int(requested[1])
+            last = min(int(requested[2]), last) if requested[2] else last
             more = {"Content-Range": f"bytes {first}-{last}/{len(data)}"}
         self.send_response(code)
         for name, value in {"Content-Type": kind, "Accept-Ranges": "bytes", **(more or {})}.items():
@@ -142,7 +146,7 @@ class HTTPHandler(http.server.BaseHTTPRequestHandler):
 
 
 class SilentHandler(socketserver.BaseRequestHandler):
-    """Takes the connection and says nothing."""
+    """Accepts the connection and sends nothing."""
 
     def handle(self) -> None:
         self.server.stopping.wait(WAIT)
@@ -151,7 +155,7 @@ class SilentHandler(socketserver.BaseRequestHandler):
 class RTSPHandler(socketserver.StreamRequestHandler):
     """H.264 over RTSP, interleaved on its own connection (RFC 2326, 6184), endless until it is killed.
 
-    Only TCP is offered. With ``password`` set, "ann:PASSWORD" is asked for.
+    It offers only TCP. If ``password`` is set, it requires "ann:PASSWORD".
     """
 
     rate = 25
@@ -196,9 +200,9 @@ class RTSPHandler(socketserver.StreamRequestHandler):
         lines.append(f"Content-Length: {len(body)}")
         self.wfile.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
 
-    def _accepts(self, asked: str) -> dict[str, str] | None:
-        """The answer to a transport that is asked for, None for one that is not offered."""
-        return {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"} if "TCP" in asked else None
+    def _accepts(self, requested: str) -> dict[str, str] | None:
+        """Return the response to a requested transport; None if it is not offered."""
+        return {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"} if "TCP" in requested else None
 
     def _send(self, packet: bytes) -> None:
         self.wfile.write(b"$\0" + struct.pack(">H", len(packet)) + packet)
@@ -222,14 +226,14 @@ _SDP = (
 
 
 def h264(rate: int) -> Iterator[list[bytes]]:
-    """Pictures of ``colour`` without end, each as its H.264 units."""
+    """Yield frames of ``frame_colour`` without end, each as its H.264 units."""
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = 64, 48, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, rate), Fraction(rate)
     encoder.options = {"tune": "zerolatency", "g": "5", "crf": "10"}
     number = 0
     while True:
-        frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), colour(number), np.uint8), "rgb24")
+        frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), frame_colour(number), np.uint8), "rgb24")
         frame = frame.reformat(format="yuv420p")
         frame.pts, number = number, number + 1
         for packet in encoder.encode(frame):
@@ -253,7 +257,7 @@ class TLSServer(Server):
 
 
 class _Secured:
-    """Mixed into a handler: the handshake comes first, in the connection's own thread."""
+    """Mixin for a handler. The handshake is done in the thread of the connection."""
 
     context: ssl.SSLContext
 
@@ -271,12 +275,12 @@ class _Secured:
 
 
 class UDPOnlyHandler(RTSPHandler):
-    """Sends pictures over UDP, and refuses TCP as some cameras do."""
+    """Sends frames over UDP and refuses TCP, like some cameras."""
 
-    def _accepts(self, asked: str) -> dict[str, str] | None:
-        if "TCP" in asked:
+    def _accepts(self, requested: str) -> dict[str, str] | None:
+        if "TCP" in requested:
             return None
-        ports = re.search(r"client_port=(\d+)-(\d+)", asked)
+        ports = re.search(r"client_port=(\d+)-(\d+)", requested)
         assert ports is not None
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(("127.0.0.1", 0))

@@ -7,7 +7,7 @@ from typing import Any
 
 from clipseg_live.app.engine import make_exact_engine
 from clipseg_live.core.settings.base import EngineSettings
-from tests.helpers.live_engine import Tell
+from tests.helpers.live_engine import Report
 
 CACHE = "CLIPSEG_LIVE_TESTS_CONVERTED"
 """Variable with the folder of converted models."""
@@ -30,7 +30,7 @@ class SpyingEngine:
         return (f"{self._engine.vision_passes} passes: {' '.join(imported)}",)
 
 
-def spying(settings: EngineSettings, on_progress: Tell, on_notice: Tell) -> SpyingEngine:
+def spying(settings: EngineSettings, on_progress: Report, on_notice: Report) -> SpyingEngine:
     from clipseg_live.model.store import converted
 
     converted.cache_root = lambda: Path(os.environ[CACHE])

@@ -1,4 +1,4 @@
-"""Videos with sound of many channels, and their Core Audio channel descriptions."""
+"""Videos with multichannel audio, and their Core Audio channel descriptions."""
 
 import struct
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ RATE = 48000
 
 
 def make_surround(path: Path, layouts: Sequence[str], codec: str = "pcm_s16le", seconds: float = 0.4) -> Path:
-    """Encode ten pictures, and a sound track for each layout whose channel k has a tone of 200 (k + 1) Hz."""
+    """Encode ten frames, and an audio track for each layout. Its channel k has a tone of 200 (k + 1) Hz."""
     with av.open(str(path), "w") as container:
-        pictures = []
+        video_streams = []
         if path.suffix not in (".wav", ".caf"):
             video = container.add_stream("libx264", rate=25)
             video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-            pictures = [video]
+            video_streams = [video]
         tracks = []
         for layout in layouts:
             track = container.add_stream(codec, rate=RATE)
             track.layout = layout
             tracks.append(track)
-        for stream in pictures:
+        for stream in video_streams:
             for number in range(round(25 * seconds)):
                 frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number * 9, np.uint8), "rgb24")
                 frame.pts = number
@@ -43,7 +43,7 @@ def make_surround(path: Path, layouts: Sequence[str], codec: str = "pcm_s16le", 
 
 
 def tones(path: Path, track: int, channels: int) -> list[int]:
-    """Return the strongest frequency of each channel of a sound track, in units of 200 Hz."""
+    """Return the strongest frequency of each channel of an audio track, in units of 200 Hz."""
     parts = []
     with av.open(str(path)) as container:
         stream = container.streams.audio[track]
@@ -56,13 +56,13 @@ def tones(path: Path, track: int, channels: int) -> list[int]:
 
 
 def describe_channels(path: Path, labels: Sequence[int]) -> Path:
-    """Name every channel of the first sound track of a MOV file (box chan of QuickTime, Core Audio labels)."""
+    """Label every channel of the first audio track of a MOV file (chan box of QuickTime, Core Audio labels)."""
     described = struct.pack(">III", 0, 0, len(labels)) + b"".join(struct.pack(">II12x", label, 0) for label in labels)
     return _replace_box(path, b"\0\0\0\0" + described)
 
 
 def tag_channels(path: Path, tag: int) -> Path:
-    """Give the first sound track of a MOV file a Core Audio layout tag."""
+    """Set the Core Audio layout tag of the first audio track of a MOV file."""
     return _replace_box(path, b"\0\0\0\0" + struct.pack(">III", tag, 0, 0))
 
 
@@ -80,7 +80,7 @@ def _replace_box(path: Path, content: bytes) -> Path:
 
 
 def _parents(data: bytearray, begin: int, end: int, at: int) -> list[int]:
-    """Return the positions of the boxes around a position."""
+    """Return the positions of the boxes that contain a position."""
     while begin + 8 <= end:
         size, name = int.from_bytes(data[begin : begin + 4], "big"), bytes(data[begin + 4 : begin + 8])
         if size < 8:

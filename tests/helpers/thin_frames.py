@@ -1,4 +1,4 @@
-"""Mattes, effects and data of one thin frame, in a process of its own; prints the peak of memory in MB."""
+"""Process mattes, effects and data of one thin frame in this process, and print the peak of memory in MB."""
 
 import resource
 import sys
@@ -26,7 +26,7 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def tell(step: str, *more: str) -> None:
+def report(step: str, *more: str) -> None:
     sys.stdout.write(" ".join((step, str(peak()), *more)) + "\n")
     sys.stdout.flush()
 
@@ -50,20 +50,20 @@ def main(width: int, height: int, folder: Path) -> None:
         pixels[: height // 2] = (220, 30, 30)
         maps[0, :44] = 1
     frame = Frame(pixels, 0, Fraction(0), Fraction(1, 25))
-    tell("frame")
+    report("frame")
     mattes = mattes_of(frame, maps)
     inside = (pixels == (220, 30, 30)).all(axis=2)
     wrong = float(((mattes.each[0].alpha >= 128) != inside).mean())
-    tell("mattes", f"{wrong:.3f}")
+    report("mattes", f"{wrong:.3f}")
     mattes_of(frame, maps, grow=2, feather=2, min_area=1, fill_holes=1)
-    tell("shapes")
+    report("shapes")
     style = PromptStyle()
     for name, kind in KINDS.items():
         effect: Effect = kind()
         composer = EffectRenderer(RenderSettings(effects=(effect,), styles=(style,), names=("a",)))
         composer.compose(pixels, mattes, frame.time)
         composer.close()
-        tell(name)
+        report(name)
     info = SourceInfo("thin", width, height, Fraction(25), Fraction(1, 25), 1)
     for each in DATA:
         form, _, path = each.partition(":")
@@ -71,7 +71,7 @@ def main(width: int, height: int, folder: Path) -> None:
         sink.open(info)
         sink.write(rendered(frame, mattes, (Label("a", 0.5),)))
         sink.finish()
-        tell(form)
+        report(form)
 
 
 if __name__ == "__main__":

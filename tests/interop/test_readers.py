@@ -1,8 +1,8 @@
-"""Data read back by the programs that people use. Each test runs where its reader is installed.
+"""Data read back by common programs. Each test runs if its reader is installed.
 
     python -m pytest tests/interop -rs
 
-``-rs`` lists the readers that are missing. ``-m "not interop"`` leaves the group out.
+``-rs`` lists the missing readers. ``-m "not interop"`` excludes this group.
 """
 
 import json
@@ -25,7 +25,7 @@ from clipseg_live.core.settings.annotations import AnnotationSettings
 from clipseg_live.core.settings.base import DataFormat
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_data_sink
-from tests.helpers.findings import findings, mattes_of, write_into
+from tests.helpers.known_mattes import frames_with_mattes, mattes_of, write_frames
 
 pytestmark = [pytest.mark.interop, pytest.mark.filterwarnings("ignore")]
 
@@ -35,13 +35,13 @@ Masks = dict[tuple[int, int], np.ndarray]
 
 
 def reader(name: str) -> ModuleType:
-    """Import a reader, or skip the test with the reason for which it cannot be imported."""
+    """Import a reader, or skip the test with the error of the import."""
     return pytest.importorskip(name, exc_type=ImportError)
 
 
 @pytest.fixture(scope="module")
 def masks() -> Masks:
-    """By frame and prompt: shapes with holes and several components; some are empty."""
+    """Return masks by frame and prompt: shapes with holes and several components. Some are empty."""
     found = {}
     for number in range(COUNT):
         for prompt in range(2):
@@ -57,14 +57,14 @@ Write = Callable[..., Path]
 @pytest.fixture
 def write(masks: Masks, tmp_path: Path) -> Write:
     def written(form: DataFormat, name: str, **annotations: object) -> Path:
-        info, frames, _ = findings(COUNT, (HEIGHT, WIDTH))
+        info, frames, _ = frames_with_mattes(COUNT, (HEIGHT, WIDTH))
         mattes = [
             mattes_of([masks[number, prompt].astype(np.uint8) * np.uint8(255) for prompt in range(2)])
             for number in range(COUNT)
         ]
         settings = AnnotationSettings(**annotations)  # type: ignore[arg-type]
         sink = open_data_sink(form, tmp_path / name, DataOptions({"model": "shapes"}, LABELS, annotations=settings))
-        write_into(sink, info, frames, mattes, LABELS)
+        write_frames(sink, info, frames, mattes, LABELS)
         return tmp_path / name
 
     return written
@@ -81,7 +81,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.parametrize("segmentation", ["polygon", "rle"])
 @pytest.mark.parametrize("instances", ["component", "prompt"])
-def test_pycocotools(write: Write, masks: Masks, segmentation: str, instances: str) -> None:
+def test_coco_is_read_by_pycocotools(write: Write, masks: Masks, segmentation: str, instances: str) -> None:
     coco = COCO(str(described(write("coco", "set", segmentation=segmentation, instances=instances))))
     for (number, prompt), wanted in masks.items():
         found = coco.loadAnns(coco.getAnnIds(imgIds=[number], catIds=[prompt + 1]))
@@ -90,8 +90,8 @@ def test_pycocotools(write: Write, masks: Masks, segmentation: str, instances: s
 
 
 @pytest.mark.slow
-def test_torchvision_reference_converter(write: Write, masks: Masks) -> None:
-    """As ``references/detection/coco_utils.py``: it takes polygons only."""
+def test_coco_is_converted_by_torchvision(write: Write, masks: Masks) -> None:
+    """The code of ``references/detection/coco_utils.py``, which accepts only polygons."""
     content = json.loads(described(write("coco", "set")).read_text("utf-8"))
     whole = {key: np.zeros((HEIGHT, WIDTH), int) for key in masks}
     for one in content["annotations"]:
@@ -104,10 +104,10 @@ def test_torchvision_reference_converter(write: Write, masks: Masks) -> None:
 
 
 @pytest.mark.slow
-def test_transformers_detr(write: Write, masks: Masks) -> None:
+def test_coco_is_read_by_transformers_detr(write: Write, masks: Masks) -> None:
     try:
         from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil as Processor
-    except ImportError:  # its name in the first releases of transformers 5
+    except ImportError:  # its name in early releases of transformers 5
         from transformers.models.detr.image_processing_detr import DetrImageProcessor as Processor
     folder = write("coco", "set")
     content = json.loads(described(folder).read_text("utf-8"))
@@ -125,7 +125,7 @@ def test_transformers_detr(write: Write, masks: Masks) -> None:
             assert np.array_equal(chosen.sum(axis=0) if len(chosen) else np.zeros(wanted.shape), wanted)
 
 
-def test_supervision_coco(write: Write, masks: Masks) -> None:
+def test_coco_is_read_by_supervision(write: Write, masks: Masks) -> None:
     supervision = reader("supervision")
     for form, least in (("rle", 1.0), ("polygon", 0.9)):
         folder = write("coco", form, segmentation=form)
@@ -135,7 +135,7 @@ def test_supervision_coco(write: Write, masks: Masks) -> None:
 
 
 @pytest.mark.parametrize("instances", ["component", "prompt"])
-def test_supervision_yolo(write: Write, masks: Masks, instances: str) -> None:
+def test_yolo_is_read_by_supervision(write: Write, masks: Masks, instances: str) -> None:
     supervision = reader("supervision")
     folder = write("yolo", "set", instances=instances)
     read = supervision.DetectionDataset.from_yolo(
@@ -161,7 +161,7 @@ def ultralytics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.mark.parametrize("split", [None, 0.8])
-def test_ultralytics(write: Write, masks: Masks, ultralytics: ModuleType, split: float | None) -> None:
+def test_yolo_is_read_by_ultralytics(write: Write, masks: Masks, ultralytics: ModuleType, split: float | None) -> None:
     from ultralytics.data.utils import (  # type: ignore[import-not-found]
         check_det_dataset,
         img2label_paths,
@@ -193,7 +193,7 @@ def test_ultralytics(write: Write, masks: Masks, ultralytics: ModuleType, split:
             assert np.array_equal(chosen.sum(axis=0), wanted[prompt])
 
 
-def test_ultralytics_cache_does_not_block(write: Write, ultralytics: ModuleType, tmp_path: Path) -> None:
+def test_ultralytics_cache_does_not_block_export(write: Write, ultralytics: ModuleType, tmp_path: Path) -> None:
     from ultralytics.data.utils import save_dataset_cache_file  # type: ignore[import-not-found]
 
     folder = write("yolo", "set")
@@ -203,7 +203,7 @@ def test_ultralytics_cache_does_not_block(write: Write, ultralytics: ModuleType,
 
 
 @pytest.mark.parametrize("segmentation", ["polygon", "rle"])
-def test_datumaro(write: Write, masks: Masks, segmentation: str) -> None:
+def test_coco_is_read_by_datumaro(write: Write, masks: Masks, segmentation: str) -> None:
     datumaro = reader("datumaro")
     folder = write("coco", "set", segmentation=segmentation)
     read = datumaro.Dataset.import_from(str(folder), "coco_instances")
@@ -226,7 +226,7 @@ def test_datumaro(write: Write, masks: Masks, segmentation: str) -> None:
             assert np.array_equal(whole[prompt], masks[item.attributes["id"], prompt])
 
 
-def test_label_studio(write: Write, masks: Masks, tmp_path: Path) -> None:
+def test_coco_is_read_by_label_studio(write: Write, masks: Masks, tmp_path: Path) -> None:
     converter = reader("label_studio_converter.imports.coco")
     folder = write("coco", "set")
     converter.convert_coco_to_ls(str(described(folder)), str(tmp_path / "tasks.json"))
@@ -243,7 +243,7 @@ def test_label_studio(write: Write, masks: Masks, tmp_path: Path) -> None:
             assert overlap(whole[label.name], masks[number, prompt]) > 0.95
 
 
-def test_pandas(write: Write, masks: Masks) -> None:
+def test_tables_are_read_by_pandas(write: Write, masks: Masks) -> None:
     pandas = reader("pandas")
     table = pandas.read_json(write("jsonl", "m.jsonl"), lines=True)
     assert not table.isna().any().any()
@@ -257,7 +257,7 @@ def test_pandas(write: Write, masks: Masks) -> None:
     assert rows["area"].tolist() == [masks[key].sum() for key in sorted(masks)]
 
 
-def test_polars(write: Write, masks: Masks) -> None:
+def test_tables_are_read_by_polars(write: Write, masks: Masks) -> None:
     polars = reader("polars")
     table = polars.read_ndjson(write("jsonl", "m.jsonl"))
     assert dict(table.schema)["box"] == polars.List(polars.Int64) and table.null_count().sum_horizontal().item() == 0
@@ -269,7 +269,7 @@ def test_polars(write: Write, masks: Masks) -> None:
     assert rows.schema["present"] == polars.Boolean and rows.schema["time"] == polars.Float64
 
 
-def test_duckdb(write: Write, masks: Masks) -> None:
+def test_tables_are_read_by_duckdb(write: Write, masks: Masks) -> None:
     duckdb = reader("duckdb")
     path, rows = write("jsonl", "m.jsonl"), write("csv", "m.csv")
     with duckdb.connect() as connection:
@@ -291,11 +291,11 @@ def test_a_photo_is_found_by_name(tmp_path: Path, masks: Masks) -> None:
     supervision = reader("supervision")
     (tmp_path / "in").mkdir()
     photo = tmp_path / "in" / "IMG_4003.png"
-    info, frames, _ = findings(1, (HEIGHT, WIDTH))
+    info, frames, _ = frames_with_mattes(1, (HEIGHT, WIDTH))
     Image.fromarray(frames[0].pixels).save(photo)
     frame = Frame(frames[0].pixels, 0, frames[0].time, file=photo)
     mattes = mattes_of([masks[5, 0].astype(np.uint8) * np.uint8(255)])
-    write_into(open_data_sink("coco", tmp_path / "set"), info, [frame], [mattes])
+    write_frames(open_data_sink("coco", tmp_path / "set"), info, [frame], [mattes])
     folder = tmp_path / "set"
     read = supervision.DetectionDataset.from_coco(str(folder / "images"), str(described(folder)), force_masks=True)
     ((path, image, found),) = read

@@ -1,4 +1,4 @@
-"""Names of sources show no credentials, whatever an address looks like, and keep the true address."""
+"""Displayed names of sources contain no credentials. The real addresses are kept."""
 
 import copy
 import pickle
@@ -20,7 +20,7 @@ TEXTS = ["{}", "'{}'", "Connection refused: '{}'", "[Errno 5] I/O error: {!r} (c
 
 @st.composite
 def secret_addresses(draw: st.DrawFn) -> tuple[str, str, str]:
-    """An address, its user and its password."""
+    """Draw an address, its user and its password."""
     scheme = draw(st.sampled_from([*SCHEMES, "RTSP", "ftp", "srt", "tcp"]))
     mark = draw(st.sampled_from(["://", "://", ":/", ":\\", "///"]))
     user, password = draw(USERS), draw(PASSWORDS)
@@ -42,7 +42,7 @@ def test_credentials_are_never_shown(case: tuple[str, str, str], text: str) -> N
 
 @pytest.mark.slow
 @given(secret_addresses())
-def test_true_addresses_are_kept(case: tuple[str, str, str]) -> None:
+def test_real_addresses_are_kept(case: tuple[str, str, str]) -> None:
     address = case[0]
     spec = SourceSpec(name=address)
     assert spec.name.reveal() == address and spec.name == address and hash(spec.name) == hash(address)
@@ -54,7 +54,7 @@ def test_true_addresses_are_kept(case: tuple[str, str, str]) -> None:
 
 @pytest.mark.slow
 @given(st.text(max_size=60) | st.text("rtsph:/@[]#?%\\= .1a\n", max_size=60))
-def test_any_text_can_be_shown(text: str) -> None:
+def test_any_text_can_be_masked(text: str) -> None:
     shown = str(SourceName(text))
     assert SourceName(text).reveal() == text and all(each.isprintable() for each in shown)
     assert safe_name(shown) == shown and redact(redact(text)) == redact(text)

@@ -1,4 +1,4 @@
-"""What programs call, beside the examples of docs/python.md: what is refused, and what gives the same."""
+"""The Python interface beyond the examples of docs/python.md: errors, and equal results of different functions."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -29,36 +29,36 @@ from clipseg_live.core.settings.effects import AnyEffect, BlackOut, Outline, Tin
 PICTURE = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
 
 
-def found(*labels: str) -> Segmentation:
-    """Each prompt is sure of the left half."""
+def left_half_result(*labels: str) -> Segmentation:
+    """Return maps that detect the left half for each prompt."""
     maps = np.zeros((len(labels), 12, 16), np.float32)
     maps[..., :8] = 0.9
     return Segmentation(maps, tuple(Prompt.text(label) for label in labels), (48, 64))
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_exists() -> None:
     for name in clipseg_live.__all__:
         assert getattr(clipseg_live, name) is not None
 
 
-def test_mattes_of_a_picture_take_a_threshold_and_hard_settings() -> None:
+def test_mattes_of_an_image_accept_threshold_and_settings() -> None:
     plain = MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False)
-    half = make_mattes(PICTURE, found("a"), plain).each[0].alpha
+    half = make_mattes(PICTURE, left_half_result("a"), plain).each[0].alpha
     assert (half[:, :30] == 255).all() and (half[:, 34:] == 0).all()
-    assert not make_mattes(PICTURE, found("a"), plain, threshold=0.95).each[0].alpha.any()
+    assert not make_mattes(PICTURE, left_half_result("a"), plain, threshold=0.95).each[0].alpha.any()
 
 
-def test_a_picture_of_another_size_or_styles_too_few_are_refused() -> None:
+def test_wrong_sizes_and_missing_styles_are_rejected() -> None:
     with pytest.raises(UsageError, match=r"64×48"):
-        make_mattes(PICTURE[:24], found("a"))
+        make_mattes(PICTURE[:24], left_half_result("a"))
     with pytest.raises(UsageError, match="1 styles for 2 prompts"):
-        make_mattes(PICTURE, found("a", "b"), styles=[PromptStyle()])
+        make_mattes(PICTURE, left_half_result("a", "b"), styles=[PromptStyle()])
     with pytest.raises(UsageError, match="threshold"):
-        make_mattes(PICTURE, found("a"), threshold=2)
+        make_mattes(PICTURE, left_half_result("a"), threshold=2)
 
 
-def test_effects_are_drawn_from_words_as_from_values() -> None:
-    mattes, before = make_mattes(PICTURE, found("a")), PICTURE.copy()
+def test_effects_can_be_given_as_text() -> None:
+    mattes, before = make_mattes(PICTURE, left_half_result("a")), PICTURE.copy()
     drawn = draw(PICTURE, mattes, "tint+outline(width=2)")
     assert np.array_equal(drawn, draw(PICTURE, mattes, [Tint(), Outline(width=2)]))
     assert not np.array_equal(drawn, PICTURE) and np.array_equal(PICTURE, before)
@@ -68,7 +68,7 @@ def test_effects_are_drawn_from_words_as_from_values() -> None:
         draw(PICTURE, mattes, "sparkle")
 
 
-def test_an_export_says_what_is_wrong_before_a_model_is_loaded(tmp_path: Path) -> None:
+def test_an_export_validates_arguments_before_loading_a_model(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="where the result goes"):
         export("demo:", ["a"], model="shapes")
     with pytest.raises(UsageError, match="no prompt"):
@@ -79,12 +79,12 @@ def test_an_export_says_what_is_wrong_before_a_model_is_loaded(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_threads_can_make_mattes_and_draw_at_the_same_time() -> None:
+def test_threads_can_make_mattes_and_render_concurrently() -> None:
     looks = ["spotlight+outline+glow+labels", "heatmap+labels", "cutout+desaturate", "blur+tint", "pixelate", "raw"]
     pictures = [np.random.default_rng(n).integers(0, 255, (48 + 16 * n, 64, 3), dtype=np.uint8) for n in range(6)]
 
     def drawn(number: int) -> np.ndarray:
-        answer = found("a", "b")
+        answer = left_half_result("a", "b")
         own = Segmentation(answer.probabilities, answer.prompts, pictures[number].shape[:2])
         mattes = make_mattes(pictures[number], own)
         return draw(pictures[number], mattes, looks[number], names=["a", f"b{number}"])
@@ -121,7 +121,7 @@ def scene() -> tuple[np.ndarray, Segmentation]:
         MatteSettings(overlap="exclusive", edge_refinement=False),
     ],
 )
-def test_a_hiding_effect_hides_the_same_however_it_is_drawn(
+def test_a_privacy_effect_hides_the_same_in_every_function(
     scene: tuple[np.ndarray, Segmentation], matte: MatteSettings, tmp_path: Path
 ) -> None:
     """From mattes, from a stream with and without the effect in its settings, and in an export."""
@@ -138,7 +138,7 @@ def test_a_hiding_effect_hides_the_same_however_it_is_drawn(
         np.testing.assert_array_equal(draw(item.frame.pixels, item.mattes, "blackout"), exported)
 
 
-def test_a_stream_takes_a_style_for_each_prompt() -> None:
+def test_a_stream_accepts_a_style_for_each_prompt() -> None:
     styles = [PromptStyle(threshold=1.0), PromptStyle(role="negative")]
     with stream(SCENE, ["red circle", "star"], model="shapes", styles=styles) as items:
         item = next(items)
@@ -150,8 +150,8 @@ def test_a_stream_takes_a_style_for_each_prompt() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_maps_that_are_not_finite_hide_everything(value: float) -> None:
-    broken = found("a", "b")
+def test_non_finite_maps_hide_everything(value: float) -> None:
+    broken = left_half_result("a", "b")
     maps = broken.probabilities.copy()
     maps[1, 3, 4] = value
     mattes = make_mattes(PICTURE, Segmentation(maps, broken.prompts, broken.frame_size))
@@ -160,23 +160,23 @@ def test_maps_that_are_not_finite_hide_everything(value: float) -> None:
     assert np.array_equal(draw(PICTURE, mattes, "tint"), PICTURE)
 
 
-def test_without_prompts_a_hiding_effect_hides_everything() -> None:
-    assert not draw(PICTURE, make_mattes(PICTURE, found()), "blackout").any()
-    taken_out = make_mattes(PICTURE, found("a"), styles=[PromptStyle(role="negative")])
+def test_a_privacy_effect_without_prompts_hides_everything() -> None:
+    assert not draw(PICTURE, make_mattes(PICTURE, left_half_result()), "blackout").any()
+    taken_out = make_mattes(PICTURE, left_half_result("a"), styles=[PromptStyle(role="negative")])
     assert not draw(PICTURE, taken_out, "blackout").any()
 
 
 @pytest.mark.parametrize("effects", ["blackout", "pixelate", "tint"])
 @pytest.mark.parametrize("scale", [1, 3])
-def test_mattes_of_a_picture_of_another_size_are_refused(effects: str, scale: int) -> None:
-    mattes = make_mattes(PICTURE, found("a"))
+def test_mattes_of_another_size_are_rejected(effects: str, scale: int) -> None:
+    mattes = make_mattes(PICTURE, left_half_result("a"))
     other = np.zeros((PICTURE.shape[0] * scale // 2, PICTURE.shape[1] * scale // 2, 3), np.uint8)
     with pytest.raises(UsageError, match="mattes are of an image of"):
         draw(other, mattes, effects)
 
 
 @pytest.mark.slow
-def test_an_export_warns_of_data_that_show_what_is_hidden(tmp_path: Path) -> None:
+def test_an_export_warns_of_data_with_hidden_pixels(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="nothing is hidden in them"):
         export(
             "demo:1",

@@ -1,4 +1,4 @@
-"""Commands in README.md and in the pages of docs name commands and options that exist."""
+"""Commands in README.md and in docs use existing commands and options."""
 
 import re
 import shlex
@@ -19,7 +19,7 @@ SHORTENED = {"NAME", "FILE", "TEXT", "INPUT", "SOURCE", "COMMAND"}
 
 @cache
 def options() -> dict[str, set[str]]:
-    """Return the options of each command, and of each command below another, that ``--help`` lists."""
+    """Return the options of each command and subcommand that ``--help`` lists."""
     root: Any = get_command(main.app)
     found: dict[str, set[str]] = {}
     for name in root.list_commands(None):
@@ -35,7 +35,7 @@ def options() -> dict[str, set[str]]:
 
 
 def commands(page: Path) -> list[str]:
-    """Return the commands of a page: in blocks for a shell, and in code within text."""
+    """Return the commands of a page, from shell blocks and from code in text."""
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^ *```sh\n(.*?)^ *```", text, flags=re.DOTALL | re.MULTILINE)
     lines = [line.strip() for block in blocks for line in re.sub(r"\\\n\s*", "", block).splitlines()]
@@ -44,7 +44,7 @@ def commands(page: Path) -> list[str]:
 
 
 def problem(command: str) -> str:
-    """Return what is wrong with a command; "" if nothing is."""
+    """Return the error of a command; "" if it is valid."""
     words = shlex.split(command.split("|")[0], comments=True)[1:]
     if not words or words[0] in SHORTENED or words[0].startswith(("-", "{")) or words[0].endswith((".json", "}")):
         return ""
@@ -57,12 +57,12 @@ def problem(command: str) -> str:
 
 
 def options_in_text(page: Path) -> set[str]:
-    """Return the options that stand alone in code within text, such as ``--data FORMAT``."""
+    """Return options that stand alone in code in text, such as ``--data FORMAT``."""
     text = re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     return set(re.findall(r"`(--[a-z]+(?:-[a-z]+)*)[^`]*`", text))
 
 
-def test_commands_are_found_and_wrong_ones_noticed() -> None:
+def test_commands_are_found_and_wrong_ones_detected() -> None:
     assert len(commands(ROOT / "README.md")) >= 10
     assert problem("clipseg-live export a.mp4 -p 'a dog' --data csv:a.csv # comment --not") == ""
     assert problem("clipseg-live models fetch rd64 | cat --what") == ""

@@ -1,4 +1,4 @@
-"""The Python of README.md and of the pages in docs runs as it stands, and gives what it says."""
+"""The Python examples of README.md and docs run, with the documented output."""
 
 import doctest
 import importlib.util
@@ -13,7 +13,7 @@ from tests.helpers.paths import ROOT
 
 BLOCK = re.compile(r"^( *)```python\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 ELSEWHERE = ("data.md", "how-to")
-"""Pages and folders whose examples need files or packages of their own; tests beside what they are about run them."""
+"""Pages and folders whose examples need files or packages. Other tests run them."""
 PAGES = [
     page
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -23,11 +23,11 @@ MISSING = {
     "supervision.md": importlib.util.find_spec("supervision") is None,
     "ffmpeg.md": shutil.which("ffmpeg") is None,
 }
-"""Whether the program or package is missing that a page is about."""
+"""Whether the program or package of a page is missing."""
 
 
 def run(page: Path) -> dict[str, object]:
-    """Run a page's blocks one after the other with the same names, and return these. Fails at the first difference."""
+    """Run the blocks of a page in order with shared names, and return these. Fail at the first difference."""
     names: dict[str, object] = {"__name__": page.stem}
     text = page.read_text(encoding="utf-8")
     for block in BLOCK.finditer(text):
@@ -45,8 +45,8 @@ def run(page: Path) -> dict[str, object]:
 
 
 @pytest.fixture
-def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a folder of its own, where docs is to be found."""
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Change to a new folder next to docs."""
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     monkeypatch.chdir(tmp_path)
 
@@ -56,7 +56,7 @@ def test_pages_with_python_are_found() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("beside")
+@pytest.mark.usefixtures("workspace")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_python_of_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if MISSING.get(page.name):
@@ -75,7 +75,7 @@ def test_the_python_of_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str
         assert len(names["detections"]) == 3 and len(names["parts"]) == 2  # type: ignore[arg-type]
 
 
-def test_a_page_that_says_something_else_fails(tmp_path: Path) -> None:
+def test_a_page_with_wrong_output_fails(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```python\n>>> number = 2\n\n```\n\n```python\n>>> number + 2\n5\n\n```\n", encoding="utf-8")
     with pytest.raises(AssertionError, match=r"(?s)line 7, in page\.md.*number \+ 2\s+Expected:\s+5\s+Got:\s+4"):

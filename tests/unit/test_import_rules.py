@@ -1,4 +1,4 @@
-"""The import rules hold, and each of them catches a violation."""
+"""The import rules hold, and each of them detects a violation."""
 
 import re
 import shutil
@@ -49,7 +49,7 @@ def test_the_rules_hold(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Lint a package with all violations, and return what is said about the broken rules."""
+    """Lint a package with all violations, and return the report of broken rules."""
     folder = copied(tmp_path_factory.mktemp("violations"))
     for module, line, _ in VIOLATIONS:
         with (folder / "clipseg_live" / module).open("a", encoding="utf-8") as file:
@@ -61,7 +61,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("module", "line", "rule"), VIOLATIONS)
-def test_a_planted_violation_breaks_its_rule(report: str, module: str, line: str, rule: str) -> None:
+def test_each_violation_breaks_its_rule(report: str, module: str, line: str, rule: str) -> None:
     importer = f"clipseg_live.{module.removesuffix('.py').replace('/', '.')}"
     sections = re.split(r"^(.+)\n-{5,}$", report, flags=re.MULTILINE)
     (told,) = [text for title, text in zip(sections[1::2], sections[2::2], strict=True) if title.startswith(rule)]

@@ -1,4 +1,4 @@
-"""The parts of a live session put together: names of sources, and the engine where a model cannot be had."""
+"""The assembly of a live session: names of sources, and the replacement of a missing model."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ from clipseg_live.core.settings.effects import Glow, Outline, Tint
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.model.openvino import library
 from clipseg_live.runtime.session import Session
-from tests.helpers.live_engine import fake
+from tests.helpers.live_engine import make_fake_engine
 from tests.helpers.matting import causal
 
 pytestmark = pytest.mark.usefixtures("quick_workers")
@@ -62,7 +62,7 @@ def test_the_demo_can_be_sought() -> None:
         open_session_source(SourceSpec(name="demo:nothing"))
 
 
-def test_without_the_default_model_the_small_one_runs_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_small_model_replaces_a_missing_default_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*arguments: object, **options: object) -> None:
         raise OSError("no route to host")
 
@@ -75,13 +75,13 @@ def test_without_the_default_model_the_small_one_runs_and_says_so(monkeypatch: p
     assert engine.segment(np.zeros((8, 8, 3), np.uint8), [Prompt.text("x")]).probabilities.shape[0] == 1
     with pytest.raises(ModelError, match="could not be downloaded"):
         make_engine(EngineSettings(model="rd16"), lambda words: None, notices.append)
-    with pytest.raises(ModelError, match="could not be downloaded"):  # what commands use
+    with pytest.raises(ModelError, match="could not be downloaded"):  # used by commands
         make_exact_engine(EngineSettings(model=DEFAULT_MODEL), lambda words: None, notices.append)
     assert len(notices) == 1
 
 
 @pytest.mark.slow
-def test_an_engine_changes_its_size_without_loading() -> None:
+def test_the_engine_size_changes_without_loading() -> None:
     told: list[str] = []
     engine = make_engine(EngineSettings(model="shapes", device="cpu"), told.append, told.append)
     assert [words.split()[1] for words in told] == ["shapes"]
@@ -104,7 +104,7 @@ def picture(**values: object) -> RenderedFrame:
     return RenderedFrame(Frame(pixels, 0, Fraction(0)), pixels, **given)  # type: ignore[arg-type]
 
 
-def test_a_snapshot_is_the_picture_and_the_masks_of_what_is_shown(tmp_path: Path) -> None:
+def test_a_snapshot_has_the_shown_frame_and_masks(tmp_path: Path) -> None:
     from PIL import Image
 
     rows = (
@@ -124,12 +124,12 @@ def test_a_snapshot_is_the_picture_and_the_masks_of_what_is_shown(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_causal_export_gives_the_pixels_of_a_locked_session(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_causal_export_equals_a_locked_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same frames and predictions give the same pixels in an export and in the threads of a session."""
-    monkeypatch.setattr(Budget, "spent", lambda *args: None)  # a busy machine would lower the effort for edges
+    monkeypatch.setattr(Budget, "spent", lambda *args: None)  # a busy machine would reduce the effort for edges
     rows = (PromptRow(id=5, text="red"), PromptRow(id=2, text="green"))
     settings = LiveSettings(rows=rows, mode="locked", effects=(Tint(), Glow(), Outline()))
-    session = Session(settings, session_tools(fake))
+    session = Session(settings, session_tools(make_fake_engine))
     shown, enough = [], threading.Event()
 
     def keep() -> None:
@@ -160,14 +160,14 @@ def spot(folder: Path, name: str, size: tuple[int, int], box: tuple[int, int, in
 
 
 @pytest.mark.parametrize("mode", ["locked", "smooth"])
-def test_each_photo_of_a_folder_is_segmented_on_its_own(tmp_path: Path, mode: Literal["locked", "smooth"]) -> None:
-    """Whatever was shown and edited before, a photo looks as if it were opened and exported alone."""
+def test_each_photo_of_a_folder_is_independent(tmp_path: Path, mode: Literal["locked", "smooth"]) -> None:
+    """After any earlier photos and edits, a photo equals its separate export."""
     places = {"IMG_2.png": (64, 48), "IMG_10.png": (64, 48), "z.jpg": (40, 60)}
     for number, (name, size) in enumerate(places.items()):
         spot(tmp_path, name, size, (8 * number, 8, 8 * number + 24, 32))
     (tmp_path / "notes.txt").write_text("")
     settings = LiveSettings(rows=(PromptRow(id=5, text="red"),), mode=mode, effects=(Tint(), Outline()))
-    session = Session(settings, session_tools(fake))
+    session = Session(settings, session_tools(make_fake_engine))
     changed, said = threading.Condition(), []
 
     def notify() -> None:
@@ -175,7 +175,7 @@ def test_each_photo_of_a_folder_is_segmented_on_its_own(tmp_path: Path, mode: Li
             changed.notify_all()
 
     def seen(name: str, rows: int) -> RenderedFrame:
-        """Wait for a photo with the masks of the present prompts."""
+        """Wait for a photo with the masks of the current prompts."""
 
         def ready() -> bool:
             one = session.picture()

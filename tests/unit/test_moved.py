@@ -1,4 +1,4 @@
-"""Old names of public modules still work."""
+"""Deprecated names of public modules work."""
 
 import sys
 from importlib import import_module
@@ -9,7 +9,7 @@ from clipseg_live._moved import MOVED
 
 
 @pytest.mark.parametrize("old", MOVED)
-def test_an_old_name_gives_the_names_of_the_modules_in_its_place(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deprecated_module_forwards_its_names(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, old, raising=False)
     with pytest.warns(DeprecationWarning, match=f"{old} has moved to "):
         alias = import_module(old)

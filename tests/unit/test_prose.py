@@ -1,4 +1,4 @@
-"""The prose of the pages: short sentences, plain words, and lists that the site shows as lists."""
+"""The prose of the pages: short sentences, plain words, and valid lists."""
 
 import re
 from pathlib import Path
@@ -13,9 +13,9 @@ PAGES = sorted(
     if page.name not in ("CHANGELOG.md", "command-line.md", "quality-tables.md")
 )
 LONGEST_AVERAGE = 20
-"""Words in a sentence, on average over a page."""
+"""Maximum mean number of words per sentence of a page."""
 LONGEST = 40
-"""Words in the longest sentence of a page."""
+"""Maximum number of words of a sentence."""
 AVOIDED = (
     r"\banew\b", r"\bwholly\b", r"\blikewise\b", r"\bwhatever\b", r"\bis told\b", r"\bto be had\b", r"\bbe had\b",
     r"\ba package more\b", r"\bbelieved\b", r"\btaken (away|out)\b", r"\bsays a word\b", r"\bin its place\b",
@@ -25,7 +25,7 @@ AVOIDED = (
 
 
 def sentences(text: str) -> list[str]:
-    """Return the sentences of a page: of paragraphs, list items and longer table cells, without code and links."""
+    """Return the sentences of a page: of paragraphs, list items and long table cells, without code and links."""
     text = re.sub(r"^( *)(```|~~~).*?^ *\2", "\n", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"^(#.*|\[[^\]]+\]: .*|::: .*|    [a-z_]+:.*|---|!!! \w+.*|=== .*)$", "", text, flags=re.MULTILINE)
@@ -45,7 +45,7 @@ def sentences(text: str) -> list[str]:
 
 
 def words(sentence: str) -> int:
-    """Return the number of words; marks, arrows and numbers of a list do not count."""
+    """Return the number of words, without punctuation, arrows and list numbers."""
     return len(re.findall(r"[\w'’]+(?:[-./×:][\w'’]+)*", sentence))
 
 
@@ -63,7 +63,7 @@ def test_sentences_are_short(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_lists_and_code_in_them_are_seen_as_such(page: Path) -> None:
+def test_lists_and_their_code_blocks_are_valid(page: Path) -> None:
     """Markdown of the site is stricter than GitHub's: an empty line before a list, four spaces before code in it."""
     text = re.sub(r"^( *)```.*?^ *```", r"\1```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     assert re.findall(r"^(?! *(?:[-*]|\d+\.) |  +|#)\S.*\n(?:[-*]|\d+\.) .*", text, flags=re.MULTILINE) == []
@@ -71,6 +71,6 @@ def test_lists_and_code_in_them_are_seen_as_such(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_words_of_a_private_dialect_stay_out(page: Path) -> None:
+def test_nonstandard_words_are_not_used(page: Path) -> None:
     text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert [match[0] for pattern in AVOIDED for match in re.finditer(pattern, text)] == []

@@ -1,4 +1,4 @@
-"""Links of README.md and CONTRIBUTING.md lead to files and headings that exist. test_site.py checks the other pages."""
+"""Links of README.md and CONTRIBUTING.md point to existing files and headings. test_site.py checks the other pages."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_linked_files_and_headings_are_there(page: Path) -> None:
+def test_linked_files_and_headings_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", text, flags=re.MULTILINE):
         target = "".join(target)
@@ -32,7 +32,7 @@ def test_linked_files_and_headings_are_there(page: Path) -> None:
 
 
 def headings(text: str) -> set[str]:
-    """As GitHub names them in links."""
+    """Return headings as GitHub names them in links."""
     found = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
 

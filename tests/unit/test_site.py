@@ -1,4 +1,4 @@
-"""The documentation site builds without a warning, and has what is written from the code."""
+"""The documentation site builds without warnings and contains the generated parts."""
 
 import os
 import re
@@ -21,7 +21,7 @@ finally:
 
 
 class StubPage:
-    """What a hook needs of a page."""
+    """The attributes of a page that a hook uses."""
 
     class file:
         src_uri = "page.md"
@@ -42,7 +42,7 @@ def test_the_site_builds_and_has_every_public_name(tmp_path: Path) -> None:
     effects = (tmp_path / "effects" / "index.html").read_text(encoding="utf-8")
     assert 'id="export"' in commands and 'id="pixelate"' in effects
     assert "<!-- generated" not in pages + commands + effects
-    assert "fonts.googleapis" not in pages  # nothing is loaded from another server
+    assert "fonts.googleapis" not in pages  # no resource is loaded from another server
 
 
 def test_every_field_of_the_settings_has_a_meaning() -> None:
@@ -60,7 +60,7 @@ def test_every_preset_and_decision_is_listed() -> None:
     assert set(re.findall(r"\(([^)]+\.md)\)", site_parts.decisions())) == pages
 
 
-def test_parts_are_inserted_and_unknown_ones_are_refused() -> None:
+def test_parts_are_inserted_and_unknown_ones_are_rejected() -> None:
     page = "before\n\n<!-- generated: presets -->\n\nafter"
     assert site_hooks.on_page_markdown(page, page=StubPage) == f"before\n\n{site_parts.presets()}\n\nafter"
     with pytest.raises(PluginError, match=r"page\.md asks for nothing"):
@@ -72,7 +72,7 @@ def test_bars_in_code_are_shown_without_a_backslash() -> None:
     assert shown == "| `a|b` | c \\| d |\n\n`a\\|b`"
 
 
-def test_folders_in_the_navigation_become_their_pages(tmp_path: Path) -> None:
+def test_folders_in_the_navigation_are_replaced_by_pages(tmp_path: Path) -> None:
     class Config:
         docs_dir = str(tmp_path)
         nav = [{"Part": ["one.md", "some-notes/", "some-notes/*", "absent/"]}]  # noqa: RUF012

@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md quotes messages as the program writes them."""
+"""docs/troubleshooting.md quotes messages exactly."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ QUOTED = re.findall(r"^### (.+)$", PAGE, flags=re.MULTILINE)
 
 @cache
 def literals() -> str:
-    """Return all texts of the package, one a line. Values in them are "…"."""
+    """Return all strings of the package, one per line. Values in them are "…"."""
     found = []
     for file in (ROOT / "clipseg_live").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -26,16 +26,16 @@ def literals() -> str:
 
 
 def is_written(message: str) -> bool:
-    """Return whether the parts of a message, between the values, are in one text of the program."""
+    """Return whether the parts of a message between values are in one string of the package."""
     parts = [re.escape(part) for part in re.split(r"\s*…\s*", message) if part]
     return re.search(r"[^\n]*?".join(parts), literals()) is not None
 
 
-def test_a_message_that_no_code_writes_is_noticed() -> None:
+def test_an_unknown_message_is_detected() -> None:
     assert is_written("… exists already: use --overwrite to replace it.")
     assert not is_written("… exists already: use --force to replace it.")
 
 
 @pytest.mark.parametrize("message", QUOTED)
-def test_a_quoted_message_is_written_by_the_program(message: str) -> None:
+def test_quoted_messages_exist_in_the_package(message: str) -> None:
     assert is_written(message)

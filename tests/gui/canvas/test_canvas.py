@@ -1,4 +1,4 @@
-"""The canvas, driven by real events; what it paints is read from the pixels of a grab."""
+"""The canvas with real events. Painted pixels are read from a grab."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from clipseg_live.gui.canvas.painting import Notice
 from clipseg_live.gui.canvas.readings import Reading, readings_at
 from clipseg_live.gui.canvas.viewport import MOST_ZOOM
 from clipseg_live.gui.widgets import theme
-from tests.helpers.gui.fake_session import picture
+from tests.helpers.gui.fake_session import rendered_frame
 
 LEFT = Qt.MouseButton.LeftButton
-# the only way in which Python can make one is marked as deprecated
+# Python can create one only by a deprecated constructor
 PLAIN_POSITION = pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning")
 
 
@@ -73,38 +73,38 @@ def drop(canvas: Canvas, data: QMimeData) -> bool:
     return enter.isAccepted()
 
 
-def test_the_picture_is_fitted_with_its_aspect_and_painted_as_it_is(canvas: Canvas) -> None:
-    canvas.show_frame(picture(320, 180, value=200))
+def test_the_frame_is_fitted_with_its_aspect_ratio(canvas: Canvas) -> None:
+    canvas.show_frame(rendered_frame(320, 180, value=200))
     assert canvas.viewport.frame_rect() == QRectF(0, 60, 640, 360)
     assert colour(canvas, 100, 240) == (100, 100, 100)
     assert colour(canvas, 500, 240) == (200, 200, 200)
     assert colour(canvas, 320, 30) == QColor(theme.BACKGROUND_COLOUR).getRgb()[:3]
 
 
-def test_a_newer_picture_takes_the_place_of_the_older(canvas: Canvas) -> None:
-    canvas.show_frame(picture(value=200))
-    canvas.show_frame(picture(value=40, index=1))
+def test_a_newer_frame_replaces_the_older_one(canvas: Canvas) -> None:
+    canvas.show_frame(rendered_frame(value=200))
+    canvas.show_frame(rendered_frame(value=40, index=1))
     assert colour(canvas, 500, 240) == (40, 40, 40)
 
 
-def test_read_only_pixels_and_pixels_that_are_not_in_one_piece_are_painted_too(canvas: Canvas) -> None:
+def test_read_only_and_non_contiguous_pixels_are_painted(canvas: Canvas) -> None:
     whole = np.full((180, 640, 3), 60, np.uint8)
     whole.setflags(write=False)
-    frame = picture()
+    frame = rendered_frame()
     object.__setattr__(frame, "composed", whole[:, ::2])
     canvas.show_frame(frame)
     assert colour(canvas, 320, 240) == (60, 60, 60)
 
 
-def test_without_a_picture_there_is_only_the_background(canvas: Canvas) -> None:
-    canvas.show_frame(picture())
+def test_only_the_background_is_painted_without_a_frame(canvas: Canvas) -> None:
+    canvas.show_frame(rendered_frame())
     canvas.show_frame(None)
     assert canvas.image() is None
     assert colour(canvas, 320, 240) == QColor(theme.BACKGROUND_COLOUR).getRgb()[:3]
 
 
 def test_the_wheel_zooms_about_the_pointer(canvas: Canvas) -> None:
-    canvas.show_frame(picture())
+    canvas.show_frame(rendered_frame())
     before = canvas.viewport.to_share(QPointF(200, 200))
     wheel(canvas, 200, 200, 4)
     assert canvas.viewport.zoom == pytest.approx(1.0015**480)
@@ -117,13 +117,13 @@ def test_the_wheel_zooms_about_the_pointer(canvas: Canvas) -> None:
     assert canvas.viewport.zoom == MOST_ZOOM
 
 
-def test_nothing_zooms_before_there_is_a_picture(canvas: Canvas) -> None:
+def test_zoom_needs_a_frame(canvas: Canvas) -> None:
     wheel(canvas, 100, 100, 3)
     assert canvas.viewport.zoom == 1.0
 
 
-def test_a_drag_moves_the_zoomed_picture_but_not_out_of_sight(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_frame(picture())
+def test_a_drag_pans_the_zoomed_frame_within_bounds(canvas: Canvas, qtbot: QtBot) -> None:
+    canvas.show_frame(rendered_frame())
     canvas.viewport.zoom_by(2.0)
     left = canvas.viewport.frame_rect().left()
     drag(qtbot, canvas, QPoint(300, 200), QPoint(360, 200))
@@ -132,41 +132,41 @@ def test_a_drag_moves_the_zoomed_picture_but_not_out_of_sight(canvas: Canvas, qt
     assert canvas.viewport.frame_rect().left() == pytest.approx(0)
 
 
-def test_shift_and_an_arrow_move_the_zoomed_picture(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_frame(picture())
+def test_shift_and_arrows_pan_the_zoomed_frame(canvas: Canvas, qtbot: QtBot) -> None:
+    canvas.show_frame(rendered_frame())
     canvas.viewport.zoom_by(2.0)
     left = canvas.viewport.frame_rect().left()
     qtbot.keyClick(canvas, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
     assert canvas.viewport.frame_rect().left() == pytest.approx(left - 40)
 
 
-def test_a_picture_of_another_size_is_fitted_anew(canvas: Canvas) -> None:
-    canvas.show_frame(picture())
+def test_a_frame_of_another_size_resets_the_zoom(canvas: Canvas) -> None:
+    canvas.show_frame(rendered_frame())
     canvas.viewport.zoom_by(4.0)
-    canvas.show_frame(picture(100, 200))
+    canvas.show_frame(rendered_frame(100, 200))
     assert canvas.viewport.zoom == 1.0
     assert canvas.viewport.frame_rect() == QRectF(200, 0, 240, 480)
 
 
-def test_the_view_stays_inside_after_a_resize(canvas: Canvas) -> None:
-    canvas.show_frame(picture())
+def test_the_view_stays_in_bounds_after_a_resize(canvas: Canvas) -> None:
+    canvas.show_frame(rendered_frame())
     canvas.resize(320, 480)
     assert canvas.viewport.frame_rect() == QRectF(0, 150, 320, 180)
 
 
-def test_two_clicks_ask_for_full_screen(canvas: Canvas, qtbot: QtBot) -> None:
+def test_a_double_click_requests_full_screen(canvas: Canvas, qtbot: QtBot) -> None:
     with qtbot.waitSignal(canvas.full_screen_requested, timeout=1000):
         qtbot.mouseDClick(canvas, LEFT, pos=QPoint(50, 50))
 
 
-def test_the_probabilities_under_the_pointer_are_read_out(canvas: Canvas, qtbot: QtBot) -> None:
+def test_probabilities_under_the_pointer_are_shown(canvas: Canvas, qtbot: QtBot) -> None:
     settings = LiveSettings()
     for text in ("a mug", "hair"):
         settings = settings.model_copy(update={"rows": (*settings.rows, settings.new_row(text))})
     maps = np.zeros((2, 8, 8), np.float32)
     maps[0, :, 4:], maps[1, 0, 0] = 0.75, 0.25
     canvas.show_settings(settings)
-    canvas.show_frame(picture(ids=(0, 1), maps=maps))
+    canvas.show_frame(rendered_frame(ids=(0, 1), maps=maps))
     result = readings(canvas, settings, 500, 240)
     assert [(entry.name, entry.probability, entry.passes) for entry in result] == [
         ("a mug", 0.75, True),
@@ -184,14 +184,14 @@ def test_the_probabilities_under_the_pointer_are_read_out(canvas: Canvas, qtbot:
     assert canvas.grab().toImage() == without
 
 
-def test_a_row_that_has_been_deleted_is_not_read_out(canvas: Canvas) -> None:
+def test_a_deleted_row_is_not_shown_under_the_pointer(canvas: Canvas) -> None:
     canvas.show_settings(LiveSettings())
-    canvas.show_frame(picture(ids=(5,)))
+    canvas.show_frame(rendered_frame(ids=(5,)))
     assert readings(canvas, LiveSettings(), 300, 240) == []
 
 
-def test_a_drawn_box_comes_in_shares_of_the_picture(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_frame(picture())
+def test_a_drawn_box_has_relative_coordinates(canvas: Canvas, qtbot: QtBot) -> None:
+    canvas.show_frame(rendered_frame())
     canvas.box_tool.begin("crop")
     assert canvas.cursor().shape() is Qt.CursorShape.CrossCursor
     with qtbot.waitSignal(canvas.box_tool.drawn, timeout=1000) as drawn:
@@ -202,8 +202,8 @@ def test_a_drawn_box_comes_in_shares_of_the_picture(canvas: Canvas, qtbot: QtBot
     assert canvas.box_tool.purpose is None
 
 
-def test_a_box_ends_at_the_edge_of_the_picture(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_frame(picture())
+def test_a_box_is_clipped_to_the_frame(canvas: Canvas, qtbot: QtBot) -> None:
+    canvas.show_frame(rendered_frame())
     canvas.box_tool.begin(("prompt", 3))
     with qtbot.waitSignal(canvas.box_tool.drawn, timeout=1000) as drawn:
         drag(qtbot, canvas, QPoint(320, 240), QPoint(639, 479))
@@ -212,8 +212,8 @@ def test_a_box_ends_at_the_edge_of_the_picture(canvas: Canvas, qtbot: QtBot) -> 
     assert box.right() == pytest.approx(639 / 640) and box.bottom() == 1.0
 
 
-def test_while_a_box_is_drawn_all_but_it_is_dimmed(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_frame(picture(value=200))
+def test_the_frame_outside_a_drawn_box_is_dimmed(canvas: Canvas, qtbot: QtBot) -> None:
+    canvas.show_frame(rendered_frame(value=200))
     canvas.box_tool.begin("crop")
     qtbot.mousePress(canvas, LEFT, pos=QPoint(400, 200))
     qtbot.mouseMove(canvas, QPoint(560, 300))
@@ -221,8 +221,8 @@ def test_while_a_box_is_drawn_all_but_it_is_dimmed(canvas: Canvas, qtbot: QtBot)
     assert colour(canvas, 350, 250)[0] < 180
 
 
-def test_a_click_is_no_box_and_the_person_tries_again(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_frame(picture())
+def test_a_click_is_not_a_box_and_drawing_continues(canvas: Canvas, qtbot: QtBot) -> None:
+    canvas.show_frame(rendered_frame())
     canvas.box_tool.begin("crop")
     with qtbot.assertNotEmitted(canvas.box_tool.drawn):
         qtbot.mouseClick(canvas, LEFT, pos=QPoint(200, 200))
@@ -230,8 +230,8 @@ def test_a_click_is_no_box_and_the_person_tries_again(canvas: Canvas, qtbot: QtB
 
 
 @pytest.mark.parametrize("how", ["escape", "right button"])
-def test_a_box_is_given_up(canvas: Canvas, qtbot: QtBot, how: str) -> None:
-    canvas.show_frame(picture())
+def test_drawing_a_box_can_be_cancelled(canvas: Canvas, qtbot: QtBot, how: str) -> None:
+    canvas.show_frame(rendered_frame())
     canvas.box_tool.begin("crop")
     with qtbot.waitSignal(canvas.box_tool.cancelled, timeout=1000) as cancelled:
         if how == "escape":
@@ -242,7 +242,7 @@ def test_a_box_is_given_up(canvas: Canvas, qtbot: QtBot, how: str) -> None:
 
 
 def test_a_box_is_drawn_with_the_keyboard(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_frame(picture())
+    canvas.show_frame(rendered_frame())
     canvas.box_tool.begin("crop")
     qtbot.keyClick(canvas, Qt.Key.Key_Return)
     assert canvas.box_tool.purpose == "crop"  # there is no box yet
@@ -254,30 +254,30 @@ def test_a_box_is_drawn_with_the_keyboard(canvas: Canvas, qtbot: QtBot) -> None:
     assert drawn.args[1].getRect() == pytest.approx((0.32, 0.3, 0.4, 0.42))
 
 
-def test_no_box_is_begun_without_a_picture(canvas: Canvas) -> None:
+def test_a_box_needs_a_frame(canvas: Canvas) -> None:
     canvas.box_tool.begin("crop")
     assert canvas.box_tool.purpose is None
 
 
 @PLAIN_POSITION
-def test_dropped_files_are_handed_on(canvas: Canvas, qtbot: QtBot) -> None:
+def test_dropped_files_are_emitted(canvas: Canvas, qtbot: QtBot) -> None:
     with qtbot.waitSignal(canvas.files_dropped, timeout=1000) as dropped:
         assert drop(canvas, files("/films/a.mp4", "/films/b.mp4"))
     assert dropped.args == [[Path("/films/a.mp4"), Path("/films/b.mp4")]]
 
 
 @PLAIN_POSITION
-def test_what_is_no_file_is_not_taken(canvas: Canvas) -> None:
+def test_other_drops_are_rejected(canvas: Canvas) -> None:
     text = QMimeData()
     text.setText("hello")
     assert not drop(canvas, text)
 
 
-def test_a_notice_stands_in_the_middle_with_its_buttons(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_frame(picture(value=200))
+def test_a_notice_is_centred_with_its_buttons(canvas: Canvas, qtbot: QtBot) -> None:
+    canvas.show_frame(rendered_frame(value=200))
     bright = colour(canvas, 600, 400)
     canvas.show_notice(Notice("No camera", "There is none.", (("demo", "Demo scene"), ("retry", "Try again"))))
-    assert colour(canvas, 600, 400)[0] < bright[0] / 2  # the last picture is dimmed
+    assert colour(canvas, 600, 400)[0] < bright[0] / 2  # the last frame is dimmed
     first, second = canvas.findChildren(QPushButton)
     assert (first.text(), second.text()) == ("Demo scene", "Try again")
     assert abs((first.x() + second.geometry().right()) / 2 - 320) <= 2
@@ -288,8 +288,8 @@ def test_a_notice_stands_in_the_middle_with_its_buttons(canvas: Canvas, qtbot: Q
     assert not first.isVisible() and colour(canvas, 600, 400) == bright
 
 
-def test_a_quiet_notice_leaves_the_picture_bright(canvas: Canvas) -> None:
-    canvas.show_frame(picture(value=200))
+def test_a_quiet_notice_does_not_dim_the_frame(canvas: Canvas) -> None:
+    canvas.show_frame(rendered_frame(value=200))
     without = canvas.grab().toImage()
     canvas.show_notice(Notice("Reconnecting", quiet=True, colour=theme.WARNING))
     shown = canvas.grab().toImage()
@@ -298,8 +298,8 @@ def test_a_quiet_notice_leaves_the_picture_bright(canvas: Canvas) -> None:
     assert theme.WARNING in top
 
 
-def test_the_copied_picture_has_its_own_size(canvas: Canvas) -> None:
-    canvas.show_frame(picture(320, 180, value=200))
+def test_the_copied_frame_has_its_original_size(canvas: Canvas) -> None:
+    canvas.show_frame(rendered_frame(320, 180, value=200))
     image = canvas.image()
     assert isinstance(image, QImage)
     assert (image.width(), image.height()) == (320, 180)

@@ -1,4 +1,4 @@
-"""Toasts over the picture."""
+"""Toasts above the canvas."""
 
 import pytest
 from PySide6.QtCore import Qt
@@ -20,7 +20,7 @@ def parent(qtbot: QtBot) -> QWidget:
     return widget
 
 
-def test_one_message_for_each_topic_the_newer_replaces_the_older(parent: QWidget) -> None:
+def test_a_newer_message_of_a_topic_replaces_the_older_one(parent: QWidget) -> None:
     toasts = Toasts(parent)
     toasts.show_message(Message("worker", "It stopped.", "warning"))
     toasts.show_message(Message("disk", "It is full.", "error"))
@@ -33,9 +33,7 @@ def test_one_message_for_each_topic_the_newer_replaces_the_older(parent: QWidget
     assert toasts.texts() == [] and not toasts.isVisible()
 
 
-def test_information_goes_by_itself_and_errors_stay(
-    parent: QWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_information_disappears_and_errors_stay(parent: QWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "INFO_SECONDS", 0.03)
     toasts = Toasts(parent)
     toasts.show_message(Message("a", "Saved.", "info"))
@@ -53,7 +51,7 @@ def test_a_message_is_closed_by_its_button(parent: QWidget, qtbot: QtBot) -> Non
     assert toasts.texts() == []
 
 
-def test_a_message_may_have_a_button_of_its_own(parent: QWidget, qtbot: QtBot) -> None:
+def test_a_message_may_have_a_button(parent: QWidget, qtbot: QtBot) -> None:
     toasts = Toasts(parent)
     toasts.show_message(Message("worker", "It stopped."), action="Restart")
     with qtbot.waitSignal(toasts.action, timeout=1000) as pressed:
@@ -75,7 +73,7 @@ def test_messages_never_take_the_focus(parent: QWidget, qtbot: QtBot) -> None:
     assert field.text() == "a mug"
 
 
-def test_they_lie_in_the_lower_left_and_follow_the_size(parent: QWidget) -> None:
+def test_messages_are_in_the_lower_left_corner_at_any_size(parent: QWidget) -> None:
     toasts = Toasts(parent)
     toasts.show_message(Message("a", "Short.", "error"))
     assert toasts.geometry().left() == 16 and toasts.geometry().bottom() == 500 - 16 - 1
@@ -85,7 +83,7 @@ def test_they_lie_in_the_lower_left_and_follow_the_size(parent: QWidget) -> None
     assert toasts.geometry().top() >= 16
 
 
-def test_of_too_many_the_oldest_goes(parent: QWidget) -> None:
+def test_the_oldest_of_too_many_messages_is_removed(parent: QWidget) -> None:
     toasts = Toasts(parent)
     for number in range(6):
         toasts.show_message(Message(str(number), f"Number {number}.", "error"))

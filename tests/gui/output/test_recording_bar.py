@@ -15,7 +15,7 @@ from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.output import recording_bar
 from clipseg_live.gui.output.recording_bar import RecordingBar, size_text
 from tests.gui.conftest import FakeServices
-from tests.helpers.gui.fake_session import FakeSession, picture
+from tests.helpers.gui.fake_session import FakeSession, rendered_frame
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -48,11 +48,11 @@ def bar(
     return widget
 
 
-def test_one_click_records_and_the_next_finishes(
+def test_a_click_starts_a_recording_and_another_stops_it(
     bar: RecordingBar, session: FakeSession, qtbot: QtBot, tmp_path: Path
 ) -> None:
     qtbot.mouseClick(bar.record_button, LEFT)
-    assert session.last("start_recording") == (tmp_path / "films", RecordingSettings())
+    assert session.last_argument("start_recording") == (tmp_path / "films", RecordingSettings())
     assert (tmp_path / "films").is_dir()
     bar.show_status(session.status().recording)
     assert bar.record_button.text() == "Stop"
@@ -78,7 +78,7 @@ def test_parts_and_pauses_of_a_recording_are_shown(bar: RecordingBar) -> None:
     assert bar.status_label.toolTip() == "Encoder: libx264"
 
 
-def test_a_recording_is_paused_and_goes_on(bar: RecordingBar, session: FakeSession, qtbot: QtBot) -> None:
+def test_a_recording_can_be_paused_and_resumed(bar: RecordingBar, session: FakeSession, qtbot: QtBot) -> None:
     assert not bar.pause_button.isVisible()
     qtbot.mouseClick(bar.record_button, LEFT)
     bar.show_status(session.status().recording)
@@ -89,7 +89,7 @@ def test_a_recording_is_paused_and_goes_on(bar: RecordingBar, session: FakeSessi
         assert session.names()[-1] == name and bar.pause_button.accessibleName() == then
 
 
-def test_the_last_seconds_are_saved_once_that_is_on(
+def test_a_replay_is_saved_if_enabled(
     bar: RecordingBar, session: FakeSession, qtbot: QtBot, messages: list[Message], tmp_path: Path
 ) -> None:
     bar.save_replay()
@@ -100,10 +100,10 @@ def test_the_last_seconds_are_saved_once_that_is_on(
     bar.show_status(RecordingStatus())
     assert bar.replay_button.isVisible()
     qtbot.mouseClick(bar.replay_button, LEFT)
-    assert session.last("save_replay") == tmp_path / "films"
+    assert session.last_argument("save_replay") == tmp_path / "films"
 
 
-def test_a_recording_that_cannot_begin_says_why(
+def test_a_failed_start_of_a_recording_is_reported(
     bar: RecordingBar, session: FakeSession, qtbot: QtBot, messages: list[Message]
 ) -> None:
     session.refuses_recording = "There is no room on this disk."
@@ -111,7 +111,7 @@ def test_a_recording_that_cannot_begin_says_why(
     assert messages == [Message("recording", "There is no room on this disk.", "error")]
 
 
-def test_a_folder_that_cannot_be_made_says_why(
+def test_a_failed_creation_of_the_folder_is_reported(
     bar: RecordingBar, session: FakeSession, qtbot: QtBot, messages: list[Message], tmp_path: Path
 ) -> None:
     (tmp_path / "films").write_text("in the way")
@@ -120,10 +120,10 @@ def test_a_folder_that_cannot_be_made_says_why(
     assert session.commands == []
 
 
-def test_a_snapshot_saves_what_is_shown(
+def test_a_snapshot_saves_the_shown_frame(
     bar: RecordingBar, canvas: Canvas, services: FakeServices, qtbot: QtBot, messages: list[Message], tmp_path: Path
 ) -> None:
-    shown = picture()
+    shown = rendered_frame()
     canvas.show_frame(shown)
     with qtbot.waitSignal(bar.message, timeout=2000):
         qtbot.mouseClick(bar.snapshot_button, LEFT)
@@ -131,10 +131,10 @@ def test_a_snapshot_saves_what_is_shown(
     assert messages == [Message("snapshot", f"Saved {tmp_path / 'films' / 'picture.png'} with 1 mask.")]
 
 
-def test_a_failed_snapshot_says_why_and_another_can_be_tried(
+def test_a_failed_snapshot_is_reported_and_can_be_repeated(
     bar: RecordingBar, canvas: Canvas, services: FakeServices, qtbot: QtBot, messages: list[Message]
 ) -> None:
-    canvas.show_frame(picture())
+    canvas.show_frame(rendered_frame())
     services.snapshot_problem = SinkError("The disk is full.")
     for _ in range(2):
         with qtbot.waitSignal(bar.message, timeout=2000):
@@ -142,8 +142,8 @@ def test_a_failed_snapshot_says_why_and_another_can_be_tried(
     assert messages == [Message("snapshot", "The disk is full.", "error")] * 2
 
 
-def test_the_picture_is_copied(bar: RecordingBar, canvas: Canvas, qtbot: QtBot, messages: list[Message]) -> None:
-    canvas.show_frame(picture(64, 48, value=200))
+def test_the_frame_is_copied(bar: RecordingBar, canvas: Canvas, qtbot: QtBot, messages: list[Message]) -> None:
+    canvas.show_frame(rendered_frame(64, 48, value=200))
     qtbot.mouseClick(bar.copy_button, LEFT)
     image = QGuiApplication.clipboard().image()
     assert (image.width(), image.height()) == (64, 48)
@@ -151,7 +151,7 @@ def test_the_picture_is_copied(bar: RecordingBar, canvas: Canvas, qtbot: QtBot, 
     assert [message.level for message in messages] == ["info"]
 
 
-def test_without_a_picture_it_says_so(bar: RecordingBar, qtbot: QtBot, messages: list[Message]) -> None:
+def test_a_missing_frame_is_reported(bar: RecordingBar, qtbot: QtBot, messages: list[Message]) -> None:
     qtbot.mouseClick(bar.snapshot_button, LEFT)
     qtbot.mouseClick(bar.copy_button, LEFT)
     assert [message.level for message in messages] == ["warning", "warning"]
@@ -169,7 +169,7 @@ def test_the_folder_of_the_newest_file_is_opened(
     assert [Path(url.toLocalFile()) for url in opened] == [tmp_path / "films"]
 
 
-def test_sizes_are_written_for_people() -> None:
+def test_sizes_are_human_readable() -> None:
     assert [size_text(size) for size in (0, 999, 34_500, 34_500_000, 2_340_000_000)] == [
         "0 B", "999 B", "34 kB", "34.5 MB", "2.3 GB",
     ]  # fmt: skip

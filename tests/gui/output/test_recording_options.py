@@ -1,4 +1,4 @@
-"""What is recorded, and how: every control changes the settings."""
+"""Recording options: every control changes the settings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +41,7 @@ def make(qtbot: QtBot, changes: list[RecordingSettings]) -> Make:
 
 
 def choose(qtbot: QtBot, choice: ChoiceBox, text: str) -> None:
-    """With the keys, as a person does."""
+    """Select with the keyboard, like a user."""
     choice.setFocus()
     for _ in range(choice.count()):
         if choice.currentText() == text:
@@ -50,7 +50,9 @@ def choose(qtbot: QtBot, choice: ChoiceBox, text: str) -> None:
     raise AssertionError(f"{text} is not offered")
 
 
-def test_tracks_are_chosen_and_one_always_stays(make: Make, changes: list[RecordingSettings], qtbot: QtBot) -> None:
+def test_tracks_can_be_selected_and_one_always_stays(
+    make: Make, changes: list[RecordingSettings], qtbot: QtBot
+) -> None:
     options = make()
     assert not options.tracks["composed"].isEnabled()
     qtbot.mouseClick(options.tracks["mattes"], LEFT)
@@ -71,7 +73,7 @@ def test_formats_of_packages_are_offered(
     assert changes[-1].data == ("areas",) and options.data.text() == "Areas (text)"
 
 
-def test_data_are_chosen_from_a_menu(make: Make, changes: list[RecordingSettings], qtbot: QtBot) -> None:
+def test_data_formats_are_selected_in_a_menu(make: Make, changes: list[RecordingSettings], qtbot: QtBot) -> None:
     options = make()
     assert options.data.text() == "None"
     qtbot.mouseClick(options.data, LEFT)
@@ -98,7 +100,7 @@ def test_data_are_chosen_from_a_menu(make: Make, changes: list[RecordingSettings
         ("replay", "Last 30 seconds", "replay_seconds", 30.0),
     ],
 )
-def test_choices(
+def test_choices_change_the_settings(
     make: Make, changes: list[RecordingSettings], qtbot: QtBot, name: str, text: str, field: str, value: object
 ) -> None:
     options = make()
@@ -106,7 +108,9 @@ def test_choices(
     assert getattr(changes[-1], field) == value
 
 
-def test_encoder_size_and_quality(make: Make, changes: list[RecordingSettings], qtbot: QtBot) -> None:
+def test_encoder_size_and_quality_change_the_settings(
+    make: Make, changes: list[RecordingSettings], qtbot: QtBot
+) -> None:
     options = make()
     qtbot.mouseClick(options.encoder.button("software"), LEFT)
     qtbot.mouseClick(options.on_change.button("part"), LEFT)
@@ -119,7 +123,7 @@ def test_encoder_size_and_quality(make: Make, changes: list[RecordingSettings], 
     assert not options.quality.isEnabled()
 
 
-def test_a_pattern_is_taken_with_enter_and_a_wrong_one_told(
+def test_a_pattern_is_applied_by_enter_and_validated(
     make: Make, changes: list[RecordingSettings], qtbot: QtBot
 ) -> None:
     options = make()
@@ -134,12 +138,12 @@ def test_a_pattern_is_taken_with_enter_and_a_wrong_one_told(
     assert changes[-1].pattern == "{prompts}" and not options.problem.isVisible()
 
 
-def test_a_microphone_that_is_gone_is_still_shown(make: Make, changes: list[RecordingSettings]) -> None:
+def test_a_missing_microphone_is_still_shown(make: Make, changes: list[RecordingSettings]) -> None:
     options = make(sound="microphone", microphone="Old One")
     assert options.sound.currentText() == "Microphone: Old One (unavailable)" and not changes
 
 
-def test_another_folder_is_asked_for(make: Make, qtbot: QtBot) -> None:
+def test_another_folder_can_be_selected(make: Make, qtbot: QtBot) -> None:
     options = make()
     with qtbot.waitSignal(options.folder_requested):
         qtbot.mouseClick(options.folder, LEFT)

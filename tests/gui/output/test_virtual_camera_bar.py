@@ -31,8 +31,8 @@ def bar_of(window: MainWindow) -> VirtualCameraBar:
     return window.body.camera_bar
 
 
-def opened(window: MainWindow, qtbot: QtBot) -> VirtualCameraOptions:
-    """The options, once the cameras are offered."""
+def open_options(window: MainWindow, qtbot: QtBot) -> VirtualCameraOptions:
+    """Open the options, and wait for the list of cameras."""
     qtbot.mouseClick(bar_of(window).options_button, LEFT)
     options = bar_of(window).options
     assert options is not None
@@ -41,7 +41,7 @@ def opened(window: MainWindow, qtbot: QtBot) -> VirtualCameraOptions:
 
 
 def pick(qtbot: QtBot, choice: QWidget, text: str) -> None:
-    """Choose with the keyboard, as a person would in an open list."""
+    """Select with the keyboard, like a user in an open list."""
     place = choice.findText(text)  # type: ignore[attr-defined]
     assert place >= 0, text
     choice.setFocus()
@@ -51,12 +51,12 @@ def pick(qtbot: QtBot, choice: QWidget, text: str) -> None:
     qtbot.keyClick(view, Qt.Key.Key_Return)
 
 
-def test_a_click_starts_it_and_another_stops_it(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+def test_a_click_starts_the_camera_and_another_stops_it(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     bar = bar_of(window)
     assert bar.button.accessibleName() == "Start virtual camera" and not bar.button.isChecked()
     assert bar.button.accessibleDescription() == "Off" and bar.button.text() == ""
     qtbot.mouseClick(bar.button, LEFT)
-    assert session.last("start_camera") == VirtualCameraSettings()
+    assert session.last_argument("start_camera") == VirtualCameraSettings()
     assert bar.button.isChecked() and bar.button.accessibleName() == "Stop virtual camera"
     qtbot.mouseClick(bar.button, LEFT)
     assert session.names()[-1] == "stop_camera" and not bar.button.isChecked()
@@ -71,10 +71,10 @@ def test_a_click_starts_it_and_another_stops_it(window: MainWindow, session: Fak
         (AWAY, "Unavailable", theme.DANGER, "There is none: do this; do that."),
     ],
 )
-def test_its_state_is_seen(
+def test_the_state_of_the_camera_is_shown(
     window: MainWindow, session: FakeSession, status: VirtualCameraStatus, words: str, colour: str, tip: str
 ) -> None:
-    session.be(camera=status)
+    session.set_status(camera=status)
     window.refresh()
     button = bar_of(window).button
     assert button.text().strip() == button.accessibleDescription() == words
@@ -87,7 +87,7 @@ def test_its_state_is_seen(
     assert button.text() == "" and button.accessibleDescription() == words
 
 
-def test_keys_start_it_and_open_its_options(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+def test_keys_start_the_camera_and_open_its_options(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     key(qtbot, window, "virtual_camera")
     assert session.names()[-1] == "start_camera"
     key(qtbot, window, "virtual_camera_options")
@@ -98,11 +98,11 @@ def test_keys_start_it_and_open_its_options(window: MainWindow, session: FakeSes
     assert bar_of(window).options is None
 
 
-def test_options_are_kept_and_given_to_the_session(
+def test_options_are_saved_and_applied(
     make_window: Callable[..., MainWindow], session: FakeSession, qtbot: QtBot, tmp_path: Path
 ) -> None:
     window = make_window()
-    options = opened(window, qtbot)
+    options = open_options(window, qtbot)
     pick(qtbot, options.device, "clipseg-live (/dev/video9)")
     pick(qtbot, options.size_choice, "640 × 480")
     pick(qtbot, options.rate, "25 fps")
@@ -110,10 +110,10 @@ def test_options_are_kept_and_given_to_the_session(
     expected = VirtualCameraSettings(device="/dev/video9", width=640, height=480, rate=25, fit="fill")
     assert window.preferences_store.value.camera == expected and "start_camera" not in session.names()
     qtbot.mouseClick(options.start_button, LEFT)
-    assert session.last("start_camera") == expected
+    assert session.last_argument("start_camera") == expected
     assert options.start_button.text() == "Stop virtual camera"
-    pick(qtbot, options.size_choice, "Automatic")  # while it runs, it goes on with that
-    assert session.last("start_camera") == expected.model_copy(update={"width": None, "height": None})
+    pick(qtbot, options.size_choice, "Automatic")  # a running camera keeps its settings
+    assert session.last_argument("start_camera") == expected.model_copy(update={"width": None, "height": None})
     options.close()
     window.shut_down()
     preferences, problem = load_preferences(tmp_path / "preferences.json")
@@ -125,20 +125,20 @@ def test_options_are_kept_and_given_to_the_session(
     )
 
 
-def test_what_is_not_offered_is_shown(make_window: Callable[..., MainWindow], qtbot: QtBot) -> None:
+def test_unavailable_values_are_shown(make_window: Callable[..., MainWindow], qtbot: QtBot) -> None:
     preferences = VirtualCameraSettings(device="Old Camera", width=800, height=600, rate=12)
     window = make_window(saved=Preferences(camera=preferences))
-    options = opened(window, qtbot)
+    options = open_options(window, qtbot)
     shown = options.device.currentText(), options.size_choice.currentText(), options.rate.currentText()
     assert shown == ("Old Camera (unavailable)", "800 × 600", "12 fps")
     assert window.preferences_store.value.camera == preferences
     options.close()
 
 
-def test_a_safe_picture_is_chosen_and_taken_back(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+def test_a_placeholder_image_can_be_selected_and_removed(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
     path = tmp_path / "sea.png"
     path.touch()
-    options = opened(window, qtbot)
+    options = open_options(window, qtbot)
     assert "One moment" in options.placeholder.text() and not options.default_button.isVisible()
     qtbot.mouseClick(options.placeholder, LEFT)
 
@@ -153,32 +153,32 @@ def test_a_safe_picture_is_chosen_and_taken_back(window: MainWindow, qtbot: QtBo
     dialog.close()
     wait_closed(qtbot, dialog)
     assert window.preferences_store.value.camera.placeholder == str(path)
-    options = opened(window, qtbot)
+    options = open_options(window, qtbot)
     assert options.placeholder.text().strip() == "sea.png" and options.placeholder.toolTip() == str(path)
     qtbot.mouseClick(options.default_button, LEFT)
     assert window.preferences_store.value.camera.placeholder == "" and "One moment" in options.placeholder.text()
     options.close()
 
 
-def test_the_options_tell_what_is_wrong_and_how_to_help(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
-    options = opened(window, qtbot)
+def test_options_show_the_problem_and_a_solution(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    options = open_options(window, qtbot)
     assert not options.status_label.isVisible()
     height = options.height()
-    session.be(camera=AWAY)
+    session.set_status(camera=AWAY)
     window.refresh()
     assert options.status_label.text() == "There is none: do this;\ndo that." and options.height() > height
     assert options.status_label.textInteractionFlags() & Qt.TextInteractionFlag.TextSelectableByMouse
-    session.be(camera=SAFE)
+    session.set_status(camera=SAFE)
     window.refresh()
     assert "Sending the placeholder" in options.status_label.text() and "1280 × 720" in options.status_label.text()
-    session.be(camera=ON)
+    session.set_status(camera=ON)
     window.refresh()
     assert options.status_label.text() == "clipseg-live, 1280 × 720, 30 fps"
     options.close()
 
 
 def test_every_control_has_a_name(window: MainWindow, qtbot: QtBot, services: FakeServices) -> None:
-    options = opened(window, qtbot)
+    options = open_options(window, qtbot)
     controls = (
         options.device,
         options.size_choice,

@@ -1,4 +1,4 @@
-"""The prompt list, operated with keys and the mouse; what the Store holds afterwards."""
+"""The prompt list, operated by keyboard and mouse, and the resulting settings."""
 
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
@@ -16,7 +16,6 @@ from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.colour_picker import ColourPopup
 from tests.helpers.gui.panel_tools import (
     LEFT,
-    a_picture,
     card,
     choose,
     click,
@@ -25,6 +24,7 @@ from tests.helpers.gui.panel_tools import (
     item,
     make_panel,
     open_menu,
+    sample_image,
     texts,
     top_level,
     wait_closed,
@@ -38,7 +38,7 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 # ---- typing
 
 
-def test_an_empty_list_says_what_to_do_and_takes_prompt_after_prompt(qtbot):
+def test_an_empty_list_shows_a_hint_and_accepts_prompts(qtbot):
     panel = make_panel(qtbot)
     assert panel.hint.isVisible() and not panel.list.isVisible()
     panel.focus_new_row()
@@ -52,7 +52,7 @@ def test_an_empty_list_says_what_to_do_and_takes_prompt_after_prompt(qtbot):
     assert [row.style.colour for row in panel.store.settings.rows] == list(PALETTE[:2])
 
 
-def test_the_plus_adds_what_was_typed_or_goes_to_where_it_is_typed(qtbot):
+def test_the_plus_button_adds_the_text_or_focuses_the_field(qtbot):
     panel = make_panel(qtbot)
     click(qtbot, panel.add)
     assert panel.field.hasFocus() and texts(panel) == []
@@ -61,7 +61,7 @@ def test_the_plus_adds_what_was_typed_or_goes_to_where_it_is_typed(qtbot):
     assert texts(panel) == ["dog"] and panel.field.text() == ""
 
 
-def test_enter_on_nothing_adds_nothing(qtbot):
+def test_enter_in_an_empty_field_adds_nothing(qtbot):
     panel = make_panel(qtbot)
     panel.focus_new_row()
     qtbot.keyClicks(panel.field, "   ")
@@ -69,7 +69,7 @@ def test_enter_on_nothing_adds_nothing(qtbot):
     assert texts(panel) == [] and not panel.store.can_undo
 
 
-def test_a_text_is_applied_a_pause_after_the_last_key_and_not_before(qtbot):
+def test_a_text_is_applied_after_a_pause(qtbot):
     panel = make_panel(qtbot, "mug")
     field = card(panel, 0).field
     field.setFocus()
@@ -95,7 +95,7 @@ def test_enter_applies_a_text_at_once_and_keeps_the_focus(qtbot):
     assert not field._pause.isActive()
 
 
-def test_leaving_a_text_applies_it(qtbot):
+def test_leaving_the_field_applies_the_text(qtbot):
     panel = make_panel(qtbot, "mug", "hair")
     field = card(panel, 0).field
     field.setFocus()
@@ -105,7 +105,7 @@ def test_leaving_a_text_applies_it(qtbot):
     assert texts(panel) == ["mugs", "hair"]
 
 
-def test_escape_leaves_a_text(qtbot):
+def test_escape_leaves_the_field(qtbot):
     panel = make_panel(qtbot, "mug")
     field = card(panel, 0).field
     field.setFocus()
@@ -113,7 +113,7 @@ def test_escape_leaves_a_text(qtbot):
     assert not field.hasFocus()
 
 
-def test_changes_from_elsewhere_leave_what_is_being_typed_alone(qtbot):
+def test_other_changes_do_not_disturb_typing(qtbot):
     panel = make_panel(qtbot, "red mug", "hair")
     field = card(panel, 0).field
     field.setFocus()
@@ -130,7 +130,7 @@ def test_changes_from_elsewhere_leave_what_is_being_typed_alone(qtbot):
     assert field.selectedText() == "mug"
 
 
-def test_a_text_that_really_changes_elsewhere_is_shown_even_with_the_focus(qtbot):
+def test_a_text_changed_elsewhere_is_shown_even_with_the_focus(qtbot):
     panel = make_panel(qtbot, "red mug")
     field = card(panel, 0).field
     field.setFocus()
@@ -153,10 +153,10 @@ def test_rows_are_the_same_widgets_after_an_edit(qtbot):
 # ---- undo and redo
 
 
-def test_undo_in_a_text_is_the_stores_and_takes_the_newest_typing_too(qtbot):
+def test_undo_in_a_field_includes_unapplied_typing(qtbot):
     panel = make_panel(qtbot, "mug")
     shortcut_undone = []
-    undo = QShortcut(QKeySequence("Ctrl+Z"), panel)  # as the window binds it
+    undo = QShortcut(QKeySequence("Ctrl+Z"), panel)  # like the binding of the window
     undo.activated.connect(lambda: (shortcut_undone.append(texts(panel)), panel.store.undo()))
     field = card(panel, 0).field
     field.setFocus()
@@ -167,7 +167,7 @@ def test_undo_in_a_text_is_the_stores_and_takes_the_newest_typing_too(qtbot):
     assert texts(panel) == ["mug"] and field.text() == "mug"
 
 
-def test_undo_and_redo_buttons(qtbot):
+def test_undo_and_redo_buttons_work(qtbot):
     panel = make_panel(qtbot, "mug")
     assert not panel.undo.isEnabled() and not panel.redo.isEnabled()
     click(qtbot, card(panel, 0).visible_button)
@@ -178,7 +178,7 @@ def test_undo_and_redo_buttons(qtbot):
     assert not panel.store.settings.rows[0].visible and not card(panel, 0).visible_button.isChecked()
 
 
-def test_words_typed_one_after_another_are_one_step_until_enter(qtbot):
+def test_successive_words_are_one_undo_step_until_enter(qtbot):
     panel = make_panel(qtbot, "x")
     field = card(panel, 0).field
     field.setFocus()
@@ -194,9 +194,9 @@ def test_words_typed_one_after_another_are_one_step_until_enter(qtbot):
     assert texts(panel) == ["x"] and not panel.store.can_undo
 
 
-def test_a_deleted_row_comes_back_whole(qtbot):
+def test_undo_restores_a_deleted_row(qtbot):
     panel = make_panel(qtbot, "a", "b")
-    panel.set_image(1, a_picture())
+    panel.set_image(1, sample_image())
     before = panel.store.settings.rows
     card(panel, 1).set_highlighted(True)
     click(qtbot, card(panel, 1).delete_button)
@@ -217,30 +217,36 @@ SLIDERS = {
 
 
 @pytest.fixture
-def pictured(qtbot):
+def panel_with_image(qtbot):
     panel = make_panel(qtbot, "mug")
-    panel.set_image(0, a_picture())
+    panel.set_image(0, sample_image())
     panel.store.end_merge()
     return panel
 
 
 @pytest.mark.parametrize("name", SLIDERS)
-def test_a_slider_by_mouse_is_live_and_one_step_of_undo(qtbot, pictured, name):
-    slider, value = getattr(card(pictured, 0), name), lambda: SLIDERS[name](pictured.store.settings.rows[0])
+def test_a_slider_drag_is_live_and_one_undo_step(qtbot, panel_with_image, name):
+    slider, value = (
+        getattr(card(panel_with_image, 0), name),
+        lambda: SLIDERS[name](panel_with_image.store.settings.rows[0]),
+    )
     before = value()
     seen = []
-    pictured.store.changed.connect(lambda: seen.append(value()))
+    panel_with_image.store.changed.connect(lambda: seen.append(value()))
     middle = slider.height() // 2
     points = [QPoint(slider.position_of(part), middle) for part in (0.3, 0.6, 0.9)]
     drag(slider, points[0], *points[1:])
     assert seen == pytest.approx([0.3, 0.6, 0.9], abs=0.02)
-    pictured.store.undo()
+    panel_with_image.store.undo()
     assert value() == before and slider.value() == round(before * 100)
 
 
 @pytest.mark.parametrize("name", SLIDERS)
-def test_a_slider_by_keys(qtbot, pictured, name):
-    slider, value = getattr(card(pictured, 0), name), lambda: SLIDERS[name](pictured.store.settings.rows[0])
+def test_a_slider_can_be_moved_by_keys(qtbot, panel_with_image, name):
+    slider, value = (
+        getattr(card(panel_with_image, 0), name),
+        lambda: SLIDERS[name](panel_with_image.store.settings.rows[0]),
+    )
     before = value()
     slider.setFocus()
     qtbot.keyClick(slider, Qt.Key.Key_Right)
@@ -258,8 +264,11 @@ def test_a_slider_by_keys(qtbot, pictured, name):
 
 
 @pytest.mark.parametrize("name", SLIDERS)
-def test_a_double_click_brings_the_default_back(qtbot, pictured, name):
-    slider, value = getattr(card(pictured, 0), name), lambda: SLIDERS[name](pictured.store.settings.rows[0])
+def test_a_double_click_restores_the_default(qtbot, panel_with_image, name):
+    slider, value = (
+        getattr(card(panel_with_image, 0), name),
+        lambda: SLIDERS[name](panel_with_image.store.settings.rows[0]),
+    )
     before = value()
     slider.setFocus()
     qtbot.keyClick(slider, Qt.Key.Key_End)
@@ -267,7 +276,7 @@ def test_a_double_click_brings_the_default_back(qtbot, pictured, name):
     assert value() == pytest.approx(before)
 
 
-def test_two_drags_are_two_steps(qtbot):
+def test_two_drags_are_two_undo_steps(qtbot):
     panel = make_panel(qtbot, "mug")
     slider = card(panel, 0).threshold
     for part in (0.2, 0.8):
@@ -276,7 +285,7 @@ def test_two_drags_are_two_steps(qtbot):
     assert panel.store.settings.rows[0].style.threshold == pytest.approx(0.2, abs=0.02)
 
 
-def test_showing_a_fine_value_does_not_write_it_back(qtbot):
+def test_showing_a_precise_value_does_not_round_it(qtbot):
     panel = make_panel(qtbot, "mug")
     row = panel.store.settings.rows[0]
     panel.store.edit_row(row.model_copy(update={"style": row.style.model_copy(update={"threshold": 0.4567})}))
@@ -285,7 +294,7 @@ def test_showing_a_fine_value_does_not_write_it_back(qtbot):
     assert card(panel, 0).threshold.value() == 46
 
 
-def test_the_other_mouse_button_moves_nothing(qtbot):
+def test_the_right_mouse_button_does_not_move_a_slider(qtbot):
     panel = make_panel(qtbot, "mug")
     slider = card(panel, 0).threshold
     qtbot.mouseClick(slider, Qt.MouseButton.RightButton, pos=QPoint(5, 5))
@@ -295,7 +304,7 @@ def test_the_other_mouse_button_moves_nothing(qtbot):
 # ---- buttons of a row
 
 
-def test_the_eye_hides_and_shows(qtbot):
+def test_the_eye_button_toggles_visibility(qtbot):
     panel = make_panel(qtbot, "a", "b")
     click(qtbot, card(panel, 0).visible_button)
     assert [row.text for row in panel.store.settings.shown()] == ["b"]
@@ -304,7 +313,7 @@ def test_the_eye_hides_and_shows(qtbot):
     assert [row.text for row in panel.store.settings.shown()] == ["a", "b"]
 
 
-def test_solo_shows_one_alone_and_stays_in_sight(qtbot):
+def test_solo_shows_one_row_and_stays_visible(qtbot):
     panel = make_panel(qtbot, "a", "b")
     assert not card(panel, 1).solo_button.isVisible()
     card(panel, 1).set_highlighted(True)
@@ -316,7 +325,7 @@ def test_solo_shows_one_alone_and_stays_in_sight(qtbot):
     assert len(panel.store.settings.shown()) == 2
 
 
-def test_the_pointer_reveals_the_secondary_buttons(qtbot):
+def test_hovering_shows_secondary_buttons(qtbot):
     panel = make_panel(qtbot, "a", "b")
     row = card(panel, 1)
     assert not row.delete_button.isVisible()
@@ -326,20 +335,20 @@ def test_the_pointer_reveals_the_secondary_buttons(qtbot):
     qtbot.waitUntil(lambda: not row.delete_button.isVisible())
 
 
-def test_the_focus_reveals_them_too_and_tab_reaches_every_control(qtbot):
+def test_focus_shows_secondary_buttons_and_tab_reaches_every_control(qtbot):
     panel = make_panel(qtbot, "a", "b")
-    panel.set_image(0, a_picture())
+    panel.set_image(0, sample_image())
     card(panel, 0).colour_button.setFocus()
     seen = []
     for _ in range(19):
         seen.append(QApplication.focusWidget())
         qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
     first, second = (card(panel, index).tab_stops() for index in (0, 1))
-    second = [stop for stop in second if stop not in (second[1], second[-2])]  # no picture, and so no mix
+    second = [stop for stop in second if stop not in (second[1], second[-2])]  # no image, so no mix
     assert seen == [*first, *second, panel.add][:19]
 
 
-def test_tab_follows_the_rows_after_they_were_moved(qtbot):
+def test_tab_order_follows_moved_rows(qtbot):
     panel = make_panel(qtbot, "a", "b")
     second = card(panel, 1)
     second.field.setFocus()
@@ -349,7 +358,7 @@ def test_tab_follows_the_rows_after_they_were_moved(qtbot):
     assert QApplication.focusWidget() is card(panel, 1).colour_button and card(panel, 1).field.text() == "a"
 
 
-def test_delete_button_gives_the_focus_to_the_next_row(qtbot):
+def test_the_delete_button_focuses_the_next_row(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     card(panel, 1).field.setFocus()
     click(qtbot, card(panel, 1).delete_button)
@@ -370,7 +379,7 @@ def test_alt_delete_deletes_from_any_control(qtbot):
     assert panel.field.hasFocus()
 
 
-def test_duplicate_by_menu_and_by_key(qtbot):
+def test_a_row_is_duplicated_by_menu_and_key(qtbot):
     panel = make_panel(qtbot, "a", "b")
     row = panel.store.settings.rows[0]
     panel.store.edit_row(row.model_copy(update={"style": row.style.model_copy(update={"threshold": 0.3})}))
@@ -404,7 +413,7 @@ def test_enter_and_space_press_the_small_buttons(qtbot):
 # ---- colours
 
 
-def test_the_swatch_offers_a_palette(qtbot):
+def test_the_swatch_opens_a_palette(qtbot):
     panel = make_panel(qtbot, "a")
     click(qtbot, card(panel, 0).colour_button)
     popup = top_level(qtbot, ColourPopup)
@@ -414,7 +423,7 @@ def test_the_swatch_offers_a_palette(qtbot):
     qtbot.waitUntil(lambda: not any(isinstance(entry, ColourPopup) for entry in QApplication.topLevelWidgets()))
 
 
-def test_the_palette_by_keys(qtbot):
+def test_the_palette_is_operated_by_keys(qtbot):
     panel = make_panel(qtbot, "a")
     qtbot.keyClick(card(panel, 0).colour_button, Qt.Key.Key_Return)
     popup = top_level(qtbot, ColourPopup)
@@ -433,7 +442,7 @@ def test_escape_closes_the_palette_without_a_change(qtbot):
     assert not panel.store.can_undo
 
 
-def test_more_colours_opens_the_dialogue(qtbot):
+def test_more_colours_opens_the_dialog(qtbot):
     panel = make_panel(qtbot, "a")
     click(qtbot, card(panel, 0).colour_button)
     click(qtbot, top_level(qtbot, ColourPopup).more)
@@ -447,7 +456,7 @@ def test_more_colours_opens_the_dialogue(qtbot):
 # ---- order
 
 
-def test_a_row_is_dragged_down_and_a_line_shows_where_it_will_be(qtbot):
+def test_a_row_is_dragged_down_with_a_drop_indicator(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     bottom = card(panel, 2).geometry()
     drag_row(panel, 0, bottom.center().y() + 4, release=False)
@@ -469,13 +478,13 @@ def test_a_row_is_dragged_up_between_two_others(qtbot):
     assert texts(panel) == ["a", "c", "b"]
 
 
-def test_a_row_that_is_dropped_where_it_was_is_no_edit(qtbot):
+def test_a_row_dropped_at_its_position_is_not_an_edit(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     drag_row(panel, 1, card(panel, 1).geometry().center().y() + 8)
     assert texts(panel) == ["a", "b", "c"] and not panel.store.can_undo
 
 
-def test_escape_gives_a_drag_up(qtbot):
+def test_escape_cancels_a_drag(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     drag_row(panel, 0, card(panel, 2).geometry().bottom(), release=False)
     assert QWidget.keyboardGrabber() is card(panel, 0).drag_handle
@@ -485,7 +494,7 @@ def test_escape_gives_a_drag_up(qtbot):
     assert QWidget.keyboardGrabber() is None and not panel.list._scroll_timer.isActive()
 
 
-def test_a_row_that_vanishes_while_it_is_dragged_lets_go(qtbot):
+def test_a_row_deleted_during_its_drag_ends_the_drag(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     drag_row(panel, 0, card(panel, 2).geometry().bottom(), release=False)
     panel.store.update(rows=panel.store.settings.rows[1:])
@@ -523,7 +532,7 @@ def test_alt_with_an_arrow_moves_the_row_with_its_focus(qtbot):
 
 
 @pytest.mark.slow
-def test_a_full_list_takes_no_more(qtbot):
+def test_a_full_list_accepts_no_more_rows(qtbot):
     panel = make_panel(qtbot, *(f"p{number}" for number in range(MOST_ROWS - 1)))
     panel.focus_new_row()
     qtbot.keyClicks(panel.field, "last")
@@ -535,14 +544,14 @@ def test_a_full_list_takes_no_more(qtbot):
     qtbot.keyClick(card(panel, 15).field, Qt.Key.Key_Down, ALT | SHIFT)
     assert len(texts(panel)) == MOST_ROWS and "16 prompts already" in panel.problem.text()
     assert panel.problem.isVisible()
-    panel.set_image(None, a_picture())
+    panel.set_image(None, sample_image())
     assert len(texts(panel)) == MOST_ROWS
     panel.store.undo()
     assert panel.field.isEnabled() and not panel.problem.isVisible()
 
 
 @pytest.mark.slow
-def test_the_new_row_stays_in_sight_and_the_list_follows_what_is_added(qtbot):
+def test_the_list_scrolls_to_added_rows(qtbot):
     panel = make_panel(qtbot, *(f"p{number}" for number in range(12)), size=(340, 420))
     assert panel.new_row.geometry().bottom() <= panel.height()
     panel.focus_new_row()
@@ -584,7 +593,7 @@ def test_earlier_prompts_complete_a_text(qtbot):
     assert field.text() == "red mug" and field.hasFocus()
 
 
-def test_enter_beside_an_open_completion_takes_what_was_typed(qtbot):
+def test_enter_with_an_open_completion_uses_the_typed_text(qtbot):
     history = PromptHistory(None)
     history.add("red mug")
     panel = make_panel(qtbot, history=history)
@@ -610,7 +619,7 @@ def test_a_completion_adds_a_new_row_and_clears_the_field(qtbot):
     assert panel.field.text() == "" and panel.field.hasFocus()
 
 
-def test_finished_texts_are_remembered_and_can_be_forgotten(qtbot, tmp_path):
+def test_finished_texts_are_in_the_history_and_can_be_cleared(qtbot, tmp_path):
     path = tmp_path / "prompts.json"
     history = PromptHistory(path)
     panel = make_panel(qtbot, history=history)
@@ -622,7 +631,7 @@ def test_finished_texts_are_remembered_and_can_be_forgotten(qtbot, tmp_path):
     field.selectAll()
     qtbot.keyClicks(field, "cup")
     field.flush()
-    assert history.texts == ("red mug",)  # a pause is no end
+    assert history.texts == ("red mug",)  # a pause does not finish a text
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert history.texts == ("cup", "red mug") == PromptHistory(path).texts
     click(qtbot, panel.more)
@@ -631,15 +640,15 @@ def test_finished_texts_are_remembered_and_can_be_forgotten(qtbot, tmp_path):
     assert not item(panel.menu(), "Clear prompt").isEnabled()
 
 
-def test_the_text_of_a_deleted_row_is_remembered(qtbot):
+def test_the_text_of_a_deleted_row_is_in_the_history(qtbot):
     history = PromptHistory(None)
     panel = make_panel(qtbot, "a cup", "b", history=history)
     card(panel, 0).set_highlighted(True)
-    click(qtbot, card(panel, 0).delete_button)  # it was never typed into: it came with a session
+    click(qtbot, card(panel, 0).delete_button)  # it was not typed, but loaded with a session
     assert history.texts == ("a cup",)
 
 
-def test_all_prompts_are_deleted_and_come_back(qtbot):
+def test_deleting_all_prompts_can_be_undone(qtbot):
     panel = make_panel(qtbot, "a", "b")
     click(qtbot, panel.more)
     choose(qtbot, "Delete all prompts")
@@ -648,10 +657,10 @@ def test_all_prompts_are_deleted_and_come_back(qtbot):
     assert texts(panel) == ["a", "b"]
 
 
-# ---- the share that passes
+# ---- area of the mask
 
 
-def test_shares_are_shown_as_a_bar_and_a_figure(qtbot):
+def test_areas_are_shown_as_a_bar_and_a_number(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     panel.show_areas({0: 0.5, 1: 0.004}, {})
     assert [card(panel, index).area_label.text() for index in range(3)] == ["50 %", "<1 %", ""]
@@ -667,7 +676,7 @@ def test_shares_are_shown_as_a_bar_and_a_figure(qtbot):
     assert card(panel, 0).area_label.text() == ""
 
 
-def test_a_row_that_is_not_drawn_has_a_grey_bar_and_a_hollow_swatch(qtbot):
+def test_a_hidden_row_has_a_grey_bar_and_a_hollow_swatch(qtbot):
     panel = make_panel(qtbot, "a")
     panel.show_areas({0: 1.0}, {})
     colour_button, slider = card(panel, 0).colour_button, card(panel, 0).threshold
@@ -683,21 +692,21 @@ def test_a_row_that_is_not_drawn_has_a_grey_bar_and_a_hollow_swatch(qtbot):
 @pytest.mark.parametrize(
     ("share", "text"), [(0.0, "0 %"), (0.0001, "<1 %"), (0.01, "1 %"), (0.126, "13 %"), (1.0, "100 %")]
 )
-def test_written_share(share, text):
+def test_areas_are_formatted(share, text):
     assert format_area(share) == text
 
 
-# ---- for everybody
+# ---- all controls
 
 
 def test_every_control_has_a_name(qtbot):
     panel = make_panel(qtbot, "a")
-    panel.set_image(0, a_picture())
+    panel.set_image(0, sample_image())
     controls = [*card(panel, 0).tab_stops(), panel.add, panel.field, panel.picture, panel.undo, panel.redo, panel.more]
     assert all(control.accessibleName() for control in controls)
 
 
-def test_a_closed_panel_leaves_nothing_that_listens(qtbot):
+def test_a_closed_panel_disconnects_all_signals(qtbot):
     panel = make_panel(qtbot, "a", "b")
     store = panel.store
     panel.close()
@@ -711,9 +720,9 @@ def test_a_closed_panel_leaves_nothing_that_listens(qtbot):
 
 
 @pytest.mark.parametrize("width", [300, 340, 380])
-def test_nothing_is_wider_than_the_panel(qtbot, width):
+def test_no_widget_is_wider_than_the_panel(qtbot, width):
     panel = make_panel(qtbot, "a very long prompt " * 12, "b", size=(width, 500))
-    panel.set_image(0, a_picture())
+    panel.set_image(0, sample_image())
     card(panel, 0).set_highlighted(True)
     panel.list._column.activate()
     assert panel.width() == width
@@ -732,7 +741,7 @@ def test_menus_close(qtbot):
     wait_closed(qtbot, menu)
 
 
-def test_a_typed_text_replaces_the_embedding_of_a_command_line(qtbot):
+def test_a_typed_text_replaces_an_embedding(qtbot):
     panel = make_panel(qtbot, "mug")
     row = panel.store.settings.rows[0]
     panel.store.edit_row(row.model_copy(update={"embedding": (1.0, 2.0)}))

@@ -1,4 +1,4 @@
-"""The look panel: every control changes the settings at once, and shows them."""
+"""The settings panel: every control changes the settings at once and shows them."""
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
@@ -40,7 +40,7 @@ def make(qtbot):
 
 
 def pick(qtbot, choice, text: str) -> None:
-    """Open a list, go to the item that reads so, and choose it, all with keys and the mouse."""
+    """Open a list and select an item by its text, by keyboard and mouse."""
     index = choice.findText(text)
     assert index >= 0, f"{text} is not offered"
     choice.setFocus()
@@ -87,21 +87,21 @@ def test_long_names_can_be_read(qtbot, make):
     assert "CLIPSeg, refined" in panel.model.toolTip() and DEFAULT_MODEL in panel.model.toolTip()
 
 
-def test_a_list_by_keys(qtbot, make):
+def test_a_list_is_operated_by_keys(qtbot, make):
     panel = make()
     panel.resize_mode.setFocus()
     qtbot.keyClick(panel.resize_mode, Qt.Key.Key_Down)
     assert panel.store.settings.engine.resize_mode == RESIZE_MODES[1]
 
 
-def test_every_fit_is_offered_and_every_size_fits_the_patch(make):
+def test_every_fit_is_offered_and_sizes_are_multiples_of_the_patch(make):
     panel = make()
     assert [panel.resize_mode.itemData(index) for index in range(panel.resize_mode.count())] == list(RESIZE_MODES)
     assert all(size is None or size % 16 == 0 for size in MODEL_SIZES)
 
 
-def named(qtbot, panel, name: str) -> QToolButton:
-    """The button of the effect list with this name, once it is there."""
+def effect_button(qtbot, panel, name: str) -> QToolButton:
+    """Return the button of the effect list with this name."""
 
     def result() -> list[QToolButton]:
         return [
@@ -126,24 +126,24 @@ def test_effects_are_added_moved_and_removed(qtbot, make):
     assert len(offered) == len(KINDS) and len(set(offered)) == len(offered)
     next(entry for entry in panel.effects.add_button.menu().actions() if entry.text() == effect_title("glow")).trigger()
     assert kinds(panel) == ["tint", "outline", "glow"]
-    click(qtbot, named(qtbot, panel, "Draw Glow earlier"))
+    click(qtbot, effect_button(qtbot, panel, "Draw Glow earlier"))
     assert kinds(panel) == ["tint", "glow", "outline"]
-    click(qtbot, named(qtbot, panel, "Remove Tint"))
+    click(qtbot, effect_button(qtbot, panel, "Remove Tint"))
     assert kinds(panel) == ["glow", "outline"]
-    click(qtbot, named(qtbot, panel, "Draw Outline later"))  # it is the last already
+    click(qtbot, effect_button(qtbot, panel, "Draw Outline later"))  # it is already the last one
     assert kinds(panel) == ["glow", "outline"]
     for _ in range(3):
         panel.store.undo()
     assert kinds(panel) == ["tint", "outline"] and not panel.store.can_undo
-    click(qtbot, named(qtbot, panel, "Remove Outline"))
+    click(qtbot, effect_button(qtbot, panel, "Remove Outline"))
     click(qtbot, panel.reset_effects)
     assert kinds(panel) == ["tint", "outline"] and not panel.reset_effects.isEnabled()
 
 
-def test_the_options_of_an_effect_unfold_and_change_it(qtbot, make):
+def test_options_of_an_effect_expand_and_change_it(qtbot, make):
     panel = make(effects=(Tint(), Glow()))
     assert not panel.effects.findChildren(SliderField)
-    click(qtbot, named(qtbot, panel, "Glow options"))
+    click(qtbot, effect_button(qtbot, panel, "Glow options"))
     qtbot.waitUntil(lambda: panel.effects.findChild(EffectOptions).isVisible())
     slide = next(entry for entry in panel.effects.findChildren(SliderField) if entry.accessibleName() == "Strength")
     drag(
@@ -155,7 +155,7 @@ def test_the_options_of_an_effect_unfold_and_change_it(qtbot, make):
     assert panel.store.settings.effects[1].strength == pytest.approx(0.4, abs=0.02)
     panel.store.undo()
     assert panel.store.settings.effects == (Tint(), Glow()) and slide.value() == 80
-    click(qtbot, named(qtbot, panel, "Glow options"))
+    click(qtbot, effect_button(qtbot, panel, "Glow options"))
     assert not [entry for entry in panel.effects.findChildren(SliderField) if entry.isVisible()]
 
 
@@ -164,7 +164,7 @@ def test_every_effect_has_controls_for_its_values(qtbot, make, kind):
     panel = make(size=(340, 900), effects=(KINDS[kind](),))
     fields = [name for name in KINDS[kind].model_fields if name != "kind"]
     if fields:
-        click(qtbot, named(qtbot, panel, f"{effect_title(kind)} options"))
+        click(qtbot, effect_button(qtbot, panel, f"{effect_title(kind)} options"))
         options = panel.effects.findChild(EffectOptions)
         assert options is not None and set(options._setters) == set(fields)
     assert not panel.store.can_undo
@@ -209,9 +209,9 @@ def test_an_effect_of_a_package_is_offered_with_its_options(qtbot, make, tmp_pat
     assert panel.store.settings.effects[0].angle == -90
 
 
-def test_the_backdrop_of_a_cut_out(qtbot, make, tmp_path):
+def test_a_backdrop_can_be_selected(qtbot, make, tmp_path):
     panel = make(size=(340, 900), effects=(CutOut(),))
-    click(qtbot, named(qtbot, panel, "Cut-out options"))
+    click(qtbot, effect_button(qtbot, panel, "Cut-out options"))
     options = panel.effects.findChild(EffectOptions)
     pick(qtbot, options.findChild(ChoiceBox), "Colour")
     assert panel.store.settings.effects[0].backdrop == "colour"
@@ -230,7 +230,7 @@ def test_the_backdrop_of_a_cut_out(qtbot, make, tmp_path):
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
-def test_a_preset_is_one_step(make, name):
+def test_a_preset_is_one_undo_step(make, name):
     panel = make(effects=(Tint(), Glow()), mode="locked")
     actions = {action.text(): action for action in panel.effects.preset_button.menu().actions()}
     actions[name.capitalize()].trigger()
@@ -239,15 +239,15 @@ def test_a_preset_is_one_step(make, name):
     assert panel.store.settings.effects == (Tint(), Glow()) and not panel.store.can_undo
 
 
-def test_hiding_effects_hold_the_display_mode(qtbot, make):
+def test_privacy_effects_force_the_display_mode(qtbot, make):
     panel = make(mode="smooth", effects=(Pixelate(),))
     assert panel.mode.button("locked").isChecked() and not panel.mode.isEnabled()
     assert "own masks" in panel.mode_hint.text()
-    click(qtbot, named(qtbot, panel, "Remove Pixelate"))
+    click(qtbot, effect_button(qtbot, panel, "Remove Pixelate"))
     assert panel.mode.button("smooth").isChecked() and panel.mode.isEnabled()
 
 
-def test_matte_settings(qtbot, make):
+def test_matte_controls_change_the_settings(qtbot, make):
     panel = make(size=(340, 900))
     assert not panel.masks.background_threshold.isVisible() and not panel.reset_masks.isEnabled()
     click(qtbot, panel.masks.overlap.button("exclusive"))
@@ -260,7 +260,7 @@ def test_matte_settings(qtbot, make):
     assert panel.store.settings.matte == MatteSettings()
 
 
-def test_steadiness_by_mouse_and_keys(qtbot, make):
+def test_smoothing_is_set_by_mouse_and_keys(qtbot, make):
     panel = make(matte=MatteSettings(smoothing=0.3))
     slider = panel.masks.smoothing
     drag(
@@ -280,7 +280,7 @@ def test_steadiness_by_mouse_and_keys(qtbot, make):
     assert panel.store.settings.matte.smoothing == MatteSettings().smoothing
 
 
-def test_two_drags_of_steadiness_are_two_steps(make):
+def test_two_drags_of_smoothing_are_two_undo_steps(make):
     panel = make(matte=MatteSettings(smoothing=0.3))
     slider = panel.masks.smoothing
     for part in (0.5, 0.7):
@@ -289,7 +289,7 @@ def test_two_drags_of_steadiness_are_two_steps(make):
     assert panel.store.settings.matte.smoothing == pytest.approx(0.5, abs=0.02)
 
 
-def test_the_display_mode_says_what_it_does(qtbot, make):
+def test_the_display_mode_is_explained(qtbot, make):
     panel = make(mode="smooth")
     smooth = panel.mode_hint.text()
     click(qtbot, panel.mode.button("locked"))
@@ -300,12 +300,12 @@ def test_the_display_mode_says_what_it_does(qtbot, make):
     assert panel.store.settings.mode == "smooth" and panel.mode_hint.text() == smooth
 
 
-def test_a_model_in_a_folder(qtbot, make, tmp_path):
+def test_a_model_folder_can_be_selected(qtbot, make, tmp_path):
     folder = tmp_path / "my model"
     folder.mkdir()
     panel = make()
     pick(qtbot, panel.model, "Choose folder…")
-    assert panel.model.currentText() == "CLIPSeg, refined"  # until one is chosen
+    assert panel.model.currentText() == "CLIPSeg, refined"  # until a folder is selected
     dialog = top_level(qtbot, QFileDialog)
     dialog.setDirectory(str(tmp_path))
     dialog.selectFile(str(folder))
@@ -318,7 +318,7 @@ def test_a_model_in_a_folder(qtbot, make, tmp_path):
     assert panel.model.findText("my model") == -1
 
 
-def test_giving_up_the_folder_changes_nothing(qtbot, make):
+def test_cancelling_the_folder_dialog_changes_nothing(qtbot, make):
     panel = make()
     pick(qtbot, panel.model, "Choose folder…")
     dialog = top_level(qtbot, QFileDialog)
@@ -327,7 +327,7 @@ def test_giving_up_the_folder_changes_nothing(qtbot, make):
     assert not panel.store.can_undo and panel.model.currentText() == "CLIPSeg, refined"
 
 
-def test_settings_that_are_not_offered_are_shown_all_the_same(make):
+def test_unlisted_settings_are_shown(make):
     engine = LiveSettings().engine.model_copy(update={"device": "cuda:1", "size": 416})
     panel = make(engine=engine)
     assert panel.device.currentText() == "cuda:1" and panel.input_size.currentText() == "416 pixels"
@@ -342,7 +342,7 @@ def test_showing_the_settings_changes_nothing(make):
     assert panel.store.settings.matte.smoothing == 0.123
 
 
-def test_every_control_has_a_name_and_a_label_of_its_own(make):
+def test_every_control_has_a_unique_name_and_label(make):
     panel = make()
     controls = [
         panel.effects.add_button, panel.effects.preset_button, panel.masks.smoothing, panel.masks.motion_tracking,
@@ -353,7 +353,7 @@ def test_every_control_has_a_name_and_a_label_of_its_own(make):
     assert all(names) and len(set(names)) == len(names)
 
 
-def test_a_low_window_scrolls(make):
+def test_a_small_window_scrolls(make):
     panel = make(size=(300, 260), effects=(CutOut(),))
     assert panel.verticalScrollBar().maximum() > 0
     assert panel.widget().width() <= panel.viewport().width()

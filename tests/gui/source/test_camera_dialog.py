@@ -1,4 +1,4 @@
-"""What a camera is asked for, and its own controls."""
+"""Requested camera formats, and controls of the camera."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.gui.source.camera_dialog import CameraDialog
-from tests.helpers.gui.fake_session import running
+from tests.helpers.gui.fake_session import live_status
 
 CAMERA = SourceSpec(name="camera:0")
 
@@ -24,7 +24,7 @@ def parent(qtbot: QtBot) -> Iterator[QWidget]:
 
 
 def choose(qtbot: QtBot, box: QComboBox, text: str) -> None:
-    """With the keys that a person would press."""
+    """Select with the keyboard, like a user."""
     box.setFocus()
     for _ in range(abs(box.findText(text) - box.currentIndex())):
         qtbot.keyClick(box, Qt.Key.Key_Down if box.findText(text) > box.currentIndex() else Qt.Key.Key_Up)
@@ -38,7 +38,7 @@ def choose(qtbot: QtBot, box: QComboBox, text: str) -> None:
         ("format_box", "MJPG", {"fourcc": "MJPG"}),
     ],
 )
-def test_a_choice_asks_for_the_camera_anew(
+def test_a_choice_reopens_the_camera(
     parent: QWidget, qtbot: QtBot, box: str, text: str, values: dict[str, object]
 ) -> None:
     dialog = CameraDialog(CAMERA, parent)
@@ -48,7 +48,7 @@ def test_a_choice_asks_for_the_camera_anew(
     assert source_changed.args == [CAMERA.model_copy(update=values)]
 
 
-def test_choices_add_up_and_go_back(parent: QWidget, qtbot: QtBot) -> None:
+def test_choices_are_combined_and_can_be_reset(parent: QWidget, qtbot: QtBot) -> None:
     dialog = CameraDialog(SourceSpec(name="camera:0", width=640, height=480, fourcc="MJPG"), parent)
     assert (dialog.size_box.currentText(), dialog.format_box.currentText()) == ("640 × 480", "MJPG")
     source_changed: list[SourceSpec] = []
@@ -58,17 +58,17 @@ def test_choices_add_up_and_go_back(parent: QWidget, qtbot: QtBot) -> None:
     assert source_changed[-1] == SourceSpec(name="camera:0", rate=10.0, fourcc="MJPG")
 
 
-def test_a_size_that_is_not_in_the_list_is_shown(parent: QWidget) -> None:
+def test_an_unlisted_size_is_shown(parent: QWidget) -> None:
     dialog = CameraDialog(SourceSpec(name="camera:0", width=1024, height=768), parent)
     assert dialog.size_box.currentText() == "1024 × 768"
 
 
-def test_each_control_that_the_camera_has_gets_a_slider(parent: QWidget, qtbot: QtBot) -> None:
+def test_each_control_of_the_camera_has_a_slider(parent: QWidget, qtbot: QtBot) -> None:
     dialog = CameraDialog(CAMERA, parent)
     dialog.show()
-    dialog.show_status(running())
+    dialog.show_status(live_status())
     assert dialog.sliders == {} and dialog.note.isVisible()
-    dialog.show_status(replace(running(), controls=(("exposure", -6.0), ("gain", 20.0))))
+    dialog.show_status(replace(live_status(), controls=(("exposure", -6.0), ("gain", 20.0))))
     assert list(dialog.sliders) == ["exposure", "gain"] and not dialog.note.isVisible()
     assert dialog.sliders["exposure"].value() == -6 and dialog.sliders["exposure"].minimum() == -13
     gain = dialog.sliders["gain"]
@@ -78,17 +78,17 @@ def test_each_control_that_the_camera_has_gets_a_slider(parent: QWidget, qtbot: 
     assert requested.args == ["gain", 21.0]
 
 
-def test_the_camera_s_own_changes_are_shown_and_are_no_request(parent: QWidget, qtbot: QtBot) -> None:
+def test_changes_by_the_camera_are_shown_without_a_request(parent: QWidget, qtbot: QtBot) -> None:
     dialog = CameraDialog(CAMERA, parent)
-    dialog.show_status(replace(running(), controls=(("focus", 10.0),)))
+    dialog.show_status(replace(live_status(), controls=(("focus", 10.0),)))
     with qtbot.assertNotEmitted(dialog.control_changed):
-        dialog.show_status(replace(running(), controls=(("focus", 90.0),)))
+        dialog.show_status(replace(live_status(), controls=(("focus", 90.0),)))
     assert dialog.sliders["focus"].value() == 90
 
 
-def test_controls_stay_when_the_camera_is_asked_anew(parent: QWidget) -> None:
+def test_controls_are_kept_when_the_camera_is_reopened(parent: QWidget) -> None:
     dialog = CameraDialog(CAMERA, parent)
-    dialog.show_status(replace(running(), controls=(("gain", 20.0),)))
+    dialog.show_status(replace(live_status(), controls=(("gain", 20.0),)))
     source_changed: list[SourceSpec] = []
     dialog.source_changed.connect(source_changed.append)
     dialog.sliders["gain"].setValue(30)

@@ -1,4 +1,4 @@
-"""The source menu, its dialogs, and the framing menu."""
+"""The source menu with its dialogs, and the transform menu."""
 
 import threading
 from collections.abc import Iterator
@@ -36,15 +36,15 @@ def pick(menu: SourceMenu, text: str) -> None:
     next(action for action in menu.menu().actions() if action.text() == text).trigger()
 
 
-def opened(menu: SourceMenu, qtbot: QtBot) -> QMenu:
-    """The menu as it is once the cameras have been found."""
+def open_menu(menu: SourceMenu, qtbot: QtBot) -> QMenu:
+    """Open the menu, and wait for the list of cameras."""
     menu.menu().aboutToShow.emit()
     qtbot.waitUntil(lambda: not any("Searching" in text for text in entries(menu)), timeout=2000)
     return menu.menu()
 
 
-def test_the_menu_lists_everything_that_can_be_opened(menu: SourceMenu, qtbot: QtBot) -> None:
-    opened(menu, qtbot)
+def test_the_menu_lists_all_sources(menu: SourceMenu, qtbot: QtBot) -> None:
+    open_menu(menu, qtbot)
     assert entries(menu) == [
         "Front Camera", "Desk Camera", "Camera options…", "Open file…", "Open photo folder…",
         "Open address…", "Screen",
@@ -63,13 +63,13 @@ def test_the_menu_lists_everything_that_can_be_opened(menu: SourceMenu, qtbot: Q
     ],
 )
 def test_an_entry_opens_its_source(menu: SourceMenu, qtbot: QtBot, text: str, name: str) -> None:
-    opened(menu, qtbot)
+    open_menu(menu, qtbot)
     with qtbot.waitSignal(menu.chosen, timeout=1000) as chosen:
         pick(menu, text)
     assert chosen.args == [SourceSpec(name=name)]
 
 
-def test_looking_for_cameras_does_not_hold_the_menu(qtbot: QtBot, services: FakeServices) -> None:
+def test_the_camera_search_does_not_block_the_menu(qtbot: QtBot, services: FakeServices) -> None:
     free = threading.Event()
 
     def slow() -> list[tuple[str, str]]:
@@ -86,30 +86,30 @@ def test_looking_for_cameras_does_not_hold_the_menu(qtbot: QtBot, services: Fake
     qtbot.waitUntil(lambda: entries(menu)[0] == "Slow Camera", timeout=2000)
 
 
-def test_without_cameras_it_says_so(menu: SourceMenu, qtbot: QtBot, services: FakeServices) -> None:
+def test_missing_cameras_are_reported(menu: SourceMenu, qtbot: QtBot, services: FakeServices) -> None:
     services.cameras = ()
-    opened(menu, qtbot)
+    open_menu(menu, qtbot)
     assert entries(menu)[0] == "No camera found"
     assert not menu.menu().actions()[0].isEnabled()
 
 
-def test_a_failed_search_is_told(menu: SourceMenu, qtbot: QtBot, services: FakeServices) -> None:
+def test_a_failed_camera_search_is_reported(menu: SourceMenu, qtbot: QtBot, services: FakeServices) -> None:
     services.camera_problem = SourceError("The cameras did not answer.")
     with qtbot.waitSignal(menu.problem, timeout=2000) as problem:
         menu.menu().aboutToShow.emit()
     assert problem.args == ["The cameras did not answer."]
 
 
-def test_the_screen_is_left_out_where_it_cannot_be_read(menu: SourceMenu, qtbot: QtBot, services: FakeServices) -> None:
+def test_the_screen_is_omitted_if_it_cannot_be_captured(menu: SourceMenu, qtbot: QtBot, services: FakeServices) -> None:
     services.screen = False
-    opened(menu, qtbot)
+    open_menu(menu, qtbot)
     assert "Screen" not in entries(menu)
 
 
 def test_the_button_names_the_source_and_the_menu_marks_it(menu: SourceMenu, qtbot: QtBot) -> None:
     menu.show_source(SourceSpec(name="camera:1"))
     assert menu.text().strip() == "Camera 1"
-    opened(menu, qtbot)
+    open_menu(menu, qtbot)
     assert menu.text().strip() == "Desk Camera"
     assert menu.accessibleName() == "Source: Desk Camera"
     marks = {action.text(): action.icon().cacheKey() for action in menu.menu().actions()}
@@ -121,20 +121,20 @@ def test_a_long_name_is_shortened_in_its_middle(menu: SourceMenu) -> None:
     assert len(menu.text()) < 36 and menu.text().endswith("-the-end.mp4") and "…" in menu.text()
 
 
-def test_camera_options_are_for_cameras(menu: SourceMenu, qtbot: QtBot) -> None:
+def test_camera_options_are_enabled_for_cameras_only(menu: SourceMenu, qtbot: QtBot) -> None:
     menu.show_source(SourceSpec(name="demo:"))
-    options = next(action for action in opened(menu, qtbot).actions() if action.text() == "Camera options…")
+    options = next(action for action in open_menu(menu, qtbot).actions() if action.text() == "Camera options…")
     assert not options.isEnabled()
     menu.show_source(SourceSpec(name="camera:0"))
-    opened(menu, qtbot)
+    open_menu(menu, qtbot)
     with qtbot.waitSignal(menu.camera_options_requested, timeout=1000):
         pick(menu, "Camera options…")
 
 
-def test_a_file_is_opened_through_the_dialog(menu: SourceMenu, qtbot: QtBot, tmp_path: Path) -> None:
+def test_a_file_is_opened_by_the_dialog(menu: SourceMenu, qtbot: QtBot, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(b"x")
-    opened(menu, qtbot)
+    open_menu(menu, qtbot)
     pick(menu, "Open file…")
     dialog = next(
         entry for entry in QApplication.topLevelWidgets() if isinstance(entry, QFileDialog) and entry.isVisible()
@@ -145,8 +145,8 @@ def test_a_file_is_opened_through_the_dialog(menu: SourceMenu, qtbot: QtBot, tmp
     assert chosen.args == [SourceSpec(name=str(film))]
 
 
-def test_an_address_is_typed_and_opened(menu: SourceMenu, qtbot: QtBot) -> None:
-    opened(menu, qtbot)
+def test_a_typed_address_is_opened(menu: SourceMenu, qtbot: QtBot) -> None:
+    open_menu(menu, qtbot)
     pick(menu, "Open address…")
     dialog = next(entry for entry in QApplication.topLevelWidgets() if isinstance(entry, AddressDialog))
     for wrong in ("cam.local", "ftp://cam/one", "rtsp://", "rtsp:///path"):
@@ -161,7 +161,7 @@ def test_an_address_is_typed_and_opened(menu: SourceMenu, qtbot: QtBot) -> None:
 
 
 @pytest.mark.parametrize("insecure", [False, True])
-def test_a_certificate_is_accepted_where_an_address_has_one(menu: SourceMenu, qtbot: QtBot, insecure: bool) -> None:
+def test_the_certificate_option_is_for_tls_addresses_only(menu: SourceMenu, qtbot: QtBot, insecure: bool) -> None:
     menu.ask_address()
     dialog = next(entry for entry in QApplication.topLevelWidgets() if isinstance(entry, AddressDialog))
     dialog.field.setText("rtsp://cam.local/one")
@@ -174,7 +174,7 @@ def test_a_certificate_is_accepted_where_an_address_has_one(menu: SourceMenu, qt
     assert chosen.args == [SourceSpec(name="https://ann:p w]@cam.local/one", insecure=insecure)]
 
 
-def test_names_give_no_password_away() -> None:
+def test_names_show_no_password() -> None:
     names = {
         "rtsp://user:secret@cam:554/live?token=secret": "rtsp://cam:554/live",
         "http://cam/user=me&password=secret/live": "http://cam/…/live",
@@ -197,7 +197,7 @@ def framing(qtbot: QtBot) -> Iterator[tuple[FramingMenu, Store]]:
     parent.close()
 
 
-def test_mirror_and_turn_go_through_the_store(framing: tuple[FramingMenu, Store]) -> None:
+def test_mirroring_and_rotation_change_the_settings(framing: tuple[FramingMenu, Store]) -> None:
     menu, store = framing
     menu.mirror_action.trigger()
     assert store.settings.framing == FrameTransform(mirror=True)
@@ -211,15 +211,15 @@ def test_mirror_and_turn_go_through_the_store(framing: tuple[FramingMenu, Store]
     assert store.settings.framing == FrameTransform(turn=270)
 
 
-def test_a_mirrored_picture_turns_the_same_way_on_the_screen(framing: tuple[FramingMenu, Store]) -> None:
-    """Mirroring comes last: seen through it, a quarter to the right is a quarter to the left of the source."""
+def test_a_mirrored_frame_rotates_in_the_same_direction_on_screen(framing: tuple[FramingMenu, Store]) -> None:
+    """Mirroring is applied last, so a clockwise turn on screen is a counterclockwise turn of the source."""
     menu, store = framing
     menu.mirror_action.trigger()
     menu.turn_action.trigger()
     assert store.settings.framing == FrameTransform(mirror=True, turn=270)
 
 
-def test_crop_is_asked_for_and_taken_back(framing: tuple[FramingMenu, Store], qtbot: QtBot) -> None:
+def test_a_crop_can_be_requested_and_reset(framing: tuple[FramingMenu, Store], qtbot: QtBot) -> None:
     menu, store = framing
     with qtbot.waitSignal(menu.crop_requested, timeout=1000):
         menu.crop_action.trigger()

@@ -1,4 +1,4 @@
-"""The transport bar: each control asks the session, and shows what the session says."""
+"""The playback bar: each control calls the session and shows its status."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.status import SourceState, SourceStatus
 from clipseg_live.gui.source.playback_bar import SPEEDS, PlaybackBar
-from tests.helpers.gui.fake_session import FakeSession, playing, running
+from tests.helpers.gui.fake_session import FakeSession, file_status, live_status
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -19,71 +19,71 @@ def bar(qtbot: QtBot, session: FakeSession) -> PlaybackBar:
     widget = PlaybackBar(session)
     qtbot.addWidget(widget)
     widget.resize(700, 44)
-    widget.show_status(playing())
+    widget.show_status(file_status())
     qtbot.waitExposed(widget)
     return widget
 
 
-def test_it_shows_time_and_position(bar: PlaybackBar) -> None:
+def test_time_and_position_are_shown(bar: PlaybackBar) -> None:
     assert bar.isVisible()
     assert bar.time.text() == "0:12 / 1:00"
     assert bar.seek_bar.value() == pytest.approx(bar.seek_bar.maximum() / 5, abs=1)
 
 
-def test_it_is_hidden_for_live_sources(bar: PlaybackBar) -> None:
-    bar.show_status(running())
+def test_the_bar_is_hidden_for_live_sources(bar: PlaybackBar) -> None:
+    bar.show_status(live_status())
     assert not bar.isVisible()
 
 
-def test_play_pauses_what_plays_and_plays_what_does_not(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
+def test_the_play_button_toggles_playback(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
     assert bar.play_button.accessibleName() == "Pause"
     qtbot.mouseClick(bar.play_button, LEFT)
-    bar.show_status(playing(state=SourceState.PAUSED))
+    bar.show_status(file_status(state=SourceState.PAUSED))
     assert bar.play_button.accessibleName() == "Play"
     qtbot.mouseClick(bar.play_button, LEFT)
-    bar.show_status(playing(state=SourceState.ENDED))
+    bar.show_status(file_status(state=SourceState.ENDED))
     qtbot.mouseClick(bar.play_button, LEFT)
     assert session.names() == ["pause", "play", "play"]
 
 
-def test_the_step_buttons_go_one_frame(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
+def test_the_step_buttons_move_by_one_frame(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
     qtbot.mouseClick(bar.back_button, LEFT)
     qtbot.mouseClick(bar.forward_button, LEFT)
     assert session.commands == [("step", -1), ("step", 1)]
 
 
-def test_a_press_on_the_bar_seeks_there(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
+def test_a_click_on_the_timeline_seeks(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
     middle = bar.seek_bar.rect().center()
     qtbot.mousePress(bar.seek_bar, LEFT, pos=middle)
-    assert float(session.last("seek")) == pytest.approx(30, abs=1)  # type: ignore[arg-type]
+    assert float(session.last_argument("seek")) == pytest.approx(30, abs=1)  # type: ignore[arg-type]
     qtbot.mouseMove(bar.seek_bar, middle + QPoint(100, 0))
     qtbot.mouseRelease(bar.seek_bar, LEFT, pos=middle + QPoint(100, 0))
-    assert session.last("seek") > Fraction(35)  # type: ignore[operator]
+    assert session.last_argument("seek") > Fraction(35)  # type: ignore[operator]
 
 
-def test_the_arrows_seek_on_the_bar(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
+def test_arrow_keys_seek_on_the_timeline(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
     bar.seek_bar.setFocus()
     qtbot.keyClick(bar.seek_bar, Qt.Key.Key_Right)
-    assert float(session.last("seek")) == pytest.approx(12.3)  # type: ignore[arg-type]
+    assert float(session.last_argument("seek")) == pytest.approx(12.3)  # type: ignore[arg-type]
 
 
-def test_the_handle_stays_where_it_was_put_while_the_source_follows(
+def test_the_handle_keeps_its_position_until_the_seek_is_done(
     bar: PlaybackBar, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
     monkeypatch.setattr("clipseg_live.gui.source.playback_bar.time.monotonic", lambda: now[0])
     qtbot.mouseClick(bar.seek_bar, LEFT, pos=bar.seek_bar.rect().center())
     put = bar.seek_bar.value()
-    bar.show_status(playing(12))
+    bar.show_status(file_status(12))
     assert bar.seek_bar.value() == put
     now[0] += 1
-    bar.show_status(playing(12))
+    bar.show_status(file_status(12))
     assert bar.seek_bar.value() == 2000
 
 
-def test_a_source_s_progress_is_not_taken_for_a_seek(bar: PlaybackBar, session: FakeSession) -> None:
-    bar.show_status(playing(40))
-    bar.show_status(replace(playing(41), loop=True, speed=2.0))
+def test_progress_of_the_source_is_not_a_seek(bar: PlaybackBar, session: FakeSession) -> None:
+    bar.show_status(file_status(40))
+    bar.show_status(replace(file_status(41), loop=True, speed=2.0))
     assert session.commands == []
     assert bar.loop_button.isChecked() and bar.speed_box.currentText() == "2×"
 
@@ -97,27 +97,27 @@ def test_loop_and_speed_are_set(bar: PlaybackBar, session: FakeSession, qtbot: Q
     bar.change_speed(-1)
     assert session.commands[2:] == [("set_speed", 1.0), ("set_speed", 0.75)]
     bar.change_speed(100)
-    assert session.last("set_speed") == SPEEDS[-1] == 4.0
+    assert session.last_argument("set_speed") == SPEEDS[-1] == 4.0
     bar.change_speed(-100)
-    assert session.last("set_speed") == SPEEDS[0] == 0.25
+    assert session.last_argument("set_speed") == SPEEDS[0] == 0.25
 
 
-def test_skips_stay_within_the_beginning(bar: PlaybackBar, session: FakeSession) -> None:
+def test_skips_stop_at_the_start(bar: PlaybackBar, session: FakeSession) -> None:
     bar.skip(5)
     bar.skip(-50)
     assert session.commands == [("seek", Fraction(17)), ("seek", Fraction(0))]
 
 
-def test_a_live_source_is_not_stepped_or_skipped(bar: PlaybackBar, session: FakeSession) -> None:
-    bar.show_status(running())
+def test_a_live_source_has_no_steps_and_skips(bar: PlaybackBar, session: FakeSession) -> None:
+    bar.show_status(live_status())
     bar.step(1)
     bar.skip(5)
     bar.change_speed(1)
     assert session.commands == []
 
 
-def test_without_a_duration_there_is_no_seeking(bar: PlaybackBar) -> None:
-    bar.show_status(replace(playing(3), duration=None))
+def test_a_source_without_duration_has_no_seeking(bar: PlaybackBar) -> None:
+    bar.show_status(replace(file_status(3), duration=None))
     assert not bar.seek_bar.isEnabled()
     assert bar.time.text() == "0:03"
 
@@ -135,12 +135,12 @@ def test_a_set_of_photos_has_a_number_a_name_and_no_timeline(bar: PlaybackBar) -
     for widget in (bar.play_button, bar.seek_bar, bar.time, bar.loop_button, bar.speed_box):
         assert not widget.isVisible()
     assert bar.back_button.accessibleName() == "Previous photo" and bar.forward_button.toolTip() == "Next photo"
-    bar.show_status(playing())
+    bar.show_status(file_status())
     assert bar.play_button.isVisible() and not bar.photo.isVisible() and not bar.file.isVisible()
     assert bar.back_button.accessibleName() == "Previous frame"
 
 
-def test_buttons_and_keys_go_from_photo_to_photo(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
+def test_buttons_and_keys_step_through_photos(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
     bar.show_status(photos())
     qtbot.mouseClick(bar.forward_button, LEFT)
     qtbot.mouseClick(bar.back_button, LEFT)
@@ -151,17 +151,17 @@ def test_buttons_and_keys_go_from_photo_to_photo(bar: PlaybackBar, session: Fake
     assert session.commands == [("step", 1), ("step", -1), ("step", 1), ("step", -1)]
 
 
-def test_there_is_no_photo_before_the_first_or_after_the_last(bar: PlaybackBar) -> None:
+def test_photo_steps_stop_at_the_first_and_last_photo(bar: PlaybackBar) -> None:
     enabled = []
     for photo in (1, 2, 12):
         bar.show_status(photos(photo))
         enabled.append((bar.back_button.isEnabled(), bar.forward_button.isEnabled()))
     assert enabled == [(False, True), (True, True), (True, False)]
-    bar.show_status(playing())
+    bar.show_status(file_status())
     assert bar.back_button.isEnabled() and bar.forward_button.isEnabled()
 
 
-def test_a_long_name_of_a_file_is_shortened_and_told_whole(bar: PlaybackBar) -> None:
+def test_a_long_file_name_is_shortened_with_a_tooltip(bar: PlaybackBar) -> None:
     name = f"<b>{'x' * 300}</b>.png"
     bar.show_status(replace(photos(), file=name))
     assert "…" in bar.file.text() and bar.file.toolTip() == name

@@ -1,4 +1,4 @@
-"""A part of the screen, drawn with real events."""
+"""Selection of a region of the screen with real events."""
 
 import pytest
 from PySide6.QtCore import QPoint, QRectF, Qt
@@ -38,52 +38,50 @@ def drag(qtbot: QtBot, cover: object, start: QPoint, end: QPoint) -> None:
         (QRectF(10, 20, 300, 200), QPoint(2560, 0), 1.5, (2575, 30, 450, 300)),
     ],
 )
-def test_a_box_is_told_in_the_desktops_own_pixels(
-    box: QRectF, origin: QPoint, ratio: float, expected: tuple[int, ...]
-) -> None:
+def test_a_region_is_in_desktop_pixels(box: QRectF, origin: QPoint, ratio: float, expected: tuple[int, ...]) -> None:
     assert region_of(box, origin, ratio) == expected
 
 
-def test_every_screen_is_covered_whole(picker: ScreenPicker) -> None:
+def test_every_screen_is_covered_completely(picker: ScreenPicker) -> None:
     assert [cover.geometry() for cover in picker.covers] == [entry.geometry() for entry in QGuiApplication.screens()]
 
 
-def test_what_is_dragged_over_is_opened(window: MainWindow, picker: ScreenPicker, session, qtbot: QtBot) -> None:
+def test_a_dragged_region_is_opened(window: MainWindow, picker: ScreenPicker, session, qtbot: QtBot) -> None:
     drag(qtbot, picker.covers[0], QPoint(300, 220), QPoint(60, 40))
-    assert session.last("open") == SourceSpec(name="screen:60,40,240,180")
+    assert session.last_argument("open") == SourceSpec(name="screen:60,40,240,180")
     assert window.source_menu.picker is None
     assert window.source_menu.title() == "Screen, 240 × 180"
     qtbot.waitUntil(lambda: not [entry for entry in QGuiApplication.topLevelWindows() if entry.isVisible()][1:])
 
 
-def test_a_part_ends_at_the_border_of_its_screen(picker: ScreenPicker, session, qtbot: QtBot) -> None:
+def test_a_region_is_clipped_to_its_screen(picker: ScreenPicker, session, qtbot: QtBot) -> None:
     cover = picker.covers[0]
     drag(qtbot, cover, QPoint(40, 30), QPoint(cover.width() + 500, -80))
-    assert session.last("open") == SourceSpec(name=f"screen:40,0,{cover.width() - 40},30")
+    assert session.last_argument("open") == SourceSpec(name=f"screen:40,0,{cover.width() - 40},30")
 
 
-def test_too_small_a_part_is_drawn_again(picker: ScreenPicker, session, qtbot: QtBot) -> None:
+def test_a_region_that_is_too_small_can_be_drawn_again(picker: ScreenPicker, session, qtbot: QtBot) -> None:
     cover = picker.covers[0]
     drag(qtbot, cover, QPoint(50, 50), QPoint(50 + SMALLEST - 1, 200))
     assert cover.isVisible() and cover.box is None and "open" not in session.names()
     drag(qtbot, cover, QPoint(50, 50), QPoint(50 + SMALLEST, 200))
-    assert session.last("open") == SourceSpec(name=f"screen:50,50,{SMALLEST},150")
+    assert session.last_argument("open") == SourceSpec(name=f"screen:50,50,{SMALLEST},150")
 
 
 @pytest.mark.parametrize("how", ["key", "button"])
-def test_giving_up_opens_nothing(window: MainWindow, picker: ScreenPicker, session, qtbot: QtBot, how: str) -> None:
+def test_cancelling_opens_nothing(window: MainWindow, picker: ScreenPicker, session, qtbot: QtBot, how: str) -> None:
     cover = picker.covers[0]
     if how == "key":
         qtbot.keyClick(cover, Qt.Key.Key_Escape)
     else:
         qtbot.mouseClick(cover, Qt.MouseButton.RightButton, pos=QPoint(600, 400))
     assert window.source_menu.picker is None and not cover.isVisible() and "open" not in session.names()
-    window.source_menu.ask_region()  # and once more
+    window.source_menu.ask_region()  # repeat
     assert window.source_menu.picker is not None
     window.source_menu.picker.covers[0].cancelled.emit()
 
 
-def test_keys_draw_a_part_too(picker: ScreenPicker, session, qtbot: QtBot) -> None:
+def test_keys_draw_a_region(picker: ScreenPicker, session, qtbot: QtBot) -> None:
     cover = picker.covers[0]
     qtbot.keyClick(cover, Qt.Key.Key_Return)
     assert cover.isVisible()  # nothing is drawn yet
@@ -95,14 +93,14 @@ def test_keys_draw_a_part_too(picker: ScreenPicker, session, qtbot: QtBot) -> No
     qtbot.keyClick(cover, Qt.Key.Key_Down, SHIFT)
     qtbot.keyClick(cover, Qt.Key.Key_Enter)
     left, top, wide, high = first
-    assert session.last("open") == SourceSpec(name=f"screen:{left + 16},{top - 16},{wide},{high + 16}")
+    assert session.last_argument("open") == SourceSpec(name=f"screen:{left + 16},{top - 16},{wide},{high + 16}")
 
 
-def test_the_part_is_shown_bright_and_the_rest_dim(picker: ScreenPicker, qtbot: QtBot) -> None:
+def test_the_region_is_bright_and_the_rest_is_dimmed(picker: ScreenPicker, qtbot: QtBot) -> None:
     cover = picker.covers[0]
     behind = QPixmap(cover.size())
     behind.fill(QColor(200, 200, 200))
-    cover._screenshot = behind  # offscreen there is nothing to see
+    cover._screenshot = behind  # the offscreen platform has no screen content
     qtbot.mousePress(cover, LEFT, pos=QPoint(100, 100))
     qtbot.mouseMove(cover, QPoint(300, 300))
     seen = cover.grab().toImage()
@@ -113,7 +111,7 @@ def test_the_part_is_shown_bright_and_the_rest_dim(picker: ScreenPicker, qtbot: 
     qtbot.keyClick(cover, Qt.Key.Key_Escape)
 
 
-def test_the_menu_offers_it_where_there_is_a_screen(window: MainWindow, services, qtbot: QtBot) -> None:
+def test_the_menu_has_the_picker_if_there_is_a_screen(window: MainWindow, services, qtbot: QtBot) -> None:
     menu = window.source_menu._menu
     window.source_menu._fill()
     next(action for action in menu.actions() if "Screen region" in action.text()).trigger()
@@ -124,6 +122,6 @@ def test_the_menu_offers_it_where_there_is_a_screen(window: MainWindow, services
     assert not any("Screen region" in action.text() for action in menu.actions())
 
 
-def test_titles() -> None:
+def test_screens_have_titles() -> None:
     assert source_title(SourceSpec(name="screen:")) == "Screen"
     assert source_title(SourceSpec(name="screen:0,0,640,360")) == "Screen, 640 × 360"

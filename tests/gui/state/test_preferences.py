@@ -1,4 +1,4 @@
-"""What comes back at the next start."""
+"""Preferences that are restored at the next start."""
 
 import json
 import stat
@@ -14,7 +14,7 @@ from clipseg_live.gui.state import preferences
 from clipseg_live.gui.state.preferences import MOST_RECENT, Preferences, PreferencesStore
 
 
-def test_everything_comes_back(tmp_path: Path) -> None:
+def test_all_preferences_are_restored(tmp_path: Path) -> None:
     path = tmp_path / "new" / "preferences.json"
     picture = PromptImage.of(np.arange(27, dtype=np.uint8).reshape(3, 3, 3))
     settings = LiveSettings()
@@ -26,14 +26,14 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["preferences.json"]
 
 
-def test_the_first_start_begins_with_the_defaults_and_no_message(tmp_path: Path) -> None:
+def test_the_first_start_has_defaults_and_no_message(tmp_path: Path) -> None:
     assert preferences.load_preferences(tmp_path / "preferences.json") == (Preferences(), "")
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"\xff\xfe\x00", b'{"settings": {"smoothing": 7}}', b'{"recent": [{"nme": 1}]}']
 )
-def test_a_broken_file_is_set_aside_with_a_message(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_moved_aside_with_a_message(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "preferences.json"
     path.write_bytes(content)
     result, messages = preferences.load_preferences(path)
@@ -42,7 +42,7 @@ def test_a_broken_file_is_set_aside_with_a_message(tmp_path: Path, content: byte
     assert aside.read_bytes() == content and not path.exists()
 
 
-def test_what_a_newer_version_keeps_besides_is_passed_over(tmp_path: Path) -> None:
+def test_fields_of_newer_versions_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "preferences.json"
     preferences.save_preferences(path, Preferences(folder="/films"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "something new": 1}))
@@ -50,18 +50,18 @@ def test_what_a_newer_version_keeps_besides_is_passed_over(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such permissions on Windows")
-def test_the_file_is_for_this_user_alone(tmp_path: Path) -> None:
+def test_the_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "preferences.json"
     preferences.save_preferences(path, Preferences())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_failed_creation_of_the_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     assert "could not be saved" in preferences.save_preferences(tmp_path / "file" / "preferences.json", Preferences())
 
 
-def test_the_newest_source_is_first_once_and_few_are_kept() -> None:
+def test_recent_sources_are_unique_newest_first_and_limited() -> None:
     kept = Preferences()
     for number in (*range(20), 15):
         kept = kept.with_source(SourceSpec(name=f"demo:{number}"))
@@ -69,7 +69,7 @@ def test_the_newest_source_is_first_once_and_few_are_kept() -> None:
     assert len({spec.name for spec in kept.recent}) == MOST_RECENT
 
 
-def test_changes_are_written_together_a_moment_later(
+def test_changes_are_saved_together_after_a_delay(
     qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preferences, "SAVE_AFTER", 0.05)
@@ -85,7 +85,7 @@ def test_changes_are_written_together_a_moment_later(
     assert written == [Preferences(folder="49")]
 
 
-def test_a_failed_write_is_told(tmp_path: Path) -> None:
+def test_a_failed_write_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     messages: list[str] = []
     preferences_store = PreferencesStore(tmp_path / "file" / "preferences.json", Preferences(), messages.append)
@@ -94,19 +94,19 @@ def test_a_failed_write_is_told(tmp_path: Path) -> None:
     assert len(messages) == 1 and "could not be saved" in messages[0]
 
 
-def test_the_place_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_can_be_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIPSEG_LIVE_CONFIG", str(tmp_path))
     assert preferences.preferences_path() == tmp_path / "preferences.json"
     monkeypatch.delenv("CLIPSEG_LIVE_CONFIG")
     assert preferences.preferences_path().parent.name == "clipseg-live"
 
 
-def test_damaged_bytes_of_the_window_are_no_bytes() -> None:
+def test_damaged_window_geometry_is_ignored() -> None:
     assert preferences.decode_bytes(preferences.encode_bytes(b"abc")) == b"abc"
     assert preferences.decode_bytes("not base 64!") == b""
 
 
-def test_addresses_are_saved_whole_and_shown_masked(tmp_path: Path) -> None:
+def test_addresses_are_saved_completely_and_shown_masked(tmp_path: Path) -> None:
     address = "rtsp://user:p]w#1@host/x?token=t"
     kept = Preferences().with_source(SourceSpec(name=address))
     assert preferences.save_preferences(tmp_path / "p.json", kept) == ""

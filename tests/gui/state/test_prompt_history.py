@@ -1,4 +1,4 @@
-"""Earlier prompts and their file."""
+"""The history of prompts and its file."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from clipseg_live.gui.state.prompt_history import LONGEST_PROMPT, MOST_PROMPTS, PromptHistory
 
 
-def test_newest_first_each_once_and_kept(tmp_path):
+def test_the_history_is_saved_unique_and_newest_first(tmp_path):
     path = tmp_path / "folder" / "prompts.json"
     history = PromptHistory(path)
     for text in ("red mug", "hair", "  Red   Mug ", "", "   "):
@@ -19,7 +19,7 @@ def test_newest_first_each_once_and_kept(tmp_path):
 
 
 @pytest.mark.slow
-def test_it_keeps_only_so_many_and_none_that_is_very_long(tmp_path):
+def test_the_history_limits_count_and_length(tmp_path):
     history = PromptHistory(tmp_path / "prompts.json")
     history.add("x" * (LONGEST_PROMPT + 1))
     for number in range(MOST_PROMPTS + 5):
@@ -29,7 +29,7 @@ def test_it_keeps_only_so_many_and_none_that_is_very_long(tmp_path):
     assert PromptHistory(tmp_path / "prompts.json").texts == history.texts
 
 
-def test_clear_forgets_in_the_file_too(tmp_path):
+def test_clear_empties_the_file(tmp_path):
     path = tmp_path / "prompts.json"
     history = PromptHistory(path)
     history.add("secret")
@@ -58,14 +58,14 @@ def test_a_damaged_file_is_ignored_and_replaced(tmp_path, content, kept):
     assert PromptHistory(path).texts == ("hand", *kept)
 
 
-def test_a_folder_that_cannot_be_written_leaves_it_in_memory(tmp_path):
+def test_an_unwritable_folder_keeps_the_history_in_memory(tmp_path):
     (tmp_path / "file").write_text("")
     history = PromptHistory(tmp_path / "file" / "prompts.json")
     history.add("cup")
     assert history.texts == ("cup",)
 
 
-def test_without_a_file_it_is_in_memory():
+def test_the_history_is_in_memory_without_a_file():
     history = PromptHistory(None)
     history.add("cup")
     assert history.texts == ("cup",)

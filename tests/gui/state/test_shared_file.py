@@ -1,4 +1,4 @@
-"""Two windows with one settings folder: neither loses what it or the other has changed."""
+"""Two windows with one settings folder keep the changes of each other."""
 
 import multiprocessing
 from pathlib import Path
@@ -35,7 +35,7 @@ def windows(path: Path, qapp: object) -> tuple[PreferencesStore, PreferencesStor
     return tuple(PreferencesStore(path, kept, pytest.fail) for _ in range(2))  # type: ignore[return-value]
 
 
-def test_each_window_keeps_what_the_other_has_changed(tmp_path: Path, qapp: object) -> None:
+def test_each_window_keeps_changes_of_the_other(tmp_path: Path, qapp: object) -> None:
     path = tmp_path / "preferences.json"
     save_preferences(path, Preferences(recent=(spec("demo:1"),)))
     first, second = windows(path, qapp)
@@ -89,7 +89,7 @@ def test_a_file_that_another_program_has_damaged_is_replaced(tmp_path: Path, qap
     assert load_preferences(path)[0].folder == "/films"
 
 
-def test_prompts_of_both_windows_are_remembered(tmp_path: Path, qapp: object) -> None:
+def test_the_history_has_prompts_of_both_windows(tmp_path: Path, qapp: object) -> None:
     first, second = (PromptHistory(tmp_path / "prompts.json") for _ in range(2))
     for history, text in ((first, "mug"), (second, "hair"), (first, "cat"), (second, "Mug")):
         history.add(text)
@@ -102,8 +102,8 @@ def test_prompts_of_both_windows_are_remembered(tmp_path: Path, qapp: object) ->
 @pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.booleans(), NAMES, st.integers(0, 9), st.booleans()), max_size=20))
-def test_no_order_of_changes_and_writes_loses_one(steps: list[tuple[bool, str, int, bool]]) -> None:
-    """Each value in the file is the one that was written last by the window that had changed it."""
+def test_no_order_of_changes_and_writes_loses_a_change(steps: list[tuple[bool, str, int, bool]]) -> None:
+    """Each value in the file is from the window that changed it and wrote last."""
     file: dict[str, object] = {}
     views: list[dict[str, object]] = [{}, {}]
     bases: list[dict[str, object]] = [{}, {}]
@@ -125,7 +125,7 @@ def _add_many(path: Path, who: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_workers")
-def test_processes_at_the_same_time_lose_no_prompt(tmp_path: Path) -> None:
+def test_concurrent_processes_lose_no_prompt(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     path = tmp_path / "prompts.json"
     processes = [context.Process(target=_add_many, args=(path, who)) for who in range(2)]
@@ -140,7 +140,7 @@ def test_processes_at_the_same_time_lose_no_prompt(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_lock_that_a_killed_window_left_does_not_count(tmp_path: Path) -> None:
+def test_a_lock_of_a_killed_window_is_ignored(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     path = tmp_path / "preferences.json"
     process = context.Process(target=_lock_and_die, args=(path,))

@@ -1,4 +1,4 @@
-"""What crosses from other threads into Qt: coalesced pictures, messages in order, outcomes of slow errands."""
+"""Transfer from other threads to Qt: coalesced frames, messages in order, and results of background tasks."""
 
 import threading
 
@@ -9,46 +9,46 @@ from shiboken6 import delete, isValid
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.status import Message
 from clipseg_live.gui.state.thread_bridge import BackgroundTask, Bridge
-from tests.helpers.gui.fake_session import FakeSession, picture
+from tests.helpers.gui.fake_session import FakeSession, rendered_frame
 
 
-def from_a_thread(work: object) -> None:
+def run_in_thread(work: object) -> None:
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
 
 
-def test_many_pictures_are_one_signal_and_the_next_is_another(qtbot: QtBot, session: FakeSession) -> None:
+def test_many_frames_are_one_signal(qtbot: QtBot, session: FakeSession) -> None:
     bridge = Bridge(session)
     heard: list[threading.Thread] = []
     bridge.frame_ready.connect(lambda: heard.append(threading.current_thread()))
-    from_a_thread(lambda: [session.show(picture(index=number)) for number in range(500)])
+    run_in_thread(lambda: [session.show(rendered_frame(index=number)) for number in range(500)])
     assert heard == []
     qtbot.waitUntil(lambda: len(heard) > 0, timeout=2000)
     qtbot.wait(20)
     assert heard == [threading.main_thread()]
-    from_a_thread(lambda: session.show(picture()))
+    run_in_thread(lambda: session.show(rendered_frame()))
     qtbot.waitUntil(lambda: len(heard) == 2, timeout=2000)
 
 
-def test_messages_come_whole_and_in_order(qtbot: QtBot, session: FakeSession) -> None:
+def test_messages_are_complete_and_in_order(qtbot: QtBot, session: FakeSession) -> None:
     bridge = Bridge(session)
     sent = [Message("a", str(number)) for number in range(20)]
     with qtbot.waitSignal(bridge.messages_arrived, timeout=2000):
-        from_a_thread(lambda: [session.on_message(message) for message in sent])
+        run_in_thread(lambda: [session.on_message(message) for message in sent])
     assert bridge.messages() == sent
     assert bridge.messages() == []
 
 
-def test_nothing_is_heard_any_more_after_letting_go(qtbot: QtBot, session: FakeSession) -> None:
+def test_no_signal_is_sent_after_disconnecting(qtbot: QtBot, session: FakeSession) -> None:
     bridge = Bridge(session)
     bridge.disconnect_session()
     with qtbot.assertNotEmitted(bridge.frame_ready, wait=30), qtbot.assertNotEmitted(bridge.messages_arrived):
-        session.show(picture())
+        session.show(rendered_frame())
         session.on_message(Message("a", "b"))
 
 
-def test_an_errand_is_run_beside_and_answers_in_qt_s_thread(qtbot: QtBot) -> None:
+def test_a_task_runs_in_another_thread_and_returns_in_qt_s_thread(qtbot: QtBot) -> None:
     worked: list[threading.Thread] = []
     succeeded: list[tuple[object, threading.Thread]] = []
 
@@ -60,7 +60,7 @@ def test_an_errand_is_run_beside_and_answers_in_qt_s_thread(qtbot: QtBot) -> Non
     task.succeeded.connect(lambda answer: succeeded.append((answer, threading.current_thread())))
     with qtbot.waitSignal(task.succeeded, timeout=2000):
         task.start()
-        task.start()  # it is under way already
+        task.start()  # already running
         assert task.running
     assert worked != [threading.main_thread()] and len(worked) == 1
     assert succeeded == [("done", threading.main_thread())]
@@ -70,7 +70,7 @@ def test_an_errand_is_run_beside_and_answers_in_qt_s_thread(qtbot: QtBot) -> Non
     assert len(worked) == 2
 
 
-def test_a_failed_errand_says_why(qtbot: QtBot) -> None:
+def test_a_failed_task_reports_its_error(qtbot: QtBot) -> None:
     for error, messages in ((Failure("There is no folder."), "There is no folder."), (KeyError("x"), "KeyError: 'x'")):
 
         def work(error: Exception = error) -> None:
@@ -82,8 +82,8 @@ def test_a_failed_errand_says_why(qtbot: QtBot) -> None:
         assert failed.args == [messages]
 
 
-def test_errands_of_what_is_destroyed_just_then_end_unheard(qtbot: QtBot) -> None:
-    """Threads end while Qt's thread destroys the dialogs that asked them."""
+def test_tasks_of_deleted_objects_are_ignored(qtbot: QtBot) -> None:
+    """Threads end while Qt's thread deletes the dialogs that started them."""
     heard: list[object] = []
     for _ in range(300):
         dialog = QObject()

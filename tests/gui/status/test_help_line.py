@@ -1,4 +1,4 @@
-"""The line of help: what the pointer is on, and what has the focus."""
+"""The help line: help for the control under the pointer or with the focus."""
 
 from PySide6.QtCore import QEvent, QPointF
 from PySide6.QtGui import QEnterEvent
@@ -23,7 +23,7 @@ def button(window: MainWindow, help_text: str, top: int) -> QPushButton:
     return widget
 
 
-def test_help_follows_the_pointer_and_else_the_focus(window: MainWindow, qtbot: QtBot) -> None:
+def test_help_follows_the_pointer_then_the_focus(window: MainWindow, qtbot: QtBot) -> None:
     one, other = button(window, "What one does.", 60), button(window, "What the other does.", 120)
     text = window.body.help_line.text
     assert "F1" in text()
@@ -38,7 +38,7 @@ def test_help_follows_the_pointer_and_else_the_focus(window: MainWindow, qtbot: 
     qtbot.waitUntil(lambda: "F1" in text(), timeout=2000)
 
 
-def test_a_part_of_a_control_has_its_help(window: MainWindow, qtbot: QtBot) -> None:
+def test_a_child_of_a_control_has_its_help(window: MainWindow, qtbot: QtBot) -> None:
     outer = QWidget(window.body)
     outer.setStatusTip("All of it.")
     inner = QPushButton("x", outer)
@@ -47,7 +47,7 @@ def test_a_part_of_a_control_has_its_help(window: MainWindow, qtbot: QtBot) -> N
     qtbot.waitUntil(lambda: window.body.help_line.text() == "All of it.", timeout=2000)
 
 
-def test_every_effect_and_every_control_of_the_look_has_help(qtbot: QtBot) -> None:
+def test_every_effect_and_settings_control_has_help(qtbot: QtBot) -> None:
     panel = SettingsPanel(Store(LiveSettings()), models=[("shapes", "Shapes")], devices=["auto"], engines=["auto"])
     qtbot.addWidget(panel)
     assert all(effect_help(kind).endswith(".") for kind in KINDS)

@@ -13,7 +13,7 @@ from clipseg_live.core.status import SessionStatus, SourceState, WorkerState, Wo
 from clipseg_live.gui.status.stats_panel import STAGE_COLOURS, StatsPanel, round_up
 from clipseg_live.gui.status.status_bar import StatusLine, diagnostics
 from clipseg_live.gui.widgets import theme
-from tests.helpers.gui.fake_session import RATES, READY, running
+from tests.helpers.gui.fake_session import RATES, READY, live_status
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -39,7 +39,7 @@ def panel(qtbot: QtBot) -> StatsPanel:
 
 
 def test_rates_delay_and_lost_frames_are_shown(line: StatusLine) -> None:
-    line.show_status(SessionStatus(running(), READY, rates=RATES))
+    line.show_status(SessionStatus(live_status(), READY, rates=RATES))
     for part in (
         "Video 30 fps", "masks 7.4 fps", "lag 0.03 s", "source 30 fps", "lag (95 %) 0.05 s", "2 dropped", "412 skipped",
         "1280 × 720",
@@ -52,22 +52,22 @@ def test_rates_delay_and_lost_frames_are_shown(line: StatusLine) -> None:
 @pytest.mark.parametrize(
     ("effort", "text"), [("full", ""), ("reduced", "simpler edges"), ("least", "edge refinement off")]
 )
-def test_what_is_left_out_to_keep_up_is_said(line: StatusLine, effort: Effort, text: str) -> None:
-    line.show_status(SessionStatus(running(), READY, rates=RATES, effort=effort))
+def test_reduced_effort_is_shown(line: StatusLine, effort: Effort, text: str) -> None:
+    line.show_status(SessionStatus(live_status(), READY, rates=RATES, effort=effort))
     assert text in line.rates_label.text() and ("keep up" in line.rates_label.text()) == bool(text)
 
 
-def test_where_there_is_little_room_the_lesser_figures_go(line: StatusLine, qtbot: QtBot) -> None:
-    line.show_status(SessionStatus(running(), READY, rates=RATES))
+def test_less_important_values_are_hidden_in_a_narrow_window(line: StatusLine, qtbot: QtBot) -> None:
+    line.show_status(SessionStatus(live_status(), READY, rates=RATES))
     line.resize(640, 40)
     qtbot.waitUntil(lambda: "dropped" not in line.rates_label.text(), timeout=1000)
     assert "Video 30 fps" in line.rates_label.text()
     assert "412 skipped" in line.rates_label.toolTip()
 
 
-def test_without_a_picture_there_are_no_figures(line: StatusLine) -> None:
+def test_no_values_are_shown_without_a_frame(line: StatusLine) -> None:
     for state in (SourceState.CLOSED, SourceState.OPENING, SourceState.FAILED):
-        line.show_status(SessionStatus(replace(running(), state=state), READY, rates=RATES))
+        line.show_status(SessionStatus(replace(live_status(), state=state), READY, rates=RATES))
         assert line.rates_label.text() == ""
 
 
@@ -82,43 +82,43 @@ def test_without_a_picture_there_are_no_figures(line: StatusLine) -> None:
         (WorkerStatus(WorkerState.WAITING, problem="It crashed."), "Model stopped", False),
     ],
 )
-def test_the_worker_s_state_is_in_words(line: StatusLine, worker: WorkerStatus, text: str, busy: bool) -> None:
-    line.show_status(SessionStatus(running(), worker))
+def test_the_state_of_the_worker_is_shown(line: StatusLine, worker: WorkerStatus, text: str, busy: bool) -> None:
+    line.show_status(SessionStatus(live_status(), worker))
     assert line.worker.text() == text
     assert line.loading.isVisible() is busy
     assert line.worker.toolTip() == worker.problem
 
 
-def test_a_download_shows_how_far_it_is(line: StatusLine) -> None:
-    line.show_status(SessionStatus(running(), WorkerStatus(WorkerState.LOADING, "150 of 600 MB")))
+def test_a_download_shows_its_progress(line: StatusLine) -> None:
+    line.show_status(SessionStatus(live_status(), WorkerStatus(WorkerState.LOADING, "150 of 600 MB")))
     assert line.loading.value() == line.loading.maximum() / 4
-    line.show_status(SessionStatus(running(), WorkerStatus(WorkerState.LOADING, "half way: 50 %")))
+    line.show_status(SessionStatus(live_status(), WorkerStatus(WorkerState.LOADING, "half way: 50 %")))
     assert line.loading.value() == line.loading.maximum() / 2
-    line.show_status(SessionStatus(running(), WorkerStatus(WorkerState.LOADING, "reading")))
+    line.show_status(SessionStatus(live_status(), WorkerStatus(WorkerState.LOADING, "reading")))
     assert line.loading.maximum() == 0
 
 
 def test_a_stopped_worker_can_be_restarted(line: StatusLine, qtbot: QtBot) -> None:
-    line.show_status(SessionStatus(running(), WorkerStatus(WorkerState.WAITING)))
+    line.show_status(SessionStatus(live_status(), WorkerStatus(WorkerState.WAITING)))
     with qtbot.waitSignal(line.restart_requested, timeout=1000):
         qtbot.mouseClick(line.restart_button, LEFT)
 
 
-def test_the_dot_tells_a_runner_with_a_problem(line: StatusLine) -> None:
-    line.show_status(SessionStatus(running(), READY))
+def test_the_dot_shows_a_problem_of_a_running_worker(line: StatusLine) -> None:
+    line.show_status(SessionStatus(live_status(), READY))
     assert theme.GOOD in line.status_dot.styleSheet()
-    line.show_status(SessionStatus(running(), replace(READY, problem="The built-in model runs instead.")))
+    line.show_status(SessionStatus(live_status(), replace(READY, problem="The built-in model runs instead.")))
     assert theme.WARNING in line.status_dot.styleSheet()
 
 
-def test_the_button_asks_for_the_statistics(line: StatusLine, qtbot: QtBot) -> None:
+def test_the_button_requests_statistics(line: StatusLine, qtbot: QtBot) -> None:
     with qtbot.waitSignal(line.details_toggled, timeout=1000) as requested:
         qtbot.mouseClick(line.details_button, LEFT)
     assert requested.args == [True]
 
 
-def near(panel: StatsPanel, colour: str) -> list[int]:
-    """The rows of the plot in which pixels are nearly of this colour."""
+def rows_near_colour(panel: StatsPanel, colour: str) -> list[int]:
+    """Return the rows of the plot with pixels close to this colour."""
     image, wanted = panel.grab().toImage(), QColor(colour).getRgb()[:3]
     return [
         y
@@ -128,30 +128,30 @@ def near(panel: StatsPanel, colour: str) -> list[int]:
     ]
 
 
-def test_each_stage_is_a_line_in_its_colour_the_slower_the_higher(panel: StatsPanel) -> None:
-    assert not near(panel, STAGE_COLOURS[0]) and not near(panel, STAGE_COLOURS[1])
+def test_each_stage_is_a_line_with_its_colour_and_height(panel: StatsPanel) -> None:
+    assert not rows_near_colour(panel, STAGE_COLOURS[0]) and not rows_near_colour(panel, STAGE_COLOURS[1])
     rows = [(29.0, {"encode": 90.0, "decode": 30.0}), (0.0, {"encode": 90.0, "decode": 30.0})]
     panel.show_timings(rows, {"encode": 90.0, "decode": 30.0, "nothing": 0.0})
     assert panel.accessibleDescription() == "encode 90.0 ms, decode 30.0 ms"
-    slow, fast = near(panel, STAGE_COLOURS[0]), near(panel, STAGE_COLOURS[1])
+    slow, fast = rows_near_colour(panel, STAGE_COLOURS[0]), rows_near_colour(panel, STAGE_COLOURS[1])
     assert slow and fast and max(slow) < min(fast)
     panel.show_timings([], {})
-    assert not near(panel, STAGE_COLOURS[0])
+    assert not rows_near_colour(panel, STAGE_COLOURS[0])
 
 
-def test_the_diagnostics_are_asked_for(panel: StatsPanel, qtbot: QtBot) -> None:
+def test_the_button_requests_diagnostics(panel: StatsPanel, qtbot: QtBot) -> None:
     with qtbot.waitSignal(panel.copy_requested, timeout=1000):
         qtbot.mouseClick(panel.copy_button, LEFT)
 
 
-def test_axes_end_at_round_figures() -> None:
+def test_axes_end_at_round_numbers() -> None:
     assert [round_up(value) for value in (0.0, 1.0, 1.1, 4.0, 7.0, 120.0)] == [1, 1, 2, 5, 10, 200]
 
 
-def test_diagnostics_hold_figures_but_no_prompts_paths_or_addresses() -> None:
+def test_diagnostics_contain_no_prompts_paths_or_addresses() -> None:
     settings = LiveSettings()
     settings = settings.model_copy(update={"rows": (settings.new_row("my secret mug"),)})
-    source = replace(running(), name="rtsp://user:secret@cam/one", problem="rtsp://secret was cut")
+    source = replace(live_status(), name="rtsp://user:secret@cam/one", problem="rtsp://secret was cut")
     text = diagnostics(SessionStatus(source, READY, rates=RATES), settings)
     assert "secret" not in text
     for part in ("1280×720", "torch cpu float32", "prompts: 1", "412 skipped", "encode 92.0", "median 34 ms"):

@@ -1,4 +1,4 @@
-"""Screen readers get a name for everything that can be used, and values as they are written."""
+"""Accessible names and values of all controls."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,7 +45,7 @@ def interface(widget: QWidget) -> QAccessibleInterface:
 
 @pytest.fixture
 def whole_window(qtbot: QtBot, tmp_path: Path) -> Iterator[MainWindow]:
-    """The window with its real panels."""
+    """Return the window with its real panels."""
     session, services = FakeSession(), FakeServices()
     store = Store(settings_with("red circle", "blue star"))
     preferences_store = PreferencesStore(
@@ -60,13 +60,13 @@ def whole_window(qtbot: QtBot, tmp_path: Path) -> Iterator[MainWindow]:
 
 
 def is_own(widget: QWidget) -> bool:
-    """Tell whether a widget was made here; Qt names the parts of its own widgets, and reads them out with these."""
+    """Return whether a widget is from this package. Qt names the parts of its own widgets."""
     parents = (QAbstractSpinBox, QComboBox, QAbstractScrollArea)
     is_part = isinstance(widget.parentWidget(), parents) or isinstance(widget, QScrollBar)
     return not is_part and not widget.objectName().startswith(("qt_", "Scroll"))
 
 
-def test_everything_that_can_be_used_has_a_name(whole_window: MainWindow) -> None:
+def test_every_control_has_a_name(whole_window: MainWindow) -> None:
     usable = [entry for entry in whole_window.findChildren(QWidget) if isinstance(entry, USABLE) and is_own(entry)]
     assert len(usable) > 40
     nameless = [f"{type(entry).__name__} in {type(entry.parentWidget()).__name__}" for entry in usable
@@ -96,9 +96,7 @@ def test_no_two_sliders_have_the_same_name(whole_window: MainWindow) -> None:
 
 
 @pytest.mark.parametrize(("write", "value", "text"), [("{:.0%}".format, 0.5, "50%"), ("{:.2f}".format, 0.07, "0.07")])
-def test_a_slider_says_its_value_as_it_is_written(
-    qtbot: QtBot, write: Callable[[float], str], value: float, text: str
-) -> None:
+def test_a_slider_has_its_formatted_value(qtbot: QtBot, write: Callable[[float], str], value: float, text: str) -> None:
     slider = SliderField("Strength", write=write)
     qtbot.addWidget(slider)
     slider.show_value(value)
@@ -106,12 +104,12 @@ def test_a_slider_says_its_value_as_it_is_written(
     assert (result.role(), result.text(NAME), result.text(VALUE)) == (QAccessible.Role.Slider, "Strength", text)
 
 
-def test_a_screen_reader_can_read_and_change_a_slider(qtbot: QtBot) -> None:
+def test_assistive_tools_can_read_and_change_a_slider(qtbot: QtBot) -> None:
     slider = SliderField("Strength", low=-1.0)
     qtbot.addWidget(slider)
     changes: list[float] = []
     slider.edited.connect(changes.append)
-    # by way of the base class: the value then comes through Qt, as it does for a screen reader
+    # through the base class, so the value comes from Qt, as for a screen reader
     number = QAccessibleInterface.valueInterface(interface(slider))
     assert (number.minimumValue(), number.maximumValue(), number.minimumStepSize()) == (-100, 100, 1)
     number.setCurrentValue(25)
@@ -128,7 +126,7 @@ def panel(qtbot: QtBot) -> PromptPanel:
 
 @given(TEXTS, st.integers(0, 100), st.integers(0, 100), st.none() | st.floats(0, 1))
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
-def test_a_row_says_what_it_shows(
+def test_a_row_describes_its_prompt(
     panel: PromptPanel, text: str, threshold: int, opacity: int, share: float | None
 ) -> None:
     row: PromptRowWidget = card(panel, 0)
@@ -154,8 +152,8 @@ def test_a_value_label_keeps_its_name(qtbot: QtBot) -> None:
     assert (result.text(NAME), result.text(VALUE)) == ("Share: 37 %", "37 %")
 
 
-def test_interfaces_outlive_no_widget(qtbot: QtBot) -> None:
-    """Widgets come and go while a screen reader runs."""
+def test_accessible_interfaces_are_deleted_with_their_widgets(qtbot: QtBot) -> None:
+    """Widgets are created and deleted while a screen reader runs."""
     for number in range(200):
         slider = SliderField("Strength")
         slider.show_value(number / 200)

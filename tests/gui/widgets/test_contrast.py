@@ -1,4 +1,4 @@
-"""Contrast as WCAG 2.2 asks for it at level AA: computed from the theme's colours, and measured on rendered widgets."""
+"""Contrast by WCAG 2.2, level AA: computed from the theme's colours, and measured on rendered widgets."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -48,7 +48,7 @@ TEXT, MARK = 4.5, 3.0
 
 
 @pytest.mark.parametrize("behind", SURFACES)
-def test_texts_and_borders_on_every_surface(behind: str) -> None:
+def test_texts_and_borders_have_contrast_on_every_surface(behind: str) -> None:
     for colour in (theme.TEXT, theme.MUTED, theme.ACCENT):
         assert contrast(colour, behind) >= TEXT
     for colour in (theme.EDGE, theme.FAINT, theme.ACCENT, theme.DANGER, theme.WARNING, theme.GOOD):
@@ -56,17 +56,17 @@ def test_texts_and_borders_on_every_surface(behind: str) -> None:
 
 
 @pytest.mark.parametrize("behind", [theme.BACKGROUND_COLOUR, theme.SURFACE, theme.RAISED])
-def test_coloured_and_disabled_texts(behind: str) -> None:
+def test_coloured_and_disabled_texts_have_contrast(behind: str) -> None:
     for colour in (theme.DANGER, theme.WARNING, theme.GOOD, theme.FAINT):
         assert contrast(colour, behind) >= TEXT
 
 
-def test_ranks_of_text_differ() -> None:
+def test_ranks_of_text_have_different_contrast() -> None:
     shades = [contrast(colour, theme.RAISED) for colour in (theme.TEXT, theme.MUTED, theme.FAINT, theme.EDGE)]
     assert shades == sorted(shades, reverse=True) and shades[0] > 1.5 * shades[1] > 1.8 * shades[2]
 
 
-def test_the_palette_of_qt(qapp: QApplication) -> None:
+def test_the_qt_palette_has_contrast(qapp: QApplication) -> None:
     role, palette = QPalette.ColorRole, theme.palette()
     pairs = {
         role.WindowText: role.Window, role.Text: role.Base, role.PlaceholderText: role.Base,
@@ -79,7 +79,7 @@ def test_the_palette_of_qt(qapp: QApplication) -> None:
 
 
 @pytest.mark.parametrize("colour", ["#000000", "#202226", "#ffffff", "#3a3e45", *(to_hex(entry) for entry in PALETTE)])
-def test_the_theme_computes_contrast_as_wcag_does(colour: str) -> None:
+def test_contrast_is_computed_by_wcag(colour: str) -> None:
     assert theme.contrast(colour, theme.RAISED) == pytest.approx(contrast(colour, theme.RAISED), rel=1e-9)
     assert theme.contrast("#000000", "#ffffff") == pytest.approx(21)
     assert theme.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)  # a known value
@@ -91,7 +91,7 @@ MARGIN = 12
 
 
 class Stage(QFrame):
-    """A surface with one widget on it, and the pixels of both."""
+    """A surface with one widget, and the pixels of both."""
 
     def __init__(self, widget: QWidget, kind: str) -> None:
         super().__init__()
@@ -202,8 +202,8 @@ def pixels(image: QImage, area: QRect) -> Counter[str]:
     )
 
 
-def strongest(image: QImage, area: QRect) -> float:
-    """Return the contrast between the commonest colour of an area and the one that stands out most."""
+def strongest_contrast(image: QImage, area: QRect) -> float:
+    """Return the contrast between the most common colour of an area and the most different one."""
     found = pixels(image, area)
     behind = found.most_common(1)[0][0]
     return max(contrast(colour, behind) for colour in found)
@@ -211,18 +211,18 @@ def strongest(image: QImage, area: QRect) -> float:
 
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("kind", ["panel", "card"])
-def test_text_of_rendered_widgets(qtbot: QtBot, kind: str, name: str) -> None:
+def test_text_of_rendered_widgets_has_contrast(qtbot: QtBot, kind: str, name: str) -> None:
     shown = stage(qtbot, TEXTS[name](), kind)
     inner = shown.widget.geometry().adjusted(3, 3, -3, -3)  # without the border
-    assert strongest(shown.image(), inner) >= TEXT
+    assert strongest_contrast(shown.image(), inner) >= TEXT
     shown.widget.setEnabled(False)
-    assert strongest(shown.image(), inner) >= MARK  # exempt, but readable
+    assert strongest_contrast(shown.image(), inner) >= MARK  # exempt, but readable
 
 
 @pytest.mark.parametrize("name", FIELDS)
 @pytest.mark.parametrize("kind", ["panel", "card", "row"])
 @pytest.mark.parametrize("state", ["plain", "hovered", "focused"])
-def test_borders_of_rendered_fields(qtbot: QtBot, kind: str, name: str, state: str) -> None:
+def test_borders_of_rendered_fields_have_contrast(qtbot: QtBot, kind: str, name: str, state: str) -> None:
     shown = stage(qtbot, FIELDS[name](), kind)
     if state == "focused":
         shown.activateWindow()
@@ -237,16 +237,16 @@ def test_borders_of_rendered_fields(qtbot: QtBot, kind: str, name: str, state: s
     assert max(contrast(colour, outside) for colour in edge) >= MARK, edge
 
 
-def test_a_check_box_is_seen_on_and_off(qtbot: QtBot) -> None:
+def test_a_check_box_is_visible_in_both_states(qtbot: QtBot) -> None:
     shown = stage(qtbot, QCheckBox("x"), "panel")
     box = QRect(shown.widget.geometry().topLeft(), shown.widget.geometry().topLeft() + QPoint(18, 40))
-    assert strongest(shown.image(), box) >= MARK
+    assert strongest_contrast(shown.image(), box) >= MARK
     shown.widget.setChecked(True)
     found = pixels(shown.image(), box.adjusted(2, 8, -4, -12))
     assert theme.ACCENT in found and max(contrast(colour, theme.ACCENT) for colour in found) >= MARK
 
 
-def test_progress_is_seen(qtbot: QtBot) -> None:
+def test_progress_is_visible(qtbot: QtBot) -> None:
     bar = QProgressBar()
     bar.setTextVisible(False)
     bar.setRange(0, 2)
@@ -259,14 +259,14 @@ def test_progress_is_seen(qtbot: QtBot) -> None:
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (32, 34, 38), (255, 255, 255), *PALETTE])
-def test_a_swatch_of_any_colour_is_seen(qtbot: QtBot, colour: tuple[int, int, int]) -> None:
+def test_a_swatch_of_any_colour_is_visible(qtbot: QtBot, colour: tuple[int, int, int]) -> None:
     swatch = ColourButton("Colour")
     swatch.show_colour(colour)
     shown = stage(qtbot, swatch, "row")
-    assert strongest(shown.image(), QRect(QPoint(4, 4), shown.rect().bottomRight() - QPoint(4, 4))) >= MARK
+    assert strongest_contrast(shown.image(), QRect(QPoint(4, 4), shown.rect().bottomRight() - QPoint(4, 4))) >= MARK
 
 
-def test_the_chosen_entry_of_a_menu_is_seen(qtbot: QtBot) -> None:
+def test_the_selected_menu_entry_is_visible(qtbot: QtBot) -> None:
     menu = QMenu()
     qtbot.addWidget(menu)
     first, second = menu.addAction("Hair"), menu.addAction("MUG")
@@ -279,14 +279,14 @@ def test_the_chosen_entry_of_a_menu_is_seen(qtbot: QtBot) -> None:
 
 
 def contrast_of_frame(image: QImage, area: QRect) -> float:
-    """Contrast of an entry's upper edge with the menu."""
+    """Return the contrast of an entry's upper edge with the menu."""
     colours = [image.pixelColor(area.center().x(), area.top() + step).name() for step in range(3)]
     return max(contrast(colour, theme.RAISED) for colour in colours)
 
 
 @pytest.mark.parametrize("source", sorted(Path(gui.__file__).parent.rglob("*.py")), ids=lambda path: path.name)
 def test_colours_come_from_the_theme(source: Path) -> None:
-    """Texts in colours of their own would not be covered by these tests."""
+    """These tests do not cover texts in other colours."""
     allowed = {"theme.py", "buttons.py", "colour_picker.py"}
     has_own = any(f"color: {start}" in source.read_text(encoding="utf-8") for start in ("#", "rgb"))
     assert source.name in allowed or not has_own

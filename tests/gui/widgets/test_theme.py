@@ -1,4 +1,4 @@
-"""The theme: readable, and complete."""
+"""The theme is readable and complete."""
 
 import re
 
@@ -11,7 +11,7 @@ from clipseg_live.gui.widgets import icons, resources, theme
 
 
 def luminance(colour: str) -> float:
-    """Relative luminance as WCAG defines it."""
+    """Return the relative luminance by WCAG."""
     parts = [part / 255 for part in QColor(colour).getRgb()[:3]]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
@@ -23,14 +23,14 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("behind", [theme.BACKGROUND_COLOUR, theme.SURFACE, theme.RAISED, theme.HOVER])
-def test_texts_can_be_read(behind: str) -> None:
+def test_texts_are_readable(behind: str) -> None:
     assert contrast(theme.TEXT, behind) >= 10
     assert contrast(theme.MUTED, behind) >= 5.5
     for colour in (theme.ACCENT, theme.DANGER, theme.WARNING, theme.GOOD):
         assert contrast(colour, behind) >= 4.5
 
 
-def test_a_main_button_can_be_read() -> None:
+def test_a_primary_button_is_readable() -> None:
     assert contrast(theme.ON_ACCENT, theme.ACCENT) >= 7
 
 
@@ -56,7 +56,7 @@ def test_a_disabled_icon_is_faint() -> None:
     assert (normal, disabled) == (theme.TEXT, theme.FAINT)
 
 
-def test_a_kind_changes_the_look(qtbot: object) -> None:
+def test_a_kind_changes_the_style(qtbot: object) -> None:
     button = QPushButton("Open")
     button.resize(80, 32)
     plain = button.grab().toImage().pixelColor(6, 16).name()
@@ -64,14 +64,14 @@ def test_a_kind_changes_the_look(qtbot: object) -> None:
     assert button.grab().toImage().pixelColor(6, 16).name() == theme.ACCENT != plain
 
 
-def test_the_style_sheet_s_pictures_are_in_memory(qapp: QApplication) -> None:
+def test_images_of_the_style_sheet_are_in_memory(qapp: QApplication) -> None:
     urls = re.findall(r"url\((.*?)\)", qapp.styleSheet())
     assert urls and all(url.startswith(":/") for url in urls)
     assert all(not QPixmap(url).isNull() for url in urls)
     assert QPixmap(urls[0].replace(".png", "@2x.png")).width() == 2 * QPixmap(urls[0]).width()
 
 
-def test_resources_have_every_file_whatever_its_name_and_content() -> None:
+def test_resources_contain_any_file() -> None:
     files = {f"é{number}{'x' * number}.bin": bytes(range(number)) for number in range(40)}
     folder = resources.register("test-of-resources", files)
     assert sorted(QDir(folder).entryList()) == sorted(files)

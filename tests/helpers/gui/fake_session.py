@@ -1,4 +1,4 @@
-"""A session without threads, devices or a model: tests put pictures and states in, and read what the window asked."""
+"""A session without threads, devices and a model. Tests set frames and states, and read the calls of the window."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,11 @@ from clipseg_live.core.status import (
 
 
 class FakeSession:
-    """asked: every call that changes something, in order: (name, argument)."""
+    """A session for tests of the window.
+
+    Attributes:
+        commands: Name and argument of every call that changes something, in order.
+    """
 
     def __init__(self, settings: LiveSettings | None = None) -> None:
         self.on_picture: Callable[[], None] = lambda: None
@@ -43,17 +47,19 @@ class FakeSession:
     def names(self) -> list[str]:
         return [name for name, _ in self.commands]
 
-    def last(self, name: str) -> object:
-        """The argument of the newest call of this name."""
+    def last_argument(self, name: str) -> object:
+        """Return the argument of the newest call of this name."""
         return [argument for entry, argument in self.commands if entry == name][-1]
 
-    def show(self, picture: RenderedFrame) -> None:
-        """As when the compose thread has a new picture."""
-        self.shown = picture
+    def show(self, rendered_frame: RenderedFrame) -> None:
+        """Show a frame, like the render thread."""
+        self.shown = rendered_frame
         self.on_picture()
 
-    def be(self, source: SourceStatus | None = None, worker: WorkerStatus | None = None, **values: object) -> None:
-        """Change the status; further values are those of SessionStatus."""
+    def set_status(
+        self, source: SourceStatus | None = None, worker: WorkerStatus | None = None, **values: object
+    ) -> None:
+        """Change the status. ``values`` are other fields of SessionStatus."""
         if source is not None:
             self.now = replace(self.now, source=source)
         if worker is not None:
@@ -102,19 +108,19 @@ class FakeSession:
         if self.refuses_recording:
             raise SinkError(self.refuses_recording)
         self.commands.append(("start_recording", (folder, settings)))
-        self.be(recording=RecordingStatus(active=True, path=folder / "a.mp4"))
+        self.set_status(recording=RecordingStatus(active=True, path=folder / "a.mp4"))
 
     def pause_recording(self) -> None:
         self.commands.append(("pause_recording", None))
-        self.be(recording=replace(self.now.recording, paused=True))
+        self.set_status(recording=replace(self.now.recording, paused=True))
 
     def resume_recording(self) -> None:
         self.commands.append(("resume_recording", None))
-        self.be(recording=replace(self.now.recording, paused=False))
+        self.set_status(recording=replace(self.now.recording, paused=False))
 
     def stop_recording(self) -> None:
         self.commands.append(("stop_recording", None))
-        self.be(recording=RecordingStatus())
+        self.set_status(recording=RecordingStatus())
 
     def set_replay(self, settings: RecordingSettings) -> None:
         self.commands.append(("set_replay", settings))
@@ -126,11 +132,11 @@ class FakeSession:
 
     def start_camera(self, settings: VirtualCameraSettings) -> None:
         self.commands.append(("start_camera", settings))
-        self.be(camera=VirtualCameraStatus(active=True))
+        self.set_status(camera=VirtualCameraStatus(active=True))
 
     def stop_camera(self) -> None:
         self.commands.append(("stop_camera", None))
-        self.be(camera=VirtualCameraStatus())
+        self.set_status(camera=VirtualCameraStatus())
 
     def restart_worker(self) -> None:
         self.commands.append(("restart_worker", None))
@@ -143,10 +149,13 @@ class FakeSession:
         return self.left
 
 
-def picture(
+def rendered_frame(
     width: int = 320, height: int = 180, ids: tuple[int, ...] = (), maps: object = None, value: int = 90, index: int = 0
 ) -> RenderedFrame:
-    """A grey picture, its left half darker; maps: float32 (ids, h, w), by default a ramp from left to right."""
+    """Return a grey frame with a darker left half.
+
+    ``maps`` are float32 (ids, height, width), by default a ramp from left to right.
+    """
     pixels = np.full((height, width, 3), value, np.uint8)
     pixels[:, : width // 2] = value // 2
     ramp = np.tile(np.linspace(0, 1, 16, dtype=np.float32), (len(ids), 16, 1))
@@ -155,13 +164,13 @@ def picture(
     return RenderedFrame(frame, pixels, maps=made, ids=ids, map_areas=tuple(0.5 for _ in ids))
 
 
-def running(name: str = "camera 0") -> SourceStatus:
-    """A live source at 30 pictures a second."""
+def live_status(name: str = "camera 0") -> SourceStatus:
+    """Return the status of a live source at 30 frames per second."""
     return SourceStatus(SourceState.RUNNING, name, 1280, 720, Fraction(30))
 
 
-def playing(position: float = 12, duration: float = 60, state: SourceState = SourceState.RUNNING) -> SourceStatus:
-    """A file."""
+def file_status(position: float = 12, duration: float = 60, state: SourceState = SourceState.RUNNING) -> SourceStatus:
+    """Return the status of a file."""
     return SourceStatus(
         state, "walk.mp4", 1280, 720, Fraction(30), Fraction(duration), Fraction(position), seekable=True
     )

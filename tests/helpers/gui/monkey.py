@@ -1,6 +1,6 @@
-"""Hands that do anything a person could do to the window, in any order; whatever they do, the window must hold.
+"""Random user actions on the window, in any order, with checks after each action.
 
-Used by a test with few steps, and by ``scripts/reliability/window_actions.py`` with many.
+A test runs few actions, ``scripts/reliability/window_actions.py`` many.
 """
 
 import json
@@ -61,7 +61,7 @@ from clipseg_live.gui.state.preferences import Preferences, PreferencesStore
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.state.thread_bridge import Bridge
-from tests.helpers.gui.fake_session import RATES, FakeSession, picture
+from tests.helpers.gui.fake_session import RATES, FakeSession, rendered_frame
 from tests.helpers.gui.panel_tools import drag_enter
 
 LEFT = Qt.MouseButton.LeftButton
@@ -78,19 +78,19 @@ MODIFIERS = (
     Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.ShiftModifier,
 )  # fmt: skip
 NEVER = frozenset({"quit"})
-"""Actions that end the window, which is what the end of a run is for."""
+"""Actions that are not triggered, because they close the window."""
 _POPUP_MILLISECONDS = 5
-_OFFSCREEN = "This plugin does not support"  # what the platform without a display says of what it leaves out
+_OFFSCREEN = "This plugin does not support"  # start of messages about missing features of the offscreen platform
 _MOST_DIALOGS = 2
-_PATIENCE = 4
-"""Actions after which a dialog is closed that none of them has closed."""
+_MOST_ACTIONS_WITH_DIALOG = 4
+"""Actions after which an open dialog is closed."""
 
 
 class Faults:
-    """What went wrong unheard: exceptions in slots and threads, and warnings of Qt."""
+    """Unhandled errors: exceptions in slots and threads, and warnings of Qt."""
 
     def __init__(self) -> None:
-        self.found: list[str] = []
+        self.errors: list[str] = []
 
     def __enter__(self) -> "Faults":
         self._hooks = sys.excepthook, threading.excepthook
@@ -104,15 +104,15 @@ class Faults:
         qInstallMessageHandler(self._handler)
 
     def _note(self, kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
-        self.found.append("".join(traceback.format_exception(kind, error, trace)))
+        self.errors.append("".join(traceback.format_exception(kind, error, trace)))
 
     def _qt(self, kind: QtMsgType, context: object, text: str) -> None:
         if kind not in (QtMsgType.QtDebugMsg, QtMsgType.QtInfoMsg) and not text.startswith(_OFFSCREEN):
-            self.found.append(f"Qt: {text}")
+            self.errors.append(f"Qt: {text}")
 
 
 class Popups(QObject):
-    """Answers menus and questions that wait for a person, so that nothing waits for ever."""
+    """Answers menus and questions, so that none of them blocks the test."""
 
     def __init__(self, choose: Callable[[], int], never: Sequence[object]) -> None:
         super().__init__()
@@ -129,11 +129,16 @@ class Popups(QObject):
         popup = QApplication.activePopupWidget()
         if isinstance(popup, QMenu):
             items = [entry for entry in popup.actions() if entry.isEnabled() and not entry.isSeparator()]
-            wanted = items[self._choose() % len(items)] if items else None
-            if wanted is None or wanted in self._never or wanted.menu() is not None or self._choose() % 3 == 0:
+            chosen_item = items[self._choose() % len(items)] if items else None
+            if (
+                chosen_item is None
+                or chosen_item in self._never
+                or chosen_item.menu() is not None
+                or self._choose() % 3 == 0
+            ):
                 popup.close()
             else:
-                popup.setActiveAction(wanted)
+                popup.setActiveAction(chosen_item)
                 QTest.keyClick(popup, Qt.Key.Key_Return)
         elif popup is not None:
             popup.close()
@@ -150,9 +155,18 @@ class Popups(QObject):
 
 
 class Monkey:
-    """A window and hands for it. ``numbers``: choices for what happens in passing, repeated for ever.
+    """A window with random user actions.
 
-    done: how often each action was done.
+    Args:
+        folder: Folder for files.
+        services: Services of the window.
+        faults: Collected errors.
+        session: Session of the window; None for a fake one.
+        numbers: Choices for popups, repeated without end.
+        settings: Settings at the start.
+
+    Attributes:
+        done: Number of runs of each action.
     """
 
     def __init__(
@@ -188,11 +202,11 @@ class Monkey:
         self.settle()
 
     def close(self) -> None:
-        """Close the window as a person does, and see that it takes what it made along."""
+        """Close the window like a user, and check that all resources are released."""
         self._close_dialogs()
         self._popups.stop()
         self.window.close()
-        assert self.session.stop() == (), "the session left something behind"
+        assert self.session.stop() == (), "the session did not release everything"
         self.window.deleteLater()
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         QCoreApplication.processEvents()
@@ -200,10 +214,10 @@ class Monkey:
         assert not isValid(self.window)
         self._no_faults()
 
-    # ---- what can be done
+    # ---- actions
 
     def act(self, name: str, one: int, two: int) -> None:
-        """Do an action (of ACTIONS) with two numbers that it may choose by, and see that everything holds."""
+        """Run an action of ACTIONS with two numbers for its choices, and check the window."""
         self.done[name] += 1
         getattr(self, name)(one, two)
         self.settle()
@@ -281,7 +295,7 @@ class Monkey:
         steps = 1 + one % 5
         for _ in range(steps):
             self.store.undo()
-        back = steps if two % 4 else two % (steps + 1)  # mostly all of it, or there would soon be nothing left
+        back = steps if two % 4 else two % (steps + 1)  # mostly all of it, otherwise few settings would remain
         before, could = self.store.settings, self.store.can_undo
         if could:
             self.store.undo()
@@ -291,7 +305,7 @@ class Monkey:
             self.store.redo()
 
     def use_menu(self, one: int, two: int) -> None:
-        """An item of any button's menu, without opening it."""
+        """Trigger an item of any button's menu, without opening the menu."""
         menus = [button.menu() for button in self._of(QToolButton) if button.menu() is not None]
         if menus:
             menu = menus[one % len(menus)]
@@ -317,7 +331,7 @@ class Monkey:
         else:
             drag(control, QPoint(two % control.width(), 5), QPoint((two * 7) % control.width(), 5))
 
-    def take_tab(self, one: int, two: int) -> None:
+    def switch_tab(self, one: int, two: int) -> None:
         bars = self._of(QTabBar)
         if bars:
             bar = bars[one % len(bars)]
@@ -336,7 +350,7 @@ class Monkey:
             dropping = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, LEFT, PLAIN)
             QApplication.sendEvent(target, dropping)
 
-    def hear_message(self, one: int, two: int) -> None:
+    def receive_message(self, one: int, two: int) -> None:
         topic = ("worker", "source", "recording", "disk", "session", "model")[one % 6]
         level = ("info", "warning", "error")[two % 3]
         message = Message(topic, TEXTS[two % len(TEXTS)], level)  # type: ignore[arg-type]
@@ -364,13 +378,13 @@ class Monkey:
         worker = WorkerStatus(
             workers[two % len(workers)], progress=long, problem=long, model=long, device="cpu", restarts=one % 9
         )
-        self.session.be(source, worker, rates=RATES, effort=("full", "quick", "least")[two % 3])
+        self.session.set_status(source, worker, rates=RATES, effort=("full", "quick", "least")[two % 3])
         self.window.refresh()
 
     def change_recording(self, one: int, two: int) -> None:
         path = self.folder / "clip.mp4"
         status = RecordingStatus(bool(one % 2), path, seconds=two * 1.5, size=two**4, dropped=one % 3)
-        self.session.be(recording=status)
+        self.session.set_status(recording=status)
         self.session.refuses_recording = "The disk is full." if two % 5 == 0 else ""
         self.window.refresh()
 
@@ -378,7 +392,7 @@ class Monkey:
         width, height = ((320, 180), (1, 1), (3, 500), (500, 3), (64, 48))[one % 5]
         ids = tuple(row.id for row in self.store.settings.rows)
         ids = (ids, (*ids, 99), ids[1:])[two % 3]
-        self.session.show(picture(width, height, ids=ids, index=two))
+        self.session.show(rendered_frame(width, height, ids=ids, index=two))
 
     def draw_box(self, one: int, two: int) -> None:
         canvas = self.window.canvas
@@ -389,7 +403,7 @@ class Monkey:
         start = QPoint(one % max(size.width(), 1), two % max(size.height(), 1))
         drag(canvas, start, QPoint((one * 13) % 1000 - 30, (two * 17) % 700 - 30), button)
 
-    def point_at_canvas(self, one: int, two: int) -> None:
+    def hover_canvas(self, one: int, two: int) -> None:
         canvas = self.window.canvas
         place = QPointF(one % max(canvas.width(), 1), two % max(canvas.height(), 1))
         if two % 4 == 0:
@@ -431,7 +445,7 @@ class Monkey:
         else:
             self.window.files.open(path)
 
-    # ---- what must hold
+    # ---- checks
 
     def check(self) -> None:
         self._no_faults()
@@ -462,24 +476,24 @@ class Monkey:
         assert len(window.toasts.texts()) <= 4
 
     def settle(self) -> None:
-        """Until what was asked for is done."""
+        """Process events until pending work is done."""
         for _ in range(3):
             QCoreApplication.processEvents()
             QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         self._with_dialog = self._with_dialog + 1 if self._dialogs() else 0
-        if self._with_dialog > _PATIENCE or len(self._dialogs()) > _MOST_DIALOGS:
+        if self._with_dialog > _MOST_ACTIONS_WITH_DIALOG or len(self._dialogs()) > _MOST_DIALOGS:
             self._close_dialogs()
 
     def _no_faults(self) -> None:
-        found, self._faults.found[:] = list(self._faults.found), []
-        assert not found, "\n".join(found)
+        errors, self._faults.errors[:] = list(self._faults.errors), []
+        assert not errors, "\n".join(errors)
 
-    # ---- finding things
+    # ---- widgets
 
     def _of(self, kind: type) -> list:
-        """Widgets that a person could use now, in a fixed order."""
-        found = [entry for entry in self.window.findChildren(kind) if entry.isVisible() and entry.isEnabled()]
-        return [entry for entry in found if not entry.visibleRegion().isEmpty()]
+        """Return the widgets that a user can use now, in a fixed order."""
+        usable = [entry for entry in self.window.findChildren(kind) if entry.isVisible() and entry.isEnabled()]
+        return [entry for entry in usable if not entry.visibleRegion().isEmpty()]
 
     def _dialogs(self) -> list[QWidget]:
         tops = QApplication.topLevelWidgets()
@@ -499,27 +513,27 @@ class Monkey:
         return next(self._numbers)
 
     def _report(self, text: str) -> None:
-        self._faults.found.append(text)
+        self._faults.errors.append(text)
 
 
 ACTIONS = (
     "type_prompt", "type_prompt", "edit_prompt", "move_row", "press_button", "press_button", "press_button",
     "press_button", "drag_slider", "drag_slider", "choose", "type_anywhere", "press_key", "press_key", "use_shortcut",
-    "use_shortcut", "undo_and_redo", "use_menu", "use_menu", "change_look", "change_look", "change_look", "take_tab",
-    "drop", "hear_message", "change_status", "change_recording", "show_picture", "draw_box", "point_at_canvas",
+    "use_shortcut", "undo_and_redo", "use_menu", "use_menu", "change_look", "change_look", "change_look", "switch_tab",
+    "drop", "receive_message", "change_status", "change_recording", "show_picture", "draw_box", "hover_canvas",
     "resize", "use_dialog", "use_dialog", "save_and_open",
 )  # fmt: skip
-"""What is chosen from; more often what has more to choose from."""
-ON_A_REAL_SESSION = tuple(
-    name for name in ACTIONS if name not in ("hear_message", "change_status", "change_recording", "show_picture")
+"""Random choices. Actions with more choices of their own appear more often."""
+ACTIONS_ON_A_REAL_SESSION = tuple(
+    name for name in ACTIONS if name not in ("receive_message", "change_status", "change_recording", "show_picture")
 )
-"""Without those that put words into the session's mouth."""
+"""Actions without those that need a fake session."""
 
 
 def window_machine(
     make: Callable[[Faults, list[int]], "Monkey"], actions: Sequence[str], done: Counter[str]
 ) -> type[RuleBasedStateMachine]:
-    """A state machine whose every step is one of the actions on a window that ``make`` gives; done: counts them."""
+    """Return a state machine that runs actions on a window of ``make``, and counts them in ``done``."""
 
     class Window(RuleBasedStateMachine):
         monkey: Monkey | None = None
@@ -547,27 +561,37 @@ def window_machine(
 
 
 def run_machine(machine: type[RuleBasedStateMachine], examples: int, steps: int, chosen: int | None = None) -> None:
-    """Run windows of so many steps; chosen: a seed, None for the same ones each time."""
-    how = settings(
+    """Run windows with a number of steps each.
+
+    Args:
+        machine: The state machine.
+        examples: Number of windows.
+        steps: Number of steps of each window.
+        chosen: Seed; None for the same steps each time.
+    """
+    options = settings(
         max_examples=examples, stateful_step_count=steps, derandomize=chosen is None, deadline=None, database=None,
         phases=(Phase.generate, Phase.shrink) if chosen is not None else (Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     if chosen is not None:
         machine = seed(chosen)(machine)
-    run_state_machine_as_test(machine, settings=how)
+    run_state_machine_as_test(machine, settings=options)
 
 
 class _Opener(QObject):
-    """Takes the place of the system's windows for files."""
+    """Replaces the file manager of the system."""
 
     @Slot(QUrl)
     def open(self, url: QUrl) -> None:
-        """Nothing: there is no other window in a test."""
+        """Do nothing."""
 
 
 def make_files(folder: Path) -> list[Path]:
-    """Files to drop and to choose: good ones, damaged ones, sessions that reach out, folders, and one that is not."""
+    """Create files to drop and to choose: valid and damaged ones, sessions with external references, and a folder.
+
+    The last path does not exist.
+    """
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -577,8 +601,8 @@ def make_files(folder: Path) -> list[Path]:
     (folder / "text.txt").write_text("not an image")
     (folder / "other.json").write_text("{}")
     (folder / "deep.json").write_text("[" * 5000)
-    beside = LiveSettings(effects=(CutOut(backdrop="image", file=folder / "good.png"),))
-    save_session(folder / "beside.clipseg.json", LiveSettings(rows=(beside.new_row("mug"),), effects=beside.effects))
+    linked = LiveSettings(effects=(CutOut(backdrop="image", file=folder / "good.png"),))
+    save_session(folder / "beside.clipseg.json", LiveSettings(rows=(linked.new_row("mug"),), effects=linked.effects))
     far = (PromptRow(id=2**31 - 1, text="far"), PromptRow(id=7, text="x" * 1000))
     save_session(folder / "ids.clipseg.json", LiveSettings(rows=far))
     outside = {"effects": [{"kind": "cutout", "backdrop": "image", "file": "/etc/hostname"}]}
@@ -589,7 +613,7 @@ def make_files(folder: Path) -> list[Path]:
 
 
 def paste(field: QWidget, text: str) -> None:
-    """Type a text at once; the keys of a long one would take seconds."""
+    """Insert a text at once. Keys of a long text would take seconds."""
     if isinstance(field, QLineEdit):
         field.insert(text)
         field.textEdited.emit(field.text())

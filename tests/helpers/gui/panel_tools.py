@@ -1,4 +1,4 @@
-"""What tests of the panels share: a panel with rows, and hands for it."""
+"""Helpers for tests of panels: a panel with rows, and mouse actions."""
 
 import numpy as np
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
@@ -24,7 +24,7 @@ def settings_with(*texts: str) -> LiveSettings:
 
 
 def make_panel(qtbot, *texts: str, history: PromptHistory | None = None, size=(340, 560)) -> PromptPanel:
-    """A shown panel in an active window; ``panel.store`` is its Store."""
+    """Return a visible panel in an active window. ``panel.store`` is its Store."""
     store = Store(settings_with(*texts))
     panel = PromptPanel(store, history or PromptHistory(None))
     panel.store = store
@@ -39,7 +39,7 @@ def show(qtbot, widget: QWidget, size=(340, 560)) -> None:
     qtbot.waitExposed(widget)
     widget.activateWindow()
     qtbot.waitUntil(widget.isActiveWindow)
-    # inside the window, away from all rows, wherever an earlier test has left it
+    # away from all rows; an earlier test may have left it anywhere
     QTest.mouseMove(widget, QPoint(5, widget.height() - 5))
 
 
@@ -56,7 +56,7 @@ def click(qtbot, widget: QWidget) -> None:
 
 
 def drag(widget: QWidget, start: QPoint, *ends: QPoint, release: bool = True) -> None:
-    """Press at ``start``, go by way of ``ends``, and let go at the last; all in the widget's own pixels."""
+    """Press at ``start``, move through ``ends``, and release at the last one, in pixels of the widget."""
     QTest.mousePress(widget, LEFT, Qt.KeyboardModifier.NoModifier, start)
     for end in ends:
         QTest.mouseMove(widget, end)
@@ -73,24 +73,24 @@ def drag_row(panel: PromptPanel, index: int, y: int, release: bool = True) -> No
 
 
 def item(menu: QMenu, text: str) -> QAction:
-    """The menu's action whose text begins so."""
+    """Return the action of a menu whose text starts with ``text``."""
     return next(action for action in menu.actions() if action.text().startswith(text))
 
 
 def open_menu(qtbot) -> QMenu:
-    """The menu that is on the screen."""
+    """Return the visible menu."""
     qtbot.waitUntil(lambda: isinstance(QApplication.activePopupWidget(), QMenu))
     return QApplication.activePopupWidget()
 
 
 def choose(qtbot, text: str) -> None:
-    """Choose an action of the menu on the screen with the mouse."""
+    """Choose an action of the visible menu with the mouse."""
     menu = open_menu(qtbot)
     QTest.mouseClick(menu, LEFT, Qt.KeyboardModifier.NoModifier, menu.actionGeometry(item(menu, text)).center())
 
 
 def top_level(qtbot, kind: type) -> QWidget:
-    """The window of this class that is on the screen."""
+    """Return the visible window of this class."""
 
     def result() -> list[QWidget]:
         return [entry for entry in QApplication.topLevelWidgets() if isinstance(entry, kind) and entry.isVisible()]
@@ -100,7 +100,7 @@ def top_level(qtbot, kind: type) -> QWidget:
 
 
 def drag_enter(index: QPoint, content: QMimeData) -> QDragEnterEvent:
-    """What a widget hears when something is dragged onto it."""
+    """Return the event of a drag into a widget."""
     rest = (Qt.DropAction.CopyAction, content, LEFT, Qt.KeyboardModifier.NoModifier)
     try:
         return QDragEnterEvent(QPointF(index), *rest)
@@ -109,9 +109,9 @@ def drag_enter(index: QPoint, content: QMimeData) -> QDragEnterEvent:
 
 
 def wait_closed(qtbot, widget: QWidget) -> None:
-    """Wait until a window has closed and is no more."""
+    """Wait until a window is closed and deleted."""
     qtbot.waitUntil(lambda: not isValid(widget))
 
 
-def a_picture(colour=(200, 30, 60), width=8, height=6) -> PromptImage:
+def sample_image(colour=(200, 30, 60), width=8, height=6) -> PromptImage:
     return PromptImage.of(np.full((height, width, 3), colour, np.uint8))

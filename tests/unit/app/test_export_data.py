@@ -1,4 +1,4 @@
-"""Exports with data and transparency, with a fake engine: what is written, of which frames, and what is refused."""
+"""Exports with data and transparency, with a fake engine: outputs, selected frames, and rejected settings."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from tests.unit.app.batch.test_runner import Heard, Loaded, clips, engine  # noq
 
 
 class HalfThere(Loaded):
-    """Finds the left half, on every frame but each fourth."""
+    """Detects the left half in all frames but every fourth."""
 
     def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
         maps = np.zeros((len(prompts), HEIGHT, WIDTH), np.float32)
@@ -54,7 +54,7 @@ def run(asked: ExportRequest) -> FinishedExport:
     return run_export(asked, engine=HalfThere)
 
 
-def test_only_data_are_written_where_no_video_is_asked_for(clip: Path, tmp_path: Path) -> None:
+def test_data_are_written_without_a_video(clip: Path, tmp_path: Path) -> None:
     data = (("coco", tmp_path / "set"), ("jsonl", tmp_path / "m.jsonl"), ("npz", tmp_path / "maps"))
     finished = run(replace(request(clip), data=data))
     assert finished.result.frames == 9
@@ -65,7 +65,7 @@ def test_only_data_are_written_where_no_video_is_asked_for(clip: Path, tmp_path:
     assert described["info"]["made_with"]["model"] == "shapes"
 
 
-def test_data_are_of_chosen_frames_and_the_video_is_whole(clip: Path, tmp_path: Path) -> None:
+def test_data_have_selected_frames_and_the_video_has_all(clip: Path, tmp_path: Path) -> None:
     asked = request(clip, tmp_path / "out.mp4", every=2, only_present=True)
     run(replace(asked, masks=tmp_path / "m.jsonl", data=(("indexed", tmp_path / "set"),)))
     index = json.loads((tmp_path / "set" / "index.json").read_text("utf-8"))
@@ -76,7 +76,7 @@ def test_data_are_of_chosen_frames_and_the_video_is_whole(clip: Path, tmp_path: 
     assert len(raw_times(tmp_path / "out.mp4")) == 9
 
 
-def test_a_transparent_result_is_whole_with_its_sound(clip: Path, tmp_path: Path) -> None:
+def test_a_transparent_result_is_complete_with_audio(clip: Path, tmp_path: Path) -> None:
     run(request(clip, tmp_path / "out.mov", alpha=True, every=3))
     assert raw_times(tmp_path / "out.mov") == raw_times(clip)
     with av.open(str(tmp_path / "out.mov")) as container:
@@ -86,7 +86,7 @@ def test_a_transparent_result_is_whole_with_its_sound(clip: Path, tmp_path: Path
     assert all(alpha[:, WIDTH // 2 + 4 :].max() == 0 for alpha in alphas)
 
 
-def test_what_was_not_found_is_told(clip: Path, tmp_path: Path) -> None:
+def test_undetected_prompts_are_reported(clip: Path, tmp_path: Path) -> None:
     asked = request(clip, every=4, only_present=True)
     finished = run(replace(asked, data=(("sheet", tmp_path / "s.png"), ("yolo", tmp_path / "set"))))
     assert finished.notices[-1] == "s.png was not written because no prompt was detected."
@@ -113,7 +113,7 @@ def test_what_was_not_found_is_told(clip: Path, tmp_path: Path) -> None:
         ({"data": (("coco", "x"),), "codec": "vp9"}, "--codec vp9 needs an output"),
     ],
 )
-def test_what_cannot_be_is_said_before_a_model_is_loaded(
+def test_invalid_settings_are_rejected_before_a_model_is_loaded(
     clip: Path, tmp_path: Path, changes: dict[str, object], words: str
 ) -> None:
     output = changes.pop("output", None)
@@ -129,7 +129,7 @@ def test_what_cannot_be_is_said_before_a_model_is_loaded(
 
 
 @pytest.mark.slow
-def test_data_lie_beside_many_results_and_are_remembered(
+def test_data_of_a_batch_are_next_to_results_and_in_the_manifest(
     clips: list[str], tmp_path: Path, engine: Loaded  # noqa: F811
 ) -> None:  # fmt: skip
     def done(**settings: object) -> list[Ending]:
@@ -149,7 +149,7 @@ def test_data_lie_beside_many_results_and_are_remembered(
 @pytest.mark.slow
 @pytest.mark.parametrize("form", DATA_FORMATS)
 @pytest.mark.parametrize("effects", [(BlackOut(),), (Tint(), Pixelate()), (Tint(),)])
-def test_untouched_pictures_beside_a_hiding_effect_are_told(
+def test_original_pixels_in_data_with_a_privacy_effect_are_reported(
     clip: Path, tmp_path: Path, form: DataFormat, effects: tuple[AnyEffect, ...]
 ) -> None:
     asked = request(
@@ -161,14 +161,14 @@ def test_untouched_pictures_beside_a_hiding_effect_are_told(
     assert len(told) == (find_format(form).source_pixels and effects != (Tint(),))
 
 
-def test_a_transparent_result_beside_a_hiding_effect_is_told(clip: Path, tmp_path: Path) -> None:
+def test_a_transparent_result_with_a_privacy_effect_is_reported(clip: Path, tmp_path: Path) -> None:
     look = RenderSettings(effects=(BlackOut(),), styles=(PromptStyle(),), names=("a",))
     finished = run(request(clip, tmp_path / "out.webm", alpha=True, look=look))
     assert any("nothing is hidden" in notice and "transparent" in notice for notice in finished.notices)
 
 
 class Broken(HalfThere):
-    """Gives values that are not numbers for each third frame."""
+    """Returns non-finite values for every third frame."""
 
     def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
         found = super().segment(frame, prompts)
@@ -181,7 +181,7 @@ class Broken(HalfThere):
 @pytest.mark.parametrize(
     "matte", [MatteSettings(), MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False)]
 )
-def test_frames_without_finite_maps_are_hidden_whole_and_told_once(
+def test_frames_without_finite_maps_are_hidden_and_reported_once(
     clip: Path, tmp_path: Path, time: str, matte: MatteSettings
 ) -> None:
     look = RenderSettings(effects=(BlackOut(),), styles=(PromptStyle(),), names=("a",))

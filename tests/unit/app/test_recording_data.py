@@ -1,4 +1,4 @@
-"""Every format of data beside a live recording, through the real sinks: prompts, thresholds and the size change."""
+"""Every data format with a live recording, through the real sinks: prompts, thresholds and the size change."""
 
 import json
 from dataclasses import replace
@@ -16,19 +16,19 @@ from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import DATA_FORMATS
 from clipseg_live.core.settings.recording import RecordingSettings, data_path
 from clipseg_live.runtime.outputs.recording_segment import RecordingSegment
-from tests.helpers.findings import findings
+from tests.helpers.known_mattes import frames_with_mattes
 
 
 @pytest.mark.slow
-def test_all_formats_beside_one_recording(tmp_path: Path) -> None:
-    info, frames, mattes = findings(5, (48, 64), prompts=2, rate=Fraction(30))
-    _, larger, larger_mattes = findings(5, (60, 120), prompts=2, rate=Fraction(30))
+def test_a_recording_writes_all_data_formats(tmp_path: Path) -> None:
+    info, frames, mattes = frames_with_mattes(5, (48, 64), prompts=2, rate=Fraction(30))
+    _, larger, larger_mattes = frames_with_mattes(5, (60, 120), prompts=2, rate=Fraction(30))
     frames[3], mattes[3] = larger[3], larger_mattes[3]
     labels = [(Label("a", 0.5), Label("b", 0.5))] * 2 + [(Label("b", 0.7), Label("c/d", 0.2))] * 3
     settings = RecordingSettings(data=DATA_FORMATS, codec="ffv1", encoder="software", sound="off")
     part = RecordingSegment(tmp_path, "r", settings, recording_tools(), info)
     for number, (frame, each, said) in enumerate(zip(frames, mattes, labels, strict=True)):
-        # A session counts frames anew after a seek; a recording's own numbers grow.
+        # A session restarts frame numbers after a seek; those of a recording increase.
         frame = replace(frame, index=100 - number, epoch=number)
         part.write(RenderedFrame(frame, frame.pixels, each, said), Fraction(number, 30), info)
     done, errors = part.finish()
@@ -42,7 +42,7 @@ def test_all_formats_beside_one_recording(tmp_path: Path) -> None:
     assert [each["frame"] for each in index["frames"]] == [0, 1, 2, 3, 4]
     assert index["frames"][2]["thresholds"] == {"2": 0.7, "3": 0.2}
     with Image.open(tmp_path / "r indexed" / "000003.png") as picture:
-        assert picture.size == (64, 48)  # fitted, with empty bars
+        assert picture.size == (64, 48)  # letterboxed
         values = np.asarray(picture)
     assert set(np.unique(values)) == {0, 2, 3} and not values[:8].any() and not values[-8:].any()
     with av.open(str(tmp_path / "r alpha.mov")) as container:

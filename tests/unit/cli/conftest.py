@@ -1,4 +1,4 @@
-"""What commands hand on, without running it."""
+"""Fixtures for commands: they record the calls of commands without running them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ SEGMENTING = ("live", "watch", "virtual-camera", "record", "export")
 
 
 @dataclass(frozen=True)
-class Segmented:
-    """The settings of a command in one form."""
+class CommandSettings:
+    """Settings of a command in a common form."""
 
     prompts: tuple[Prompt, ...]
     styles: tuple[PromptStyle, ...]
@@ -30,9 +30,9 @@ class Segmented:
     framing: FrameTransform
 
 
-def in_one_form(settings: LiveSettings) -> Segmented:
+def normalised(settings: LiveSettings) -> CommandSettings:
     prompts, look = settings.prompts()
-    return Segmented(prompts, look.styles, settings.effects, settings.matte, settings.engine, settings.framing)
+    return CommandSettings(prompts, look.styles, settings.effects, settings.matte, settings.engine, settings.framing)
 
 
 class NoItems:
@@ -46,8 +46,8 @@ class NoItems:
 
 
 @pytest.fixture
-def handed_on(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """The arguments of the functions that commands call."""
+def recorded_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Record the arguments of the functions that commands call."""
     calls: list[tuple[Any, ...]] = []
 
     def stream(spec: object, prompts: object, settings: object, *, styles: object, on_status: object) -> NoItems:
@@ -70,26 +70,26 @@ def handed_on(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-def segmented(handed_on: list[tuple[Any, ...]]) -> Callable[..., Segmented]:
-    """Run a command, and return its settings. ``live`` begins with the default settings as those of the last run."""
+def run_settings(recorded_calls: list[tuple[Any, ...]]) -> Callable[..., CommandSettings]:
+    """Run a command and return its settings. ``live`` starts with the default settings as those of the last run."""
 
-    def run(command: str, *arguments: object, source: str = "walk.mp4") -> Segmented:
-        handed_on.clear()
+    def run(command: str, *arguments: object, source: str = "walk.mp4") -> CommandSettings:
+        recorded_calls.clear()
         more = ["-o", "out.mp4"] if command == "export" else []
         assert main.run([command, source, *map(str, arguments), *more]) == 0
-        (values,) = handed_on
+        (values,) = recorded_calls
         if command == "export":
             request = values[0]
             look, settings = request.settings.render, request.settings
-            return Segmented(
+            return CommandSettings(
                 request.prompts, look.styles, look.effects, settings.matte, settings.engine, request.framing
             )
         if command == "watch":
             _, prompts, live, styles = values
-            return Segmented(prompts, styles, live.effects, live.matte, live.engine, live.framing)
+            return CommandSettings(prompts, styles, live.effects, live.matte, live.engine, live.framing)
         if command == "live":
             opened = values[0]
-            return in_one_form(opened["settings"] or opened["change"](LiveSettings()))
-        return in_one_form(values[0])
+            return normalised(opened["settings"] or opened["change"](LiveSettings()))
+        return normalised(values[0])
 
     return run

@@ -1,4 +1,4 @@
-"""``doctor``: every check stands alone, what it says is what was seen, and it leaves nothing behind."""
+"""``doctor``: checks are independent, the report matches the results, and no resources are leaked."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ SECTIONS = {"versions", "devices", "precision", "matrix_speed", "codecs", "camer
 
 @pytest.fixture(autouse=True)
 def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine without anything slow, without a network, and watched for threads."""
+    """Provide a machine without slow checks and network, and check for leaked threads."""
     whole = catalogue.CatalogueEntry("shapes", (), "", False, True, tmp_path, 1, True, None)
     monkeypatch.setattr(catalogue, "catalogue", lambda: (whole,))
     monkeypatch.setattr(model_probe, "find_devices", lambda: DEVICES)
@@ -54,13 +54,13 @@ def page(*options: str) -> str:
     return result.stdout
 
 
-def test_the_page_for_people(tmp_path: Path) -> None:
+def test_the_text_report_has_all_sections(tmp_path: Path) -> None:
     (tmp_path / "hub").mkdir()
     (tmp_path / "hub" / "weights").write_bytes(b"x" * 5000)
     text = page()
     for said in ("Some processor", "8 cores", "AMX bf16", "libx264, libvpx-vp9, ffv1", "aac, libopus", "0.0125"):
         assert said in text
-    assert f"5.0 kB, {tmp_path / 'hub'}" in text  # in one piece, to be copied
+    assert f"5.0 kB, {tmp_path / 'hub'}" in text  # on one line, to be copied
     assert "No camera was found." in text
     assert "4.0 times as fast" in " ".join(text.split())
 
@@ -89,7 +89,7 @@ def test_json_has_every_section() -> None:
         (command, "_versions", "versions"),
     ],
 )
-def test_a_check_that_fails_is_a_line(
+def test_a_failed_check_is_reported(
     module: object, name: str, section: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "hub").mkdir()
@@ -105,7 +105,7 @@ def test_a_check_that_fails_is_a_line(
     assert "the thing is broken" in page()
 
 
-def test_without_the_shapes_model_nothing_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_shapes_model_skips_the_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = catalogue.CatalogueEntry("shapes", (), "", False, True, None, 0, False, None)
     monkeypatch.setattr(catalogue, "catalogue", lambda: (absent,))
     report = json.loads(page("--json"))
@@ -113,7 +113,7 @@ def test_without_the_shapes_model_nothing_is_compared(monkeypatch: pytest.Monkey
     assert "was not measured" in report["faster"][0]
 
 
-def test_a_device_that_is_not_there_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_device_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str]] = []
 
     def refuse(device: str, engine: str) -> None:
@@ -125,7 +125,7 @@ def test_a_device_that_is_not_there_is_a_line(monkeypatch: pytest.MonkeyPatch) -
     assert asked == [("cuda:7", "torch")]
 
 
-def test_cameras_encoders_and_packages_that_have_something_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_problems_of_cameras_encoders_and_packages_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (
         video_probe.FoundCamera(0, "Front", "/dev/video0", True),
         video_probe.FoundCamera(2, "Side", "/dev/video2", False),
@@ -146,4 +146,4 @@ def test_gpus_are_listed_with_their_memory(monkeypatch: pytest.MonkeyPatch) -> N
     )
     text = page()
     assert "NVIDIA Something, 24.0 GB (20.0 GB free)" in text
-    assert "The checks found nothing to improve." in text  # bfloat16 on the CPU is no advice for who has a GPU
+    assert "The checks found nothing to improve." in text  # bfloat16 on the CPU is not advised with a GPU

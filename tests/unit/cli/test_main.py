@@ -1,4 +1,4 @@
-"""What errors look like on the command line, and that it starts light."""
+"""Errors on the command line, and light imports."""
 
 import ast
 import subprocess
@@ -16,7 +16,7 @@ from tests.helpers.paths import ROOT
 HEAVY = ("torch", "transformers", "cv2", "av", "numpy", "PIL", "huggingface_hub", "clipseg_live.core.settings.base")
 
 
-def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_and_version_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["--help"]) == 0
     text = capsys.readouterr().out
     for command in ("export", "bench", "doctor", "models"):
@@ -50,7 +50,7 @@ def test_nothing_heavy_is_imported_for_help() -> None:
         ),
     ],
 )
-def test_every_error_is_one_sentence(
+def test_every_error_is_printed_as_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     error: BaseException,
@@ -91,7 +91,7 @@ def test_every_command_takes_a_log_level(command: str, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["export"], ["export", "x.mp4", "-o"], ["bench", "--rounds", "0"]])
-def test_wrong_usage_ends_with_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
 
@@ -140,7 +140,7 @@ def test_a_mistyped_command_gets_a_suggestion(capsys: pytest.CaptureFixture[str]
     assert "Did you mean 'export'?" in capsys.readouterr().err
 
 
-def test_no_function_of_the_command_line_has_many_parameters() -> None:
+def test_command_functions_have_few_parameters() -> None:
     counts = {}
     for path in (ROOT / "clipseg_live" / "cli").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""``models``: what is on disk is found without the network, and said plainly."""
+"""``models``: models on disk are listed without the network."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ REVISION = "0" * 40
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty hub cache, and no network."""
+    """Provide an empty hub cache without network."""
     folder = tmp_path / "hub"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(folder))
@@ -53,7 +53,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def keep_in_cache(cache: Path, model: Path) -> Path:
-    """Lay a folder into the hub's cache as the default model."""
+    """Copy a folder into the hub's cache as the default model."""
     home = cache / f"models--{DEFAULT_MODEL.replace('/', '--')}"
     snapshot = home / "snapshots" / REVISION
     shutil.copytree(model, snapshot)
@@ -62,57 +62,57 @@ def keep_in_cache(cache: Path, model: Path) -> Path:
     return snapshot
 
 
-def listed() -> dict[str, dict[str, object]]:
+def list_models() -> dict[str, dict[str, object]]:
     result = RUNNER.invoke(app, ["models", "--json"])
     assert result.exit_code == 0, result.output
     return {entry["name"]: entry for entry in json.loads(result.stdout)}
 
 
 def test_all_known_models_are_listed_and_one_is_the_default(cache: Path) -> None:
-    entries = listed()
+    entries = list_models()
     assert list(entries) == list(loading.KNOWN_MODELS)
     assert [name for name, entry in entries.items() if entry["default"]] == [DEFAULT_MODEL]
     absent = entries[DEFAULT_MODEL]
     assert (absent["path"], absent["bytes"], absent["whole"], absent["problem"]) == (None, 0, False, None)
 
 
-def test_a_whole_model_in_the_cache(cache: Path, tiny: Path) -> None:
+def test_a_complete_model_in_the_cache_is_listed(cache: Path, tiny: Path) -> None:
     snapshot = keep_in_cache(cache, tiny)
-    entry = listed()[DEFAULT_MODEL]
+    entry = list_models()[DEFAULT_MODEL]
     assert entry["whole"] is True and entry["problem"] is None
     assert Path(str(entry["path"])) == snapshot
     files = sum(file.stat().st_size for file in snapshot.iterdir())
     assert entry["bytes"] == files + len(REVISION)
 
 
-def test_weights_that_are_cut_short(cache: Path, tiny: Path) -> None:
+def test_truncated_weights_are_reported(cache: Path, tiny: Path) -> None:
     weights = keep_in_cache(cache, tiny) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    entry = listed()[DEFAULT_MODEL]
+    entry = list_models()[DEFAULT_MODEL]
     assert entry["whole"] is False
     assert "truncated" in str(entry["problem"]) and "model.safetensors" in str(entry["problem"])
 
 
 @pytest.mark.parametrize(("start", "whole"), [(b"", False), (b"PK\x03\x04cut", False), (b"\x80\x02older", True)])
-def test_weights_in_the_older_formats(cache: Path, tiny: Path, start: bytes, whole: bool) -> None:
+def test_weights_in_older_formats_are_listed(cache: Path, tiny: Path, start: bytes, whole: bool) -> None:
     snapshot = keep_in_cache(cache, tiny)
     (snapshot / "model.safetensors").unlink()
     (snapshot / "pytorch_model.bin").write_bytes(start)
-    assert listed()[DEFAULT_MODEL]["whole"] is whole
+    assert list_models()[DEFAULT_MODEL]["whole"] is whole
 
 
-def test_a_fetch_that_was_interrupted(cache: Path, tiny: Path) -> None:
+def test_an_interrupted_download_is_reported(cache: Path, tiny: Path) -> None:
     (keep_in_cache(cache, tiny) / "model.safetensors").unlink()
-    entry = listed()[DEFAULT_MODEL]
+    entry = list_models()[DEFAULT_MODEL]
     assert entry["whole"] is False and "weights are not downloaded" in str(entry["problem"])
 
 
 def test_a_missing_file_is_named(cache: Path, tiny: Path) -> None:
     (keep_in_cache(cache, tiny) / "vocab.json").unlink()
-    assert "vocab.json" in str(listed()[DEFAULT_MODEL]["problem"])
+    assert "vocab.json" in str(list_models()[DEFAULT_MODEL]["problem"])
 
 
-def test_the_page_for_people(cache: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_text_output_lists_models(cache: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     snapshot = keep_in_cache(cache, tiny)
     (snapshot / "merges.txt").unlink()
@@ -120,7 +120,7 @@ def test_the_page_for_people(cache: Path, tiny: Path, monkeypatch: pytest.Monkey
     page = RUNNER.invoke(app, ["models"]).stdout
     assert f"{DEFAULT_MODEL}  rd64-refined  default" in page
     assert "incomplete" in page and "merges.txt" in page
-    assert str(cache) in page  # in one piece, to be copied
+    assert str(cache) in page  # on one line, to be copied
 
 
 def keep_converted(root: Path, model: str) -> Path:
@@ -142,7 +142,7 @@ def test_converted_models_are_listed_with_their_sizes(
     monkeypatch.setenv("COLUMNS", "100")
     page = RUNNER.invoke(app, ["models"]).stdout
     assert page.count("converted for OpenVINO, 5.1 kB") == 3 and "\n/my/own\n" in page
-    sizes = {name: entry["converted_bytes"] for name, entry in listed().items() if entry["converted_bytes"]}
+    sizes = {name: entry["converted_bytes"] for name, entry in list_models().items() if entry["converted_bytes"]}
     assert set(sizes) == {DEFAULT_MODEL, "shapes"} and all(5020 < int(str(size)) < 5200 for size in sizes.values())
 
 

@@ -1,4 +1,4 @@
-"""On the command line, a session that reads outside its folder needs ``--trust-session``."""
+"""Sessions with external references need ``--trust-session`` on the command line."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from clipseg_live.core.settings.live import LiveSettings, PromptRow
 COMMANDS = {"live": [], "watch": ["demo:"], "export": ["demo:", "-o", "out.mp4", "--to", "0.1"]}
 
 
-def reaching(folder: Path, model: str = "shapes") -> Path:
+def session_with_reference(folder: Path, model: str = "shapes") -> Path:
     rows = (PromptRow(id=0, text="red circle"),)
     effects = (CutOut(backdrop="image", file=Path("/nowhere/sea.png")),)
     save_session(folder / "s.json", LiveSettings(rows=rows, effects=effects, engine=EngineSettings(model=model)))
@@ -21,11 +21,11 @@ def reaching(folder: Path, model: str = "shapes") -> Path:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_it_is_refused_by_name(
+def test_an_external_reference_is_rejected_and_named(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    path = reaching(tmp_path, "some/model")
+    path = session_with_reference(tmp_path, "some/model")
     assert run([command, *COMMANDS[command], "--session", str(path)]) == 2
     said = capsys.readouterr().err
     assert "the file /nowhere/sea.png and the model some/model" in said and "--trust-session" in said
@@ -33,10 +33,10 @@ def test_it_is_refused_by_name(
 
 
 @pytest.mark.slow
-def test_what_is_trusted_is_tried(
+def test_a_trusted_reference_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    path = reaching(tmp_path)
+    path = session_with_reference(tmp_path)
     assert run(["export", *COMMANDS["export"], "--session", str(path), "--trust-session"]) == 1
     assert "There is no file /nowhere/sea.png" in capsys.readouterr().err

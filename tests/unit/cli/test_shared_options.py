@@ -1,4 +1,4 @@
-"""Options that all commands share: the same everywhere, and they reach the settings of each command."""
+"""Shared options are the same in all commands, and reach the settings of each command."""
 
 import inspect
 from collections.abc import Callable
@@ -39,10 +39,10 @@ from clipseg_live.core.settings.live import FrameTransform, LiveSettings, Prompt
 from clipseg_live.core.settings.presets import PRESETS
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import PLAIN_MATTES, MatteSettings
-from tests.unit.cli.conftest import SEGMENTING, Segmented, in_one_form
+from tests.unit.cli.conftest import SEGMENTING, CommandSettings, normalised
 from tests.unit.core.test_session_file import sessions
 
-Segment = Callable[..., Segmented]
+Segment = Callable[..., CommandSettings]
 
 
 def command(name: str) -> Any:
@@ -103,7 +103,7 @@ def test_every_field_of_the_settings_has_an_option(group: type, settings: type[B
 
 
 def kinds_of(annotation: Any) -> set[type]:
-    """The plain types in an annotation. A choice is text, and so are the parts of a tuple."""
+    """Return the plain types in an annotation. Choices and parts of tuples are text."""
     if get_origin(annotation) is Literal:
         return {type(value) for value in get_args(annotation)}
     if isinstance(annotation, type) or get_origin(annotation) is tuple:
@@ -122,7 +122,7 @@ def test_an_option_has_the_type_of_its_field(group: type, settings: type[BaseMod
 
 
 @pytest.mark.parametrize("name", ["record", "export"])
-def test_defaults_are_told_as_they_are(name: str) -> None:
+def test_help_shows_the_actual_defaults(name: str) -> None:
     words = {True: "yes", False: "no", 90: "90"}
     options, seen = options_of(name), 0
     for _, settings, others in SETTINGS:
@@ -137,7 +137,7 @@ def test_defaults_are_told_as_they_are(name: str) -> None:
     assert options["effect"].show_default == "+".join(effect.kind for effect in DEFAULT_EFFECTS)
 
 
-def test_the_masks_of_watch_are_plain_by_default() -> None:
+def test_watch_has_unsmoothed_masks_by_default() -> None:
     options = options_of("watch")
     assert [options[name].show_default for name in ("smoothing", "motion_tracking", "edge_refinement")] == [
         "0",
@@ -157,7 +157,7 @@ def test_recordings_have_an_option_for_each_field() -> None:
 
 # ---- effects of the options
 
-CASES: list[tuple[list[object], Callable[[Segmented], object], object]] = [
+CASES: list[tuple[list[object], Callable[[CommandSettings], object], object]] = [
     (["--model", "rd16"], lambda found: found.engine.model, "rd16"),
     (["--device", "cpu"], lambda found: found.engine.device, "cpu"),
     (["--dtype", "bfloat16"], lambda found: found.engine.dtype, "bfloat16"),
@@ -206,27 +206,31 @@ CASES: list[tuple[list[object], Callable[[Segmented], object], object]] = [
 
 
 def _case_id(value: object) -> str:
-    """Return a name that is the same in every process."""
+    """Return an id that is the same in every process."""
     return "value" if callable(value) else str(value)[:60]
 
 
 @pytest.mark.parametrize("name", SEGMENTING)
 @pytest.mark.parametrize(("arguments", "value_of", "expected"), CASES, ids=_case_id)
-def test_an_option_reaches_the_settings(
-    segmented: Segment, name: str, arguments: list[object], value_of: Callable[[Segmented], object], expected: object
+def test_an_option_sets_its_field(
+    run_settings: Segment,
+    name: str,
+    arguments: list[object],
+    value_of: Callable[[CommandSettings], object],
+    expected: object,
 ) -> None:
-    found = segmented(name, "-p", "red  mug", "-p", "hair", *arguments)
+    found = run_settings(name, "-p", "red  mug", "-p", "hair", *arguments)
     assert value_of(found) == expected
     assert [prompt.label for prompt in found.prompts[:2]] == ["red mug", "hair"]
 
 
 @pytest.mark.parametrize(("arguments", "value_of", "expected"), CASES, ids=_case_id)
-def test_the_table_has_other_values_than_the_defaults(
-    arguments: list[object], value_of: Callable[[Segmented], object], expected: object
+def test_cases_differ_from_defaults(
+    arguments: list[object], value_of: Callable[[CommandSettings], object], expected: object
 ) -> None:
     options = SegmentationOptions(prompts=PromptOptions(prompt=["red mug", "hair"]))
     for base in (LiveSettings(), LiveSettings(matte=PLAIN_MATTES)):
-        if value_of(in_one_form(change_settings(options, base))) != expected:
+        if value_of(normalised(change_settings(options, base))) != expected:
             return
     raise AssertionError(f"{arguments} are the defaults")
 
@@ -240,37 +244,37 @@ def test_every_shared_option_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", SEGMENTING)
-def test_images_and_embeddings_are_prompts(segmented: Segment, name: str, tmp_path: Path) -> None:
+def test_images_and_embeddings_are_prompts(run_settings: Segment, name: str, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "my mug.png")
     values = np.random.default_rng(1).normal(size=512).astype(np.float32)
     np.save(tmp_path / "a hand.npy", values)
     files = ["--prompt-image", tmp_path / "my mug.png", "--prompt-embedding", tmp_path / "a hand.npy"]
-    found = segmented(name, *files, "-p", "hair", "--threshold", 0.1, "--threshold", 0.2, "--threshold", 0.3)
+    found = run_settings(name, *files, "-p", "hair", "--threshold", 0.1, "--threshold", 0.2, "--threshold", 0.3)
     expected = (Prompt.text("hair"), Prompt.image(pixels, label="my mug"), Prompt.embedding(values, label="a hand"))
     assert found.prompts == expected
     assert [style.threshold for style in found.styles] == [0.1, 0.2, 0.3]
 
 
 @pytest.mark.parametrize("name", ["live", "record", "virtual-camera"])
-def test_a_large_image_is_scaled_down_for_a_session(segmented: Segment, name: str, tmp_path: Path) -> None:
+def test_a_large_image_is_scaled_down_for_a_session(run_settings: Segment, name: str, tmp_path: Path) -> None:
     Image.new("RGB", (6000, 30)).save(tmp_path / "wide.png")
-    (prompt,) = segmented(name, "--prompt-image", tmp_path / "wide.png").prompts
+    (prompt,) = run_settings(name, "--prompt-image", tmp_path / "wide.png").prompts
     assert prompt.pixels.shape[1] == 768  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["record", "virtual-camera", "watch", "export"])
-def test_a_demo_scene_has_its_model(segmented: Segment, name: str) -> None:
-    assert segmented(name, "-p", "mug", source="demo:3").engine.model == "shapes"
-    assert segmented(name, "-p", "mug", "--model", "rd16", source="demo:3").engine.model == "rd16"
-    assert segmented(name, "-p", "mug").engine.model == EngineSettings().model
+def test_a_demo_scene_has_its_model(run_settings: Segment, name: str) -> None:
+    assert run_settings(name, "-p", "mug", source="demo:3").engine.model == "shapes"
+    assert run_settings(name, "-p", "mug", "--model", "rd16", source="demo:3").engine.model == "rd16"
+    assert run_settings(name, "-p", "mug").engine.model == EngineSettings().model
 
 
 @pytest.mark.parametrize("name", ["live", "watch", "virtual-camera", "record"])
-def test_a_source_is_opened_as_the_options_say(handed_on: list[tuple[Any, ...]], name: str, tmp_path: Path) -> None:
+def test_source_options_reach_the_source(recorded_calls: list[tuple[Any, ...]], name: str, tmp_path: Path) -> None:
     options = ["--sequence", "--rate", "30000/1001", "--deinterlace", "off", "--rtsp-transport", "tcp", "--insecure"]
     assert main.run([name, str(tmp_path), "-p", "mug", *options]) == 0
-    ((*values,),) = handed_on
+    ((*values,),) = recorded_calls
     spec = values[0]["source"] if name == "live" else values[0] if name == "watch" else values[1]
     assert isinstance(spec, SourceSpec)
     assert (spec.sequence, spec.deinterlace, spec.rtsp_transport, spec.insecure) == (
@@ -296,8 +300,8 @@ def session(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", SEGMENTING)
-def test_options_change_the_settings_of_a_session(segmented: Segment, name: str, session: Path) -> None:
-    found = segmented(name, "--session", session, "--device", "cpu", "--smoothing", 0.7, "--mirror")
+def test_options_change_the_settings_of_a_session(run_settings: Segment, name: str, session: Path) -> None:
+    found = run_settings(name, "--session", session, "--device", "cpu", "--smoothing", 0.7, "--mirror")
     assert [prompt.label for prompt in found.prompts] == ["mug", "hand"] and found.effects == (Blur(),)
     assert found.styles[1] == PromptStyle(role="negative", targets=(0,)) and found.styles[0].threshold == 0.4
     assert (found.engine, found.matte) == (EngineSettings(model="rd16", device="cpu"), MatteSettings(smoothing=0.7))
@@ -326,11 +330,11 @@ def test_a_session_has_its_own_prompts_and_effects(
 
 
 @pytest.mark.parametrize("name", ["live", "watch"])
-def test_options_replace_prompts_and_styles_of_a_session(segmented: Segment, name: str, session: Path) -> None:
-    found = segmented(name, "--session", session, "-p", "cup", "--effect", "tint")
+def test_options_replace_prompts_and_styles_of_a_session(run_settings: Segment, name: str, session: Path) -> None:
+    found = run_settings(name, "--session", session, "-p", "cup", "--effect", "tint")
     assert found.prompts == (Prompt.text("cup"),) and found.effects == (Tint(),)
     assert found.matte.smoothing == 0.1 and found.engine.model == "rd16"
-    found = segmented(name, "--session", session, "--threshold", 0.9, "--template", "a {}", "--contrast", "cup")
+    found = run_settings(name, "--session", session, "--threshold", 0.9, "--template", "a {}", "--contrast", "cup")
     assert found.prompts == (Prompt.text("mug", ("a {}",)), Prompt.text("hand"), Prompt.text("cup", ("a {}",)))
     assert [style.threshold for style in found.styles] == [0.9, 0.5, 0.5]
     assert [style.role for style in found.styles] == ["positive", "negative", "contrast"]
@@ -344,18 +348,18 @@ def test_a_prompt_is_needed(name: str, arguments: list[str], capsys: pytest.Capt
     assert "There is no prompt: say what to segment" in capsys.readouterr().err
 
 
-def test_a_session_without_a_prompt_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_session_without_a_prompt_is_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_session(tmp_path / "empty.json", LiveSettings(rows=(PromptRow(id=0, text=" "),)))
     for name in ("record", "virtual-camera", "watch"):
         assert main.run([name, "walk.mp4", "--session", str(tmp_path / "empty.json")]) == 2
         assert "shows no prompt" in capsys.readouterr().err
 
 
-def test_a_session_has_at_most_sixteen_prompts_and_a_stream_more(
-    segmented: Segment, capsys: pytest.CaptureFixture[str]
+def test_sessions_are_limited_to_sixteen_prompts_and_streams_are_not(
+    run_settings: Segment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     many = [word for number in range(17) for word in ("-p", f"mug {number}")]
-    assert len(segmented("watch", *many).prompts) == len(segmented("export", *many).prompts) == 17
+    assert len(run_settings("watch", *many).prompts) == len(run_settings("export", *many).prompts) == 17
     assert main.run(["record", "walk.mp4", *many]) == 2
     assert "There are 17 prompts, but a live session supports at most 16" in capsys.readouterr().err
 
@@ -383,7 +387,7 @@ def test_a_session_has_at_most_sixteen_prompts_and_a_stream_more(
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 @pytest.mark.parametrize("name", ["watch", "record", "export"])
-def test_an_impossible_value_is_one_sentence(
+def test_an_invalid_value_gives_a_one_sentence_error(
     name: str, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = ["-o", "out.mp4"] if name == "export" else []
@@ -397,7 +401,7 @@ def test_an_impossible_value_is_one_sentence(
 
 @pytest.mark.slow
 @given_values(base=sessions)
-def test_without_options_nothing_changes(base: LiveSettings) -> None:
+def test_no_options_keep_the_session(base: LiveSettings) -> None:
     assert change_settings(SegmentationOptions(), base) == base
 
 
@@ -409,7 +413,7 @@ def test_without_options_nothing_changes(base: LiveSettings) -> None:
     thresholds=st.lists(st.floats(0, 1), max_size=5),
     grow=st.lists(st.floats(-10, 10), max_size=5),
 )
-def test_a_session_and_an_export_segment_the_same(
+def test_a_session_and_an_export_have_the_same_matte_settings(
     texts: list[str],
     negative: list[str],
     contrast: list[str],

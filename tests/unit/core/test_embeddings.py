@@ -1,4 +1,4 @@
-"""Embeddings from arrays and files: values and sizes that no model gives are refused, before memory is spent."""
+"""Embeddings from arrays and files: invalid values and sizes are rejected before memory is allocated."""
 
 import io
 import tracemalloc
@@ -19,7 +19,7 @@ MOST_MEMORY = 16 << 20
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_refused_in_every_type(tmp_path: Path, dtype: str, value: float) -> None:
+def test_non_finite_values_are_rejected_in_every_type(tmp_path: Path, dtype: str, value: float) -> None:
     values = np.zeros(512, dtype)
     values[-1] = value
     np.save(tmp_path / "vector.npy", values)
@@ -28,30 +28,28 @@ def test_values_that_are_not_finite_are_refused_in_every_type(tmp_path: Path, dt
 
 
 @pytest.mark.parametrize("value", [1e5, -1e30, 3e38, 1e300, np.iinfo(np.int64).min])
-def test_values_that_overflow_inside_a_model_are_refused(value: float) -> None:
+def test_values_that_overflow_in_a_model_are_rejected(value: float) -> None:
     values = np.zeros(512, np.float64)
     values[3] = value
     with pytest.raises(UsageError, match="beyond 10000"):
         Prompt.embedding(values)
 
 
-def test_what_a_model_gives_is_taken(tmp_path: Path) -> None:
+def test_embeddings_of_a_model_are_accepted(tmp_path: Path) -> None:
     for dtype in ("f2", "f4", "f8", ">f8", "i2"):
         np.save(tmp_path / "vector.npy", np.arange(-256, 256).astype(dtype))
         assert Prompt.embedding(tmp_path / "vector.npy").values.tolist() == list(range(-256, 256))
 
 
 def header_of(shape: tuple[int, ...]) -> bytes:
-    """A .npy file that claims an array of this shape and holds 64 bytes."""
+    """Return a .npy file with a header for this shape and 64 bytes of data."""
     memory = io.BytesIO()
     np.lib.format.write_array_header_2_0(memory, {"descr": "<f4", "fortran_order": False, "shape": shape})
     return memory.getvalue() + bytes(64)
 
 
 @pytest.mark.parametrize("shape", [(10**12,), (1, 10**9), (2**31, 2**31), (65_537,)])
-def test_a_header_that_claims_too_much_is_refused_before_memory_is_spent(
-    tmp_path: Path, shape: tuple[int, ...]
-) -> None:
+def test_an_oversized_header_is_rejected_before_allocation(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = tmp_path / "vector.npy"
     path.write_bytes(header_of(shape))
     tracemalloc.start()
@@ -63,7 +61,7 @@ def test_a_header_that_claims_too_much_is_refused_before_memory_is_spent(
         tracemalloc.stop()
 
 
-def test_a_large_file_is_refused_without_being_read(tmp_path: Path) -> None:
+def test_a_large_file_is_rejected_without_being_read(tmp_path: Path) -> None:
     path = tmp_path / "vector.npy"
     path.write_bytes(header_of((10**9,)))
     with path.open("r+b") as file:
@@ -72,7 +70,7 @@ def test_a_large_file_is_refused_without_being_read(tmp_path: Path) -> None:
         Prompt.embedding(path)
 
 
-def test_large_tensors_and_arrays_are_refused(tmp_path: Path) -> None:
+def test_large_tensors_and_arrays_are_rejected(tmp_path: Path) -> None:
     save_file({"values": np.zeros(100_000, np.float32)}, tmp_path / "vector.safetensors")
     with pytest.raises(UsageError, match="at most 65536 values"):
         Prompt.embedding(tmp_path / "vector.safetensors")
@@ -82,7 +80,7 @@ def test_large_tensors_and_arrays_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @given(st.one_of(st.binary(max_size=300), st.binary(max_size=80).map(lambda tail: header_of((16,))[:-64] + tail)))
-def test_any_other_file_ends_in_a_sentence(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_other_files_give_a_one_sentence_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     for suffix in (".npy", ".safetensors"):
         path = tmp_path_factory.getbasetemp() / f"anything{suffix}"
         path.write_bytes(content)

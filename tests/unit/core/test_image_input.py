@@ -1,4 +1,4 @@
-"""Images in any form become the same pixels, and what is no image is told in one sentence."""
+"""Images of any type become the same pixels. Other values give a one-sentence error."""
 
 import io
 from fractions import Fraction
@@ -26,7 +26,7 @@ images = arrays(np.uint8, st.tuples(st.integers(5, 9), st.integers(5, 9), st.jus
 
 @pytest.mark.slow
 @given(images)
-def test_forms_of_one_image(picture):
+def test_all_image_types_give_the_same_pixels(picture):
     tensor = torch.from_numpy(picture.copy())
     for form in (
         picture, np.asfortranarray(picture), picture.astype(np.int64), picture.astype(np.uint16) * 257,
@@ -42,7 +42,7 @@ def test_forms_of_one_image(picture):
         assert np.array_equal(from_bgr(form), picture)
 
 
-def test_files_and_their_bytes(tmp_path):
+def test_files_and_bytes_are_read(tmp_path):
     Image.fromarray(PICTURE).save(tmp_path / "a.png")
     data = (tmp_path / "a.png").read_bytes()
     for form in (str(tmp_path / "a.png"), tmp_path / "a.png", data, bytearray(data), memoryview(data)):
@@ -58,8 +58,8 @@ def test_files_and_their_bytes(tmp_path):
         as_pixels("none.png")
 
 
-def test_images_of_pillow_are_read_as_their_files_are(tmp_path):
-    """With profile, orientation and transparency."""
+def test_pillow_images_equal_their_files(tmp_path):
+    """Check profile, orientation and transparency."""
     p3 = DATA / "p3.png"
     with Image.open(p3) as image:
         assert np.array_equal(as_pixels(image), read_image(p3))
@@ -72,7 +72,7 @@ def test_images_of_pillow_are_read_as_their_files_are(tmp_path):
         assert as_pixels(Image.new(mode, (8, 4))).shape == (4, 8, 3)
 
 
-def test_grey_and_transparency():
+def test_grey_and_transparent_images_become_rgb():
     grey = PICTURE[..., 0]
     for form in (grey, grey[..., None], grey / 255, torch.from_numpy(grey.copy())[None], grey > 127):
         assert np.array_equal(as_pixels(form)[..., 1], as_pixels(form)[..., 2])
@@ -85,8 +85,8 @@ def test_grey_and_transparency():
     assert np.abs(from_bgr(np.dstack([PICTURE[..., ::-1], alpha])) - wanted).max() <= 0.51
 
 
-def test_shapes_that_could_be_both():
-    """Channels last in an array, first in a tensor."""
+def test_ambiguous_shapes_depend_on_the_type():
+    """Channels are last in an array and first in a tensor."""
     both = np.random.default_rng(0).integers(0, 256, (3, 7, 3), np.uint8)
     assert np.array_equal(as_pixels(both), both)
     assert np.array_equal(as_pixels(torch.from_numpy(both.copy())), both.transpose(1, 2, 0))
@@ -102,7 +102,7 @@ def test_shapes_that_could_be_both():
     ],
     ids=lambda other: f"{type(other).__name__} {getattr(other, 'shape', '')}",
 )  # fmt: skip
-def test_what_is_no_image_is_one_clear_error(other):
+def test_other_values_give_a_clear_error(other):
     with pytest.raises(UsageError) as caught:
         as_pixels(other)
     sentence = str(caught.value)
@@ -111,7 +111,7 @@ def test_what_is_no_image_is_one_clear_error(other):
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
-def test_arrays_of_rare_kinds():
+def test_unusual_arrays_are_accepted():
     assert np.array_equal(as_pixels(np.asmatrix(PICTURE[..., 0])), as_pixels(PICTURE[..., 0]))
     assert np.array_equal(as_pixels((PICTURE.astype(np.uint16) * 257).astype(">u2")), PICTURE)
     levels = torch.tensor([[0.0, 0.5], [0.25, 1.0]])
@@ -126,28 +126,28 @@ def test_arrays_of_rare_kinds():
     ],
     ids=["meta", "texts", "nothing", "NUL"],
 )  # fmt: skip
-def test_errors_name_what_was_given(other, told):
+def test_errors_name_the_argument(other, told):
     with pytest.raises(UsageError, match=told):
         as_pixels(other)
 
 
-def test_an_image_without_pixels_is_refused():
+def test_an_empty_image_is_rejected():
     with pytest.raises(SourceError, match="0×0"):
         as_pixels(Image.new("RGB", (0, 0)))
 
 
-def test_a_long_prompt_stays_short_in_a_result():
+def test_a_long_prompt_is_shortened_in_a_repr():
     prompt = Prompt.text("red circle " * 300)
     found = Segmentation(np.zeros((1, 4, 4), np.float32), (prompt,), (4, 4))
     assert len(repr(found)) < 150 and len(repr(prompt)) < 100
 
 
-def test_channels_have_a_name():
+def test_channel_order_must_be_known():
     with pytest.raises(UsageError, match="'gbr' is not a channel order"):
         as_pixels(PICTURE, "gbr")
 
 
-def test_results_are_short_in_words_and_seen_in_notebooks():
+def test_results_have_a_short_repr_and_a_notebook_image():
     maps = np.linspace(0, 1, 2 * 24 * 32, dtype=np.float32).reshape(2, 24, 32)
     found = Segmentation(maps, (Prompt.text("a <b>"), Prompt.text("sky")), (30, 40))
     assert repr(found) == "<Segmentation of 40×30: a <b>, sky; maps of 32×24>"
@@ -165,13 +165,13 @@ def test_results_are_short_in_words_and_seen_in_notebooks():
 
 @pytest.mark.slow
 @given(images, st.booleans())
-def test_png_is_what_pillow_reads(picture, is_grey):
+def test_png_bytes_can_be_read_by_pillow(picture, is_grey):
     pixels = picture[..., 0] if is_grey else picture
     with Image.open(io.BytesIO(png(pixels))) as image:
         assert np.array_equal(np.asarray(image), pixels)
 
 
-def test_large_images_are_shown_smaller():
+def test_large_images_are_scaled_down_in_notebooks():
     with Image.open(io.BytesIO(png(np.zeros((100, 5000, 3), np.uint8)))) as image:
         assert image.width <= 960
     assert figures([]) == ""

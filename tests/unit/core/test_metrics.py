@@ -1,4 +1,4 @@
-"""Rates, percentiles and stage timings, with a clock that the test turns."""
+"""Rates, percentiles and stage timings, with a manual clock."""
 
 import pytest
 from hypothesis import given
@@ -25,7 +25,7 @@ def test_a_steady_rate_is_measured(rate: float, count: int) -> None:
     assert meter.rate() == pytest.approx(rate, rel=0.01) and meter.count == count
 
 
-def test_a_rate_falls_when_nothing_comes_any_more() -> None:
+def test_a_rate_decreases_without_events() -> None:
     clock = Clock()
     meter = Meter(window=3, clock=clock)
     assert meter.rate() == 0.0
@@ -39,7 +39,7 @@ def test_a_rate_falls_when_nothing_comes_any_more() -> None:
     assert meter.rate() == 0.0
 
 
-def test_percentiles_forget_what_is_old() -> None:
+def test_percentiles_ignore_old_values() -> None:
     clock = Clock()
     spread = Spread(window=5, clock=clock)
     assert spread.percentiles(50, 95) == (0.0, 0.0)
@@ -62,7 +62,7 @@ def test_stage_timings_of_the_last_half_minute() -> None:
     assert timings.medians() == {"vision": 20.0, "decoder": 4.0}
 
 
-def test_a_budget_steps_down_when_frames_are_late_and_up_again_when_there_is_room() -> None:
+def test_effort_decreases_with_late_frames_and_increases_with_spare_time() -> None:
     budget, now = Budget(), 0.0
     efforts = []
     for number in range(400):
@@ -73,8 +73,8 @@ def test_a_budget_steps_down_when_frames_are_late_and_up_again_when_there_is_roo
     assert efforts[100 + 95] == "reduced" and efforts[-1] == "full"
 
 
-def test_frames_that_had_to_be_left_out_show_that_it_takes_too_long() -> None:
-    """0.04 seconds a frame at 30 a second: every second frame is drawn, and the time between those would be enough."""
+def test_skipped_frames_decrease_the_effort() -> None:
+    """At 0.04 s a frame and 30 fps every second frame is drawn, although the time between drawn frames suffices."""
     every, chosen = Budget(), Budget()
     for number in range(0, 60, 2):
         every.spent(0.04, number / 30, number)
@@ -82,8 +82,8 @@ def test_frames_that_had_to_be_left_out_show_that_it_takes_too_long() -> None:
     assert every.effort != "full" and chosen.effort == "full"
 
 
-def test_a_file_that_is_played_fast_may_leave_frames_out() -> None:
-    """120 frames a second of which every fourth is drawn, in 0.02 seconds each."""
+def test_fast_playback_may_skip_frames() -> None:
+    """At 120 fps every fourth frame is drawn, in 0.02 s each."""
     budget = Budget()
     for number in range(0, 400, 4):
         budget.spent(0.02, number / 120, number)

@@ -1,4 +1,4 @@
-"""The privacy policy as pure functions: prompts in force, pictures that may be shown, files with untouched pixels."""
+"""The privacy policy as pure functions: prompts in force, frames that may be shown, outputs with original pixels."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -57,21 +57,21 @@ def reason(edits: PromptEdits, settings: LiveSettings, own: bool = True) -> Hidd
         (row(0, "face"), row(1, "")),
     ],
 )
-def test_with_nothing_to_look_for_everything_is_hidden(rows: tuple[PromptRow, ...]) -> None:
+def test_everything_is_hidden_without_prompts(rows: tuple[PromptRow, ...]) -> None:
     settings = hiding(*rows)
     assert reason(privacy.begin_edits(settings), settings) is HiddenReason.NOTHING
     plain = settings.model_copy(update={"effects": (Tint(),)})
     assert reason(privacy.begin_edits(plain), plain) is None
 
 
-def test_prompts_of_the_beginning_are_in_force() -> None:
+def test_initial_prompts_are_in_force() -> None:
     for settings in (hiding(row(0, "face")), hiding(row(0, "", picture=EXAMPLE))):
         edits = privacy.begin_edits(settings)
         assert reason(edits, settings) is None
         assert reason(edits, settings, own=False) is HiddenReason.WAITING
 
 
-def test_an_edited_prompt_comes_into_force_once_it_is_found_or_after_a_while() -> None:
+def test_an_edited_prompt_comes_into_force_when_detected_or_after_a_delay() -> None:
     before, after = hiding(row(0, "red circle")), hiding(row(0, "blue star"))
     edits = edited(before, after)
     assert reason(edits, after) is HiddenReason.EDITING
@@ -82,7 +82,7 @@ def test_an_edited_prompt_comes_into_force_once_it_is_found_or_after_a_while() -
         assert (reason(privacy.settle(edits, after, found, now), after) is None) == there, (now, found)
 
 
-def test_each_key_begins_the_pause_anew() -> None:
+def test_each_key_restarts_the_delay() -> None:
     texts = ["red circle", "red circl", "red", "", "b", "blue star"]
     steps = [hiding(row(0, text)) for text in texts]
     edits = privacy.begin_edits(steps[0])
@@ -93,7 +93,7 @@ def test_each_key_begins_the_pause_anew() -> None:
     assert reason(privacy.settle(edits, steps[-1], {0}, 104 + SETTLE_SECONDS), steps[-1]) is None
 
 
-def test_a_new_prompt_beside_others_only_hides_more() -> None:
+def test_an_additional_prompt_is_in_force_at_once() -> None:
     before = hiding(row(0, "face"))
     added = hiding(row(0, "face"), row(1, "pla"))
     assert reason(edited(before, added), added) is None
@@ -104,12 +104,12 @@ def test_a_new_prompt_beside_others_only_hides_more() -> None:
 
 
 @pytest.mark.parametrize("role", ["negative", "contrast"])
-def test_a_new_prompt_that_takes_something_out_must_be_in_force(role: str) -> None:
+def test_an_additional_negative_prompt_needs_the_delay(role: str) -> None:
     before, after = hiding(row(0, "face")), hiding(row(0, "face"), row(1, "f", role=role))
     assert reason(edited(before, after), after) is HiddenReason.EDITING
 
 
-def test_what_is_done_on_purpose_is_in_force_at_once() -> None:
+def test_explicit_changes_are_in_force_at_once() -> None:
     both = hiding(row(0, "face"), row(1, "plate"))
     for after in (
         hiding(row(0, "face")),
@@ -124,7 +124,7 @@ def test_what_is_done_on_purpose_is_in_force_at_once() -> None:
     assert reason(edited(both, off, both), both) is None
 
 
-def test_a_prompt_that_changed_without_a_hiding_effect_is_an_edit_too() -> None:
+def test_a_prompt_edited_without_a_privacy_effect_needs_the_delay() -> None:
     plain = [LiveSettings(rows=(row(0, text),), effects=()) for text in ("red circle", "blue st")]
     after = hiding(row(0, "blue st"))
     assert reason(edited(*plain, after), after) is HiddenReason.EDITING
@@ -140,14 +140,14 @@ def test_an_embedding_is_a_prompt_without_a_text() -> None:
     assert privacy.content_of(row(0, "", embedding=(1.0,))) is not None
 
 
-def test_the_share_of_a_picture_is_part_of_a_prompt() -> None:
+def test_the_image_weight_is_part_of_a_prompt() -> None:
     before, after = (hiding(row(0, "face", picture=EXAMPLE, share=share)) for share in (0.5, 0.6))
     assert reason(edited(before, after), after) is HiddenReason.EDITING
     before, after = (hiding(row(0, "face", share=share)) for share in (0.5, 0.6))
     assert reason(edited(before, after), after) is None
 
 
-def test_the_next_check_is_when_an_edit_may_come_into_force() -> None:
+def test_next_check_is_when_an_edit_may_come_into_force() -> None:
     before, after = hiding(row(0, "red circle")), hiding(row(0, "blue star"))
     edits = edited(before, after)
     assert privacy.next_check(edits, after, 100.0) == 100 + SETTLE_SECONDS
@@ -157,7 +157,7 @@ def test_the_next_check_is_when_an_edit_may_come_into_force() -> None:
     assert privacy.next_check(privacy.begin_edits(after), after, 100.0) is None
 
 
-def test_a_picture_from_before_an_effect_hid_may_not_be_shown() -> None:
+def test_a_frame_from_before_a_privacy_effect_may_not_be_shown() -> None:
     pixels = np.zeros((2, 2, 3), np.uint8)
     picture = RenderedFrame(Frame(pixels, 0, Fraction(0)), pixels)
     settings = hiding(row(0, "face"))
@@ -168,7 +168,7 @@ def test_a_picture_from_before_an_effect_hid_may_not_be_shown() -> None:
         assert privacy.was_drawn_hiding(made, settings) == (drawn is settings)
 
 
-def test_a_frame_without_mattes_of_its_own_is_hidden_whole() -> None:
+def test_a_frame_without_own_mattes_is_hidden_completely() -> None:
     one = no_mattes(2, 2, 1)
     assert privacy.hides_whole(Mattes(2, 2)) and privacy.hides_whole(one, 1)
     own = replace(one, own=True)
@@ -176,7 +176,7 @@ def test_a_frame_without_mattes_of_its_own_is_hidden_whole() -> None:
 
 
 @pytest.mark.parametrize("form", DATA_FORMATS)
-def test_the_warning_names_data_with_untouched_pixels(form: DataFormat) -> None:
+def test_the_warning_names_data_with_original_pixels(form: DataFormat) -> None:
     untouched = privacy.untouched_files([form])
     warning = privacy.untouched_warning((Tint(), Pixelate()), untouched)
     assert (warning is not None) == (find_format(form).source_pixels)
@@ -189,7 +189,7 @@ def test_the_warning_names_data_with_untouched_pixels(form: DataFormat) -> None:
     st.integers(0, 3), st.integers(0, 3), st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1.0]),
     st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 4)),
 )  # fmt: skip
-def test_maps_are_usable_where_every_value_is_a_number(count: int, asked: int, value: float, at: tuple) -> None:  # type: ignore[type-arg]
+def test_maps_are_usable_if_all_values_are_finite(count: int, asked: int, value: float, at: tuple) -> None:  # type: ignore[type-arg]
     maps = np.full((count, 4, 5), 0.5, np.float32)
     put = at[0] < count
     if put:

@@ -1,4 +1,4 @@
-"""The prompt of a row, from its text with templates, its embedding and its image."""
+"""The prompt of a row: text with templates, embedding and image."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ TEMPLATES = ("a photo of a {}", "{}")
         ),
     ],
 )
-def test_a_row_gives_the_prompt_of_its_content(row: PromptRow, prompt: Prompt) -> None:
+def test_a_row_returns_the_prompt_of_its_content(row: PromptRow, prompt: Prompt) -> None:
     assert row.prompt == prompt
 
 
@@ -42,7 +42,7 @@ def test_a_row_without_content_has_no_prompt(row: PromptRow) -> None:
     assert row.prompt is None
 
 
-def test_prompts_of_a_session_name_the_others_by_their_index() -> None:
+def test_prompts_of_a_session_refer_to_others_by_index() -> None:
     rows = (
         PromptRow(id=7, text="cup"),
         PromptRow(id=2),

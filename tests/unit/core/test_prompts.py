@@ -1,4 +1,4 @@
-"""Prompts are frozen values that name their own content."""
+"""Prompts are frozen values with keys from their content."""
 
 import io
 from pathlib import Path
@@ -26,21 +26,21 @@ def test_equal_phrases_have_equal_keys(first: str, second: str) -> None:
 
 
 @given(phrases)
-def test_space_around_a_phrase_does_not_count(phrase: str) -> None:
+def test_surrounding_space_is_ignored(phrase: str) -> None:
     assert Prompt.text(f"  {phrase}\n") == Prompt.text(phrase)
 
 
 @pytest.mark.slow
 @given(arrays(np.uint8, (3, 4, 3)), arrays(np.uint8, (3, 4, 3)))
-def test_images_are_told_apart_by_their_pixels(first: np.ndarray, second: np.ndarray) -> None:
+def test_images_with_different_pixels_have_different_keys(first: np.ndarray, second: np.ndarray) -> None:
     assert (Prompt.image(first).key == Prompt.image(second).key) is bool((first == second).all())
 
 
-def test_the_same_bytes_in_another_shape_are_another_image() -> None:
+def test_the_shape_is_part_of_the_key_of_an_image() -> None:
     assert Prompt.image(np.zeros((2, 6, 3), np.uint8)).key != Prompt.image(np.zeros((3, 4, 3), np.uint8)).key
 
 
-def test_an_image_prompt_keeps_its_own_copy() -> None:
+def test_an_image_prompt_copies_its_pixels() -> None:
     pixels = np.zeros((4, 4, 3), np.uint8)
     prompt = Prompt.image(pixels)
     pixels[:] = 255
@@ -50,7 +50,7 @@ def test_an_image_prompt_keeps_its_own_copy() -> None:
 
 
 @pytest.mark.parametrize("phrase", ["", "   ", "\n\t"])
-def test_an_empty_phrase_is_refused(phrase: str) -> None:
+def test_an_empty_phrase_is_rejected(phrase: str) -> None:
     with pytest.raises(UsageError, match="empty"):
         Prompt.text(phrase)
 
@@ -61,17 +61,17 @@ def test_templates_need_a_place_for_the_phrase(templates: list[str]) -> None:
         Prompt.text("mug", templates)
 
 
-def test_a_box_is_clipped_to_the_picture() -> None:
+def test_a_box_is_clipped_to_the_image() -> None:
     assert Prompt.image(np.zeros((10, 20, 3), np.uint8), box=(-5, 2, 100, 100)).box == (0, 2, 20, 8)
 
 
 @pytest.mark.parametrize("box", [(30, 0, 5, 5), (0, 0, 0, 5), (1, 2, 3)])
-def test_a_box_that_holds_nothing_is_refused(box: tuple[int, int, int, int]) -> None:
+def test_an_empty_box_is_rejected(box: tuple[int, int, int, int]) -> None:
     with pytest.raises(UsageError, match="box"):
         Prompt.image(np.zeros((10, 20, 3), np.uint8), box=box)
 
 
-def test_masks_must_fit_and_mark_something() -> None:
+def test_masks_must_match_the_size_and_not_be_empty() -> None:
     pixels = np.zeros((10, 20, 3), np.uint8)
     with pytest.raises(UsageError, match="size"):
         Prompt.image(pixels, mask=np.ones((9, 20), bool))
@@ -82,17 +82,17 @@ def test_masks_must_fit_and_mark_something() -> None:
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((4, 4, 2)), np.full((4, 4, 3), 7.0), np.zeros((0, 4, 3), np.uint8)])
-def test_other_arrays_are_no_images(pixels: np.ndarray) -> None:
+def test_other_arrays_are_not_images(pixels: np.ndarray) -> None:
     with pytest.raises(UsageError, match=r"array of the shape|go from 0 to 1"):
         Prompt.image(pixels)
 
 
-def test_a_missing_file_is_no_image() -> None:
+def test_a_missing_file_gives_an_error() -> None:
     with pytest.raises(SourceError, match=r"There is no file mug\.png"):
         Prompt.image("mug.png")
 
 
-def test_prompts_are_made_of_texts_and_images(tmp_path: Path) -> None:
+def test_prompts_are_parsed_from_texts_and_images(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
     Image.fromarray(picture).save(tmp_path / "red mug.png")
     found = require_prompts(["a dog", tmp_path / "red mug.png", picture, Image.fromarray(picture), Prompt.text("cat")])
@@ -106,7 +106,7 @@ def test_prompts_are_made_of_texts_and_images(tmp_path: Path) -> None:
             require_prompts([other])
 
 
-def test_prompts_are_short_in_words() -> None:
+def test_prompts_have_short_labels() -> None:
     picture = np.zeros((60, 80, 3), np.uint8)
     image, vector = Prompt.image(picture, box=(1, 2, 3, 4)), Prompt.embedding(np.ones(512), label="mine")
     assert repr(Prompt.text("red mug")) == "<TextPrompt 'red mug'>"
@@ -118,13 +118,13 @@ def test_prompts_are_short_in_words() -> None:
 
 @pytest.mark.slow
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=5))
-def test_weights_of_a_mix_are_brought_to_one(weights: list[float]) -> None:
+def test_weights_of_a_mix_are_normalised(weights: list[float]) -> None:
     mix = Prompt.mix(*((Prompt.text(f"thing {number}"), weight) for number, weight in enumerate(weights)))
     assert sum(weight for _, weight in mix.parts) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("weights", [(0, 0), (-1, 2), (float("nan"), 1), (float("inf"), 1)])
-def test_impossible_weights_are_refused(weights: tuple[float, float]) -> None:
+def test_invalid_weights_are_rejected(weights: tuple[float, float]) -> None:
     with pytest.raises(UsageError, match="weights"):
         Prompt.mix((Prompt.text("a"), weights[0]), (Prompt.text("b"), weights[1]))
 
@@ -136,7 +136,7 @@ def test_a_mix_needs_parts() -> None:
         Prompt.mix(Prompt.text("a"))  # type: ignore[arg-type]
 
 
-def test_bytes_that_are_no_characters_are_refused() -> None:
+def test_invalid_unicode_is_rejected() -> None:
     with pytest.raises(UsageError, match="bytes that are not characters"):
         Prompt.text("mug\udcff")
     with pytest.raises(UsageError, match="bytes that are not characters"):

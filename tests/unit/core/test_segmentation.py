@@ -19,7 +19,7 @@ def segmentation(maps: np.ndarray, frame_size: tuple[int, int] = (30, 40)) -> Se
 
 @pytest.mark.slow
 @given(sides, sides, sides, sides, st.integers(0, 2**32 - 1))
-def test_resizing_is_opencvs(rows: int, columns: int, height: int, width: int, seed: int) -> None:
+def test_resizing_equals_opencv(rows: int, columns: int, height: int, width: int, seed: int) -> None:
     maps = np.random.default_rng(seed).random((2, rows, columns), np.float32)
     found = segmentation(maps).at(height, width)
     for one, resized in zip(maps, found, strict=True):
@@ -32,7 +32,7 @@ def test_the_frames_own_size_is_the_default() -> None:
     assert segmentation(np.zeros((1, 5, 5))).at().shape == (1, 30, 40)
 
 
-def test_the_threshold_is_a_probability_that_counts_as_inside() -> None:
+def test_the_threshold_itself_is_inside_the_mask() -> None:
     found = segmentation(np.full((1, 2, 2), 0.5), (2, 2))
     assert found.masks(0.5).all()
     assert not found.masks(0.51).any()
@@ -40,13 +40,13 @@ def test_the_threshold_is_a_probability_that_counts_as_inside() -> None:
         found.masks(2)
 
 
-def test_sizes_under_one_are_refused() -> None:
+def test_sizes_below_one_are_rejected() -> None:
     with pytest.raises(UsageError, match="at least 1 pixel"):
         segmentation(np.zeros((1, 2, 2))).at(0, 5)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_maps_that_are_not_finite_have_no_masks(value: float) -> None:
+def test_non_finite_maps_have_no_masks(value: float) -> None:
     maps = np.zeros((2, 5, 5))
     maps[1, 2, 3] = value
     with pytest.raises(NoPrediction, match="NaN or infinite values"):

@@ -1,4 +1,4 @@
-"""Session files: what is saved comes back, and anything else is one sentence."""
+"""Session files: saved settings are restored, and other files give a one-sentence error."""
 
 import base64
 import json
@@ -50,7 +50,7 @@ sessions = st.builds(
 
 @pytest.mark.slow
 @given(settings=sessions)
-def test_what_is_saved_comes_back(tmp_path_factory: pytest.TempPathFactory, settings: LiveSettings) -> None:
+def test_saved_settings_are_restored(tmp_path_factory: pytest.TempPathFactory, settings: LiveSettings) -> None:
     path = tmp_path_factory.mktemp("session") / "ünïcode 例.clipseg.json"
     save_session(path, settings)
     assert load_session(path, trusted=True) == settings
@@ -59,7 +59,7 @@ def test_what_is_saved_comes_back(tmp_path_factory: pytest.TempPathFactory, sett
 
 @pytest.mark.slow
 @given(settings=sessions)
-def test_shown_rows_are_the_visible_ones_or_the_solo_ones(settings: LiveSettings) -> None:
+def test_shown_rows_are_visible_or_solo(settings: LiveSettings) -> None:
     shown = settings.shown()
     if any(row.solo for row in settings.rows):
         assert shown == tuple(row for row in settings.rows if row.solo)
@@ -68,7 +68,7 @@ def test_shown_rows_are_the_visible_ones_or_the_solo_ones(settings: LiveSettings
     assert settings.look(shown).styles == tuple(row.style for row in shown)
 
 
-def test_new_rows_have_ids_and_colours_of_their_own_until_it_is_full() -> None:
+def test_new_rows_have_unique_ids_and_colours_up_to_the_limit() -> None:
     settings = LiveSettings()
     while len(settings.rows) < 16:
         settings = LiveSettings(rows=(*settings.rows, settings.new_row("x")))
@@ -77,7 +77,7 @@ def test_new_rows_have_ids_and_colours_of_their_own_until_it_is_full() -> None:
         settings.new_row()
 
 
-def test_ids_stay_what_a_window_can_carry() -> None:
+def test_ids_stay_within_32_bits() -> None:
     most = 2**31 - 1
     settings = LiveSettings(rows=(PromptRow(id=0), PromptRow(id=most), PromptRow(id=2)))
     assert settings.new_row().id == 1
@@ -86,12 +86,12 @@ def test_ids_stay_what_a_window_can_carry() -> None:
 
 
 @pytest.mark.parametrize("values", [{"templates": ("a photo",)}, {"embedding": (float("nan"),)}, {"embedding": (1e5,)}])
-def test_templates_and_embeddings_that_no_prompt_takes_are_refused(values: dict[str, object]) -> None:
+def test_invalid_templates_and_embeddings_are_rejected(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         PromptRow(id=0, **values)  # type: ignore[arg-type]
 
 
-def test_a_text_that_no_field_shows_whole_is_refused() -> None:
+def test_a_text_longer_than_the_field_is_rejected() -> None:
     assert LiveSettings().new_row("x" * 1000).text == "x" * 1000
     with pytest.raises(UsageError, match="too long"):
         LiveSettings().new_row("x" * 1001)
@@ -110,7 +110,7 @@ def test_a_text_that_no_field_shows_whole_is_refused() -> None:
         (b'{"format": "clipseg-live session", "version": 1, "settings": {"matte": {"smoothing": 3}}}', "smoothing"),
     ],
 )
-def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_other_files_are_rejected(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(content)
     with pytest.raises(Failure, match=message) as raised:
@@ -118,7 +118,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -
     assert "\n" not in str(raised.value)
 
 
-def test_what_a_file_repeats_stays_one_short_sentence(tmp_path: Path) -> None:
+def test_errors_quote_file_content_in_one_short_sentence(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     settings = {"effects": [{"kind": "a\nb" + "c" * 10_000}]}
     path.write_text(json.dumps({"format": "clipseg-live session", "version": 1, "settings": settings}))
@@ -127,7 +127,7 @@ def test_what_a_file_repeats_stays_one_short_sentence(tmp_path: Path) -> None:
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 300 + len(str(path))
 
 
-def test_a_damaged_picture_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_image_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     picture = PromptImage.of(np.zeros((2, 2, 3), np.uint8))
     save_session(path, LiveSettings(rows=(PromptRow(id=0, image=picture),)))
@@ -139,7 +139,7 @@ def test_a_damaged_picture_is_refused(tmp_path: Path) -> None:
             load_session(path)
 
 
-def test_missing_and_unwritable_places_are_named(tmp_path: Path) -> None:
+def test_missing_and_unwritable_paths_are_named(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="There is no session file"):
         load_session(tmp_path / "none.json")
     with pytest.raises(Failure, match="cannot be read"):
@@ -149,7 +149,7 @@ def test_missing_and_unwritable_places_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_picture_never_unpacks_to_more_than_its_size(tmp_path: Path) -> None:
+def test_an_image_never_unpacks_to_more_than_its_size(tmp_path: Path) -> None:
     bomb = zlib.compressobj(9)
     packed = b"".join(bomb.compress(bytes(1 << 20)) for _ in range(64)) + bomb.flush()  # 64 MB in 64 KB
     row = {"id": 0, "picture": {"width": 4, "height": 4, "data": base64.b64encode(packed).decode()}}
@@ -165,7 +165,7 @@ def test_a_picture_never_unpacks_to_more_than_its_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("depth", [900, 5000, 200_000])
-def test_deep_nesting_is_refused(tmp_path: Path, depth: int) -> None:
+def test_deep_nesting_is_rejected(tmp_path: Path, depth: int) -> None:
     path = tmp_path / "x.json"
     nested = "[" * depth + "]" * depth
     path.write_text(f'{{"format": "clipseg-live session", "version": 1, "settings": {{"rows": {nested}}}}}')
@@ -188,9 +188,7 @@ anything = st.recursive(
 
 @pytest.mark.slow
 @given(settings=st.dictionaries(names, anything, max_size=5))
-def test_whatever_stands_in_a_file_it_is_read_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, settings: dict[str, object]
-) -> None:
+def test_any_json_is_read_or_rejected(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, object]) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
     content = {"format": "clipseg-live session", "version": 1, "settings": settings}
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -204,9 +202,7 @@ def test_whatever_stands_in_a_file_it_is_read_or_refused(
 
 @pytest.mark.slow
 @given(data=st.binary(max_size=200))
-def test_whatever_bytes_there_are_they_are_read_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes
-) -> None:
+def test_any_bytes_are_read_or_rejected(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "bytes.json"
     for content in (data, b'{"format": "clipseg-live session", "version": 1, "settings": {"rows": ' + data):
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Only legal transitions happen."""
+"""Only allowed state transitions happen."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -27,7 +27,7 @@ def test_every_state_is_in_its_table_and_can_be_reached(name: str) -> None:
 
 @pytest.mark.slow
 @given(st.sampled_from(list(TABLES)), st.data())
-def test_what_the_table_lacks_is_refused(name: str, data: st.DataObject) -> None:
+def test_transitions_that_are_not_in_the_table_are_rejected(name: str, data: st.DataObject) -> None:
     table = TABLES[name]
     states = list(table)
     before, after = data.draw(st.sampled_from(states)), data.draw(st.sampled_from(states))
@@ -41,5 +41,5 @@ def test_what_the_table_lacks_is_refused(name: str, data: st.DataObject) -> None
         assert machine.state is before
 
 
-def test_a_stopped_session_stays_so() -> None:
+def test_a_stopped_session_stays_stopped() -> None:
     assert not next(targets for state, targets in SESSION.items() if state.value == "stopped")

@@ -1,4 +1,4 @@
-"""Colours, outlines, coverage, and the random pictures made of them."""
+"""Colours, outlines, coverage, and random images of them."""
 
 import math
 
@@ -34,7 +34,7 @@ def test_outlines_have_area_one(shape: str) -> None:
 
 @pytest.mark.slow
 @given(st.sampled_from([*SHAPE_NAMES, *DISTRACTORS]), st.integers(0, 2**32 - 1))
-def test_random_outlines_are_about_as_large(shape: str, seed: int) -> None:
+def test_random_outlines_have_an_area_near_one(shape: str, seed: int) -> None:
     contours = random_outline(shape, np.random.default_rng(seed))
     assert 0.8 <= area(contours) <= 1.05
     assert all(np.isfinite(c).all() and c.dtype == np.float32 for c in contours)
@@ -43,7 +43,9 @@ def test_random_outlines_are_about_as_large(shape: str, seed: int) -> None:
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(SHAPE_NAMES), st.floats(12, 60), st.floats(0, 2 * math.pi), st.floats(0, 200), st.floats(0, 120))
-def test_coverage_has_the_shapes_area_and_place(shape: str, side: float, angle: float, x: float, y: float) -> None:
+def test_coverage_has_the_area_and_position_of_the_shape(
+    shape: str, side: float, angle: float, x: float, y: float
+) -> None:
     matrix = side * np.array([(math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle))])
     x, y = 200 + x, 200 + y
     found = coverage(place_outline(shape_outline(shape), matrix, x, y), 600, 700)
@@ -56,7 +58,7 @@ def test_coverage_has_the_shapes_area_and_place(shape: str, side: float, angle: 
     assert (v * alpha).sum() / alpha.sum() == pytest.approx(y, abs=0.15 + side * 0.01)
 
 
-def test_coverage_outside_is_none_and_partial_is_cut() -> None:
+def test_coverage_is_none_outside_and_clipped_at_borders() -> None:
     circle = shape_outline("circle")
     assert coverage(place_outline(circle, np.eye(2) * 5, -20, 5), 30, 30) is None
     found = coverage(place_outline(circle, np.eye(2) * 20, 0, 15), 30, 30)
@@ -93,15 +95,15 @@ def test_tints_of_different_colours_stay_apart() -> None:
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(96, 96), (64, 112), (33, 41)]), st.booleans())
-def test_pictures_tell_the_truth(seed: int, size: tuple[int, int], orderly: bool) -> None:
+def test_labels_match_the_pixels(seed: int, size: tuple[int, int], orderly: bool) -> None:
     def make() -> DrawnImage:
         rng = np.random.default_rng(seed)
         return draw_grid(rng, *size) if orderly else draw_image(rng, *size, smallest=0.01)
 
     picture = make()
     assert picture.pixels.shape == (*size, 3) and picture.pixels.dtype == np.uint8
-    assert picture.owner.max() == len(picture.things)
-    for number, thing in enumerate(picture.things, start=1):
+    assert picture.owner.max() == len(picture.objects)
+    for number, thing in enumerate(picture.objects, start=1):
         mine = picture.owner == number
         assert mine.mean() == pytest.approx(thing.share)
         assert thing.share >= (0 if orderly else 0.01)
@@ -112,8 +114,8 @@ def test_pictures_tell_the_truth(seed: int, size: tuple[int, int], orderly: bool
     np.testing.assert_array_equal(make().pixels, picture.pixels)
 
 
-def test_a_wish_comes_first() -> None:
+def test_the_requested_object_is_first() -> None:
     rng = np.random.default_rng(3)
-    first = [draw_image(rng, 64, 64, smallest=0.02, wish=("red", "star")).things for _ in range(30)]
+    first = [draw_image(rng, 64, 64, smallest=0.02, wish=("red", "star")).objects for _ in range(30)]
     met = [(t[0].colour, t[0].shape) == ("red", "star") for t in first if t]
     assert np.mean(met) > 0.7

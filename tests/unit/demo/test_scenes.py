@@ -1,4 +1,4 @@
-"""Scenes: the same every time, and their truth is the truth."""
+"""Scenes are deterministic, and their ground truth matches their frames."""
 
 from fractions import Fraction
 
@@ -19,7 +19,7 @@ def small(**changes: object) -> Scene:
 
 
 @pytest.mark.parametrize("preset", SCENE_PRESETS)
-def test_a_frame_is_a_function_of_its_number_alone(preset: str) -> None:
+def test_a_frame_depends_only_on_its_number(preset: str) -> None:
     one, other = (Scene(5, 96, 64, settings=SCENE_PRESETS[preset]) for _ in range(2))
     forwards = [one.picture(n) for n in (0, 1, 70, 200)]
     backwards = [other.picture(n) for n in (200, 70, 1, 0)]
@@ -33,7 +33,7 @@ def test_seeds_differ() -> None:
 
 
 @pytest.mark.parametrize("preset", [name for name in SCENE_PRESETS if name != "noise"])  # noise is drawn per frame
-def test_the_same_moment_looks_the_same_at_every_rate(preset: str) -> None:
+def test_frames_at_the_same_time_are_equal_at_every_rate(preset: str) -> None:
     slow = Scene(2, 96, 64, Fraction(25), SCENE_PRESETS[preset])
     fast = Scene(2, 96, 64, Fraction(100), SCENE_PRESETS[preset])
     for n in (0, 9, 130):
@@ -41,7 +41,7 @@ def test_the_same_moment_looks_the_same_at_every_rate(preset: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (37, 53), (3, 200), (301, 5)])
-def test_odd_sizes(width: int, height: int) -> None:
+def test_odd_sizes_are_supported(width: int, height: int) -> None:
     for preset in ("calm", "shake", "noise"):
         scene = Scene(1, width, height, settings=SCENE_PRESETS[preset])
         assert scene.picture(11).shape == (height, width, 3)
@@ -51,13 +51,13 @@ def test_odd_sizes(width: int, height: int) -> None:
 
 
 @pytest.mark.parametrize("values", [{"width": 0}, {"height": -1}, {"rate": Fraction(0)}, {"seed": -1}])
-def test_impossible_scenes_are_refused(values: dict[str, object]) -> None:
+def test_invalid_scenes_are_rejected(values: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="cannot be drawn"):
         small(**values)
 
 
 @pytest.mark.parametrize("preset", SCENE_PRESETS)
-def test_mattes_share_every_pixel(preset: str) -> None:
+def test_mattes_sum_to_one(preset: str) -> None:
     truth = scene_truth(Scene(4, 160, 90, settings=SCENE_PRESETS[preset]), 45)
     mattes = np.stack([o.matte for o in truth.objects])
     assert mattes.dtype == np.float32 and mattes.min() >= 0
@@ -67,7 +67,7 @@ def test_mattes_share_every_pixel(preset: str) -> None:
     np.testing.assert_array_equal(masks, mattes > 0.5)
 
 
-def test_occlusion_is_in_the_truth() -> None:
+def test_occluded_pixels_belong_to_the_upper_object() -> None:
     scene = Scene(0, 160, 90, settings=SCENE_PRESETS["occlusion"])
     spread = Scene(0, 160, 90, settings=SceneSettings(12))
     covered, apart = (
@@ -76,7 +76,7 @@ def test_occlusion_is_in_the_truth() -> None:
     assert covered < 0.9 * apart
 
 
-def test_every_pixel_wholly_of_an_object_has_its_colour() -> None:
+def test_pixels_fully_covered_by_an_object_have_its_colour() -> None:
     scene = small()
     for n in (0, 40, 90):
         picture, truth = scene.picture(n).astype(float), scene_truth(scene, n)
@@ -87,30 +87,30 @@ def test_every_pixel_wholly_of_an_object_has_its_colour() -> None:
             assert len(inside) > 20 or thing.matte.max() < 1
 
 
-def test_the_picture_is_the_mattes_mix_of_paint_and_background() -> None:
+def test_the_frame_is_the_blend_of_objects_by_their_mattes() -> None:
     scene = small()
     picture, truth = scene.picture(30).astype(np.float32), scene_truth(scene, 30)
     mixed = sum(o.matte[:, :, None] * np.array(PAINT[o.colour], np.float32) * 255 for o in truth.objects)
     mixed = mixed + truth.background_matte[:, :, None] * 232
-    assert np.abs(mixed - picture).mean() < 9  # paint is shaded and paper tinted: a wrong matte would cost far more
+    assert np.abs(mixed - picture).mean() < 9  # surfaces are shaded; a wrong matte would differ much more
     edges = (truth.background_matte > 0.1) & (truth.background_matte < 0.9)
     assert edges.sum() > 100 and np.abs(mixed - picture)[edges].mean() < 20
 
 
 def warped(matte: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """The later matte, brought back along the motion."""
+    """Return the later matte, warped back along the motion."""
     y, x = np.mgrid[0 : matte.shape[0], 0 : matte.shape[1]].astype(np.float32)
     return cv2.remap(matte, x + motion[..., 0], y + motion[..., 1], cv2.INTER_LINEAR)
 
 
 def centre(matte: np.ndarray) -> np.ndarray:
-    """Centre of mass, x and y, in coordinates where the first pixel's middle is (0.5, 0.5)."""
+    """Return the centre of mass, x and y, with the centre of the first pixel at (0.5, 0.5)."""
     y, x = np.mgrid[0 : matte.shape[0], 0 : matte.shape[1]] + 0.5
     return np.array([(x * matte).sum(), (y * matte).sum()]) / matte.sum()
 
 
 def in_full_view(truth: SceneTruth, matte: np.ndarray) -> bool:
-    """Whether an object touches neither a border nor another object."""
+    """Return whether an object touches neither a border nor another object."""
     others = 1 - truth.background_matte - matte
     border = np.concatenate([matte[[0, -1]].ravel(), matte[:, [0, -1]].ravel()])
     return matte.max() == 1 and border.max() == 0 and (others * cv2.dilate(matte, np.ones((5, 5)))).max() < 0.01
@@ -153,7 +153,7 @@ def test_nothing_moves_in_a_still_scene() -> None:
     assert all(np.abs(o.motion).max() < 1e-6 for o in truth.objects)
 
 
-def test_a_cut_is_said_and_has_no_motion() -> None:
+def test_a_cut_is_marked_and_has_no_motion() -> None:
     scene = Scene(1, 96, 64, Fraction(10), SCENE_PRESETS["cuts"])
     before, inside = scene_truth(scene, 19), scene_truth(scene, 20)
     assert not before.continues and inside.continues
@@ -163,7 +163,7 @@ def test_a_cut_is_said_and_has_no_motion() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_staples_are_nearly_always_there(seed: int) -> None:
+def test_the_standard_objects_are_nearly_always_visible(seed: int) -> None:
     scene = Scene(seed, 160, 90)
     frames = [scene_truth(scene, n) for n in range(0, 1800, 60)]
     for colour, shape in STAPLES:

@@ -1,4 +1,4 @@
-"""The model that ships: it finds what is named, in drawn pictures and in the demo scene, and leaves the rest alone."""
+"""The built-in model segments named objects in drawn images and demo scenes, and nothing else."""
 
 import json
 
@@ -25,7 +25,7 @@ def overlap(found: np.ndarray, truth: np.ndarray) -> float:
     return float((found & truth).sum() / max(1, (found | truth).sum()))
 
 
-def test_the_folder_is_small_and_whole() -> None:
+def test_the_folder_is_small_and_complete() -> None:
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) <= 12_000_000
     config = json.loads((FOLDER / "config.json").read_text("utf-8"))
     assert config["model_type"] == "clipseg"
@@ -33,12 +33,12 @@ def test_the_folder_is_small_and_whole() -> None:
 
 
 @pytest.mark.slow
-def test_it_finds_colours_and_shapes(segmenter: Segmenter) -> None:
+def test_colours_and_shapes_are_segmented(segmenter: Segmenter) -> None:
     rng = np.random.default_rng(31_337)
     scores = []
     for _ in range(20):
         picture = draw_image(rng, 224, 224, smallest=0.01)
-        named = sorted({(t.colour, t.shape) for t in picture.things if t.shape})
+        named = sorted({(t.colour, t.shape) for t in picture.objects if t.shape})
         if not named:
             continue
         maps = segmenter.segment(picture.pixels, [Prompt.text(f"{c} {s}") for c, s in named]).at(224, 224)
@@ -49,7 +49,7 @@ def test_it_finds_colours_and_shapes(segmenter: Segmenter) -> None:
 
 
 @pytest.mark.slow
-def test_it_finds_the_staples_of_the_demo_scene(segmenter: Segmenter) -> None:
+def test_standard_objects_of_the_demo_scene_are_segmented(segmenter: Segmenter) -> None:
     scene, scores = Scene(0), []
     for number in (0, 75, 150):
         truth = scene_truth(scene, number)
@@ -59,14 +59,14 @@ def test_it_finds_the_staples_of_the_demo_scene(segmenter: Segmenter) -> None:
     assert np.mean(scores) > 0.6
 
 
-def test_it_leaves_what_is_not_there_alone(segmenter: Segmenter) -> None:
+def test_absent_objects_have_empty_masks(segmenter: Segmenter) -> None:
     frame = Scene(0, 320, 180).picture(0)
     absent = ["a dog", "qwrtzp", "the wet street", "white square"]
     maps = segmenter.segment(frame, [Prompt.text(p) for p in absent]).at(180, 320)
     assert (maps > 0.5).mean() < 0.02
 
 
-def test_it_finds_by_picture(segmenter: Segmenter) -> None:
+def test_image_prompts_are_segmented(segmenter: Segmenter) -> None:
     scene = Scene(0, 640, 360)
     truth = scene_truth(scene, 0)
     crop = Prompt.image(scene.picture(0), mask=truth.mask("blue star"))

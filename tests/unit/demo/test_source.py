@@ -33,7 +33,7 @@ def test_frames_come_in_order_with_exact_times() -> None:
     assert first is not None and first.index == 0
 
 
-def test_a_later_start_counts_frames_from_0_and_keeps_the_scenes_time() -> None:
+def test_a_later_start_keeps_scene_time_and_counts_from_0() -> None:
     source = DemoSource(4, 64, 36, Fraction(10), duration=Fraction(1), start=Fraction(2))
     source.open()
     first, second = source.read(), source.read()
@@ -42,7 +42,7 @@ def test_a_later_start_counts_frames_from_0_and_keeps_the_scenes_time() -> None:
     np.testing.assert_array_equal(first.pixels, Scene(4, 64, 36, Fraction(10)).picture(20))
 
 
-def test_without_a_duration_it_does_not_end() -> None:
+def test_a_source_without_duration_is_endless() -> None:
     source = DemoSource(0, 8, 8)
     info = source.open()
     assert info.frame_count is None and info.duration is None
@@ -53,7 +53,7 @@ def test_without_a_duration_it_does_not_end() -> None:
     ("name", "seed", "preset"),
     [("demo:", 0, "calm"), ("demo:7", 7, "calm"), ("demo:shake", 0, "shake"), ("demo:cuts:12", 12, "cuts")],
 )
-def test_names(name: str, seed: int, preset: str) -> None:
+def test_names_are_parsed(name: str, seed: int, preset: str) -> None:
     scene = DemoSource.named(name, 32, 32).scene
     assert scene.seed == seed and scene.settings == SCENE_PRESETS[preset]
 
@@ -62,11 +62,11 @@ BAD = ["demo:-1", "demo:x", "demo:1:2", "demo:calm:x", "demo:²", "demo:" + "9" 
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_other_names_are_refused(name: str) -> None:
+def test_other_names_are_rejected(name: str) -> None:
     with pytest.raises(UsageError, match="not a demo scene"):
         DemoSource.named(name)
 
 
-def test_a_duration_must_hold_something() -> None:
+def test_an_empty_duration_is_rejected() -> None:
     with pytest.raises(UsageError, match="duration"):
         DemoSource(duration=Fraction(0))

@@ -1,4 +1,4 @@
-"""Videos and pictures with transparency, and videos of masks: read back by PyAV, Pillow and FFmpeg's own program."""
+"""Videos and images with transparency, and mask videos, read back by PyAV, Pillow and FFmpeg."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.rendering.blending import union_of
 from clipseg_live.rendering.foreground import transparent
 from tests.helpers.clips import make_clip, packets, raw_times
-from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, union, write_into
+from tests.helpers.known_mattes import HEADER, LABELS, frames_with_mattes, mattes_of, union, write_frames
 from tests.helpers.patterns import disc
 from tests.helpers.rendered import rendered
 
@@ -28,7 +28,7 @@ ODD, EVEN = (37, 53), (48, 64)
 
 
 def decoded(path: Path, decoder: str | None = None) -> list[av.VideoFrame]:
-    """All pictures; ``decoder`` for one that is not FFmpeg's first choice."""
+    """Return all frames. ``decoder`` selects another decoder than FFmpeg's default."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         if decoder is None:
@@ -39,7 +39,7 @@ def decoded(path: Path, decoder: str | None = None) -> list[av.VideoFrame]:
 
 
 def alpha_of(frame: av.VideoFrame) -> np.ndarray:
-    """The plane of alpha as 0..255."""
+    """Return the alpha plane, 0..255."""
     plane = frame.planes[3]
     depth = frame.format.components[3].bits
     kind = np.uint8 if depth == 8 else np.uint16
@@ -56,12 +56,12 @@ def colours_of(frame: av.VideoFrame) -> np.ndarray:
     ("form", "name", "decoder", "alpha_error", "colour_error"),
     [("alpha-prores", "a.mov", None, 0, 3), ("alpha-vp9", "a.webm", "libvpx-vp9", 24, 12)],
 )
-def test_alpha_and_colours_come_back(
+def test_alpha_and_colours_are_kept(
     form: str, name: str, decoder: str | None, alpha_error: int, colour_error: int, size: tuple[int, int],
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    info, frames, mattes = findings(size=size)
-    write_into(open_data_sink(form, tmp_path / name, DataOptions(HEADER, LABELS, quality=95)), info, frames, mattes)
+    info, frames, mattes = frames_with_mattes(size=size)
+    write_frames(open_data_sink(form, tmp_path / name, DataOptions(HEADER, LABELS, quality=95)), info, frames, mattes)
     back = decoded(tmp_path / name, decoder)
     assert [round(each.pts * each.time_base, 3) for each in back] == [round(each.time, 3) for each in frames]
     for frame, matte, each in zip(back, mattes, frames, strict=True):
@@ -69,33 +69,33 @@ def test_alpha_and_colours_come_back(
         alpha = union(matte)
         difference = np.abs(alpha_of(frame) - alpha)
         assert difference.max() <= alpha_error and difference.mean() <= 1
-        solid = cv2.erode(alpha, np.ones((5, 5))) == 255  # chroma is coarser, and mixes at the border
+        solid = cv2.erode(alpha, np.ones((5, 5))) == 255  # chroma is subsampled and mixes at the border
         if solid.any():
             assert np.abs(colours_of(frame) - each.pixels)[solid].mean() <= colour_error
 
 
-def test_prores_is_the_one_with_four_planes_that_editors_know(tmp_path: Path) -> None:
-    info, frames, mattes = findings()
-    write_into(open_data_sink("alpha-prores", tmp_path / "a.mov", DataOptions(HEADER, LABELS)), info, frames, mattes)
+def test_prores_is_the_4444_profile(tmp_path: Path) -> None:
+    info, frames, mattes = frames_with_mattes()
+    write_frames(open_data_sink("alpha-prores", tmp_path / "a.mov", DataOptions(HEADER, LABELS)), info, frames, mattes)
     with av.open(str(tmp_path / "a.mov")) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.codec_tag, stream.codec_context.name) == ("ap4h", "prores")
-    assert raw_times(tmp_path / "a.mov") == [each.time for each in frames]  # exact: a MOV keeps the source's clock
+    assert raw_times(tmp_path / "a.mov") == [each.time for each in frames]  # MOV keeps the source's clock
 
 
 @pytest.mark.slow
-def test_sound_colours_and_range_are_the_source_s(tmp_path: Path) -> None:
+def test_audio_colours_and_range_are_those_of_the_source(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", sound=["aac"], sound_seconds=1, count=30)
     colour = ColourInfo(range=1, matrix=9, primaries=9, transfer=14)
     for form, name in (("alpha-prores", "a.mov"), ("alpha-vp9", "a.webm")):
-        info, frames, mattes = findings(30, EVEN, rate=Fraction(30))
+        info, frames, mattes = frames_with_mattes(30, EVEN, rate=Fraction(30))
         info = replace(info, audio_path=clip, colour=colour, pixel_aspect=Fraction(4, 3))
         sink = open_data_sink(form, tmp_path / name, DataOptions(HEADER, LABELS, start=Fraction(1, 2)))
-        write_into(sink, info, frames[15:], mattes[15:])
+        write_frames(sink, info, frames[15:], mattes[15:])
         with av.open(str(tmp_path / name)) as container:
             stream = container.streams.video[0]
             assert (stream.codec_context.colorspace, stream.codec_context.color_range) == (9, 1)
-            assert form == "alpha-vp9" or stream.sample_aspect_ratio == Fraction(4, 3)  # VP9 itself knows none
+            assert form == "alpha-vp9" or stream.sample_aspect_ratio == Fraction(4, 3)  # VP9 stores no aspect ratio
             (audio,) = container.streams.audio
             heard = [packet.pts * packet.time_base for packet in container.demux(audio) if packet.size]
         assert raw_times(tmp_path / name)[0] == 0
@@ -105,8 +105,8 @@ def test_sound_colours_and_range_are_the_source_s(tmp_path: Path) -> None:
     assert [data for _, data in packets(tmp_path / "a.mov")] == [data for at, data in whole if at >= Fraction(1, 2)]
 
 
-def test_nothing_of_the_background_is_in_a_transparent_picture() -> None:
-    """A red disc on green: its colours are its own, in its soft border as well, and a way beyond."""
+def test_a_transparent_image_has_no_background_colours() -> None:
+    """A red disc on green has only its own colours, also in its soft border and around it."""
     height, width = 120, 160
     soft = cv2.GaussianBlur(disc(height, width, 80, 60, 35), (0, 0), 1.5)
     pixels = np.float32([250, 100, 50]) * soft[..., None] + np.float32([20, 200, 20]) * (1 - soft[..., None]) + 0.5
@@ -118,15 +118,15 @@ def test_nothing_of_the_background_is_in_a_transparent_picture() -> None:
     assert np.abs(colours[alpha > 0] - [250, 100, 50]).mean() < 4
     rim = (cv2.dilate(alpha, np.ones((5, 5))) > 0) & (alpha == 0)
     assert np.abs(colours[rim] - [250, 100, 50]).mean() < 12
-    assert not drawn[:14].any()  # what is far away is not told
+    assert not drawn[:14].any()  # colours far from the object are not stored
     faint = Matte(np.full((5, 7), 3, np.uint8), ((0, 0, 7, 5),))
     assert transparent(np.full((5, 7, 3), 200, np.uint8), faint)[0, 0].tolist() == [200, 200, 200, 3]
 
 
 @pytest.mark.parametrize("form", ["alpha-png", "alpha-webp"])
-def test_pictures_with_alpha_are_exact(form: str, tmp_path: Path) -> None:
-    info, frames, mattes = findings()
-    write_into(open_data_sink(form, tmp_path / "set", DataOptions(HEADER, LABELS)), info, frames, mattes)
+def test_images_with_alpha_are_exact(form: str, tmp_path: Path) -> None:
+    info, frames, mattes = frames_with_mattes()
+    write_frames(open_data_sink(form, tmp_path / "set", DataOptions(HEADER, LABELS)), info, frames, mattes)
     index = json.loads((tmp_path / "set" / "index.json").read_text("utf-8"))
     assert index["alpha"] == "straight" and index["header"] == HEADER
     for entry, frame, each in zip(index["frames"], frames, mattes, strict=True):
@@ -141,9 +141,9 @@ def test_pictures_with_alpha_are_exact(form: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [ODD, EVEN])
 @pytest.mark.parametrize(("name", "error"), [("m.mkv", 0), ("m.mp4", 16), ("m.webm", 16)])
-def test_a_mask_video_holds_the_greys(name: str, error: int, size: tuple[int, int], tmp_path: Path) -> None:
-    info, frames, mattes = findings(size=size)
-    write_into(open_data_sink("mask-video", tmp_path / name, DataOptions(HEADER, LABELS)), info, frames, mattes)
+def test_a_mask_video_has_grey_levels(name: str, error: int, size: tuple[int, int], tmp_path: Path) -> None:
+    info, frames, mattes = frames_with_mattes(size=size)
+    write_frames(open_data_sink("mask-video", tmp_path / name, DataOptions(HEADER, LABELS)), info, frames, mattes)
     back = decoded(tmp_path / name)
     for frame, each in zip(back, mattes, strict=True):
         luma = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1)[: size[0], : size[1]].astype(int)
@@ -157,8 +157,8 @@ def test_a_mask_video_holds_the_greys(name: str, error: int, size: tuple[int, in
     assert [round(each.pts * each.time_base, 3) for each in back] == [round(each.time, 3) for each in frames]
 
 
-def test_a_mask_video_for_each_prompt(tmp_path: Path) -> None:
-    info, frames, mattes = findings(4)
+def test_one_mask_video_is_written_for_each_prompt(tmp_path: Path) -> None:
+    info, frames, mattes = frames_with_mattes(4)
     labels = [LABELS, LABELS[:2], LABELS, [*LABELS[:2], Label("new", 0.4)]]
     sink = open_data_sink("mask-video", tmp_path / "each", DataOptions(HEADER, LABELS, start=Fraction(5)))
     sink.open(info)
@@ -184,9 +184,9 @@ def test_a_mask_video_for_each_prompt(tmp_path: Path) -> None:
     ("form", "name", "decoder", "error"),
     [("alpha-prores", "a.mov", [], 1), ("alpha-vp9", "a.webm", ["-c:v", "libvpx-vp9"], 24)],
 )
-def test_ffmpeg_finds_the_alpha_too(form: str, name: str, decoder: list[str], error: int, tmp_path: Path) -> None:
-    info, frames, mattes = findings()
-    write_into(open_data_sink(form, tmp_path / name, DataOptions(HEADER, LABELS, quality=95)), info, frames, mattes)
+def test_ffmpeg_decodes_the_alpha(form: str, name: str, decoder: list[str], error: int, tmp_path: Path) -> None:
+    info, frames, mattes = frames_with_mattes()
+    write_frames(open_data_sink(form, tmp_path / name, DataOptions(HEADER, LABELS, quality=95)), info, frames, mattes)
     command = ["ffmpeg", "-v", "error", *decoder, "-i", str(tmp_path / name), "-vf", "alphaextract"]
     out = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "gray10le", "-"], capture_output=True, timeout=60)
     assert out.returncode == 0, out.stderr.decode()

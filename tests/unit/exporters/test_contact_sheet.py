@@ -1,4 +1,4 @@
-"""The contact sheet: which frames are on it, and what is said of them."""
+"""The contact sheet: selection of frames, and their captions."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -13,15 +13,15 @@ from PIL import Image, ImageFont
 from clipseg_live.core.mattes import Label
 from clipseg_live.exporters import contact_sheet
 from clipseg_live.exporters.contact_sheet import ContactSheetSink, font_for
-from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, write_into
+from tests.helpers.known_mattes import HEADER, LABELS, frames_with_mattes, mattes_of, write_frames
 from tests.helpers.rendered import rendered
 
 FULL, NONE = np.full((9, 16), 255, np.uint8), np.zeros((9, 16), np.uint8)
 
 
 def shown_of(present: list[bool], folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Numbers of the frames on a sheet of so many frames; the pictures themselves are drawn by ``_sheet``."""
-    info, frames, _ = findings(1, (9, 16))
+    """Return the numbers of the frames on a sheet. Their images are drawn by ``_sheet``."""
+    info, frames, _ = frames_with_mattes(1, (9, 16))
     found: list[int] = []
     most = 0
 
@@ -46,7 +46,7 @@ def shown_of(present: list[bool], folder: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 60)), max_size=8))
-def test_frames_are_chosen_evenly_of_those_where_something_is(tmp_path_factory, runs) -> None:
+def test_frames_with_masks_are_selected_evenly(tmp_path_factory, runs) -> None:
     present = [there for there, length in runs for _ in range(length)]
     with pytest.MonkeyPatch.context() as monkeypatch:
         shown = shown_of(present, tmp_path_factory.mktemp("sheet"), monkeypatch)
@@ -63,9 +63,9 @@ def test_frames_are_chosen_evenly_of_those_where_something_is(tmp_path_factory, 
 
 
 @pytest.mark.slow
-def test_a_sheet_shows_pictures_with_their_masks(tmp_path: Path) -> None:
-    info, frames, mattes = findings(6, (90, 160))
-    write_into(ContactSheetSink(tmp_path / "s.png", HEADER, [*LABELS, Label("青い空", 0.5)]), info, frames, mattes)
+def test_a_sheet_shows_frames_with_masks(tmp_path: Path) -> None:
+    info, frames, mattes = frames_with_mattes(6, (90, 160))
+    write_frames(ContactSheetSink(tmp_path / "s.png", HEADER, [*LABELS, Label("青い空", 0.5)]), info, frames, mattes)
     with Image.open(tmp_path / "s.png") as picture:
         drawn = np.asarray(picture)
     assert picture.info["srgb"] == 0
@@ -73,10 +73,10 @@ def test_a_sheet_shows_pictures_with_their_masks(tmp_path: Path) -> None:
     for colour in ((255, 64, 88), (46, 134, 255), (255, 196, 0)):  # the dots of the legend
         assert (drawn == colour).all(axis=2).any()
     rows = (np.abs(drawn.astype(int) - (28, 29, 33)).sum(axis=2) == 0).any(axis=1)
-    assert rows.any()  # the cards under the pictures
+    assert rows.any()  # the cards under the images
 
 
-def test_a_font_is_found_that_lacks_least() -> None:
+def test_the_font_with_the_fewest_missing_glyphs_is_used() -> None:
     own = ImageFont.load_default(14)
     assert font_for("plain words", 14).getname() == own.getname()
     assert font_for("\U0010fffd\U0010fffc", 14).getname() == own.getname()  # no font has these

@@ -1,4 +1,4 @@
-"""What ``docs/data.md`` says of reading data back: every example is run on data of ours."""
+"""Examples of ``docs/data.md`` run on exported data."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from clipseg_live.core.settings.base import DATA_FORMATS
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_data_sink
-from tests.helpers.findings import HEADER, LABELS, findings, write_into
+from tests.helpers.known_mattes import HEADER, LABELS, frames_with_mattes, write_frames
 from tests.helpers.paths import ROOT
 
 PAGE = (ROOT / "docs" / "data.md").read_text("utf-8")
@@ -25,9 +25,9 @@ NAMES = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("documented")
-    info, frames, mattes = findings()
+    info, frames, mattes = frames_with_mattes()
     for form, name in NAMES.items():
-        write_into(open_data_sink(form, place / name, DataOptions(HEADER, LABELS)), info, frames, mattes)
+        write_frames(open_data_sink(form, place / name, DataOptions(HEADER, LABELS)), info, frames, mattes)
     return place
 
 
@@ -52,7 +52,7 @@ def test_the_commands_of_ffmpeg_run(folder: Path) -> None:
         assert (folder / command.split()[-1]).stat().st_size > 100
 
 
-def test_every_format_has_its_line() -> None:
+def test_every_format_is_documented() -> None:
     assert len(examples("python")) >= 9
     for form in DATA_FORMATS:
         assert f"`{form}`" in PAGE

@@ -1,4 +1,4 @@
-"""The table of data formats: complete, documented, and the only place that knows a format by name."""
+"""The registry of data formats: complete, documented, and the only module that knows formats by name."""
 
 import re
 from pkgutil import resolve_name
@@ -21,7 +21,7 @@ OTHER_MEANINGS = {
 
 
 @pytest.mark.parametrize("spec", FORMAT_SPECS.own.values(), ids=lambda spec: spec.name)
-def test_a_format_is_described(spec: FormatSpec) -> None:
+def test_every_format_is_described(spec: FormatSpec) -> None:
     assert spec.title and spec.help.endswith(".") and spec.file_name.count("{}") == 1
     assert callable(resolve_name(spec.exporter))
     assert set(spec.options) <= {*DataOptions.__dataclass_fields__, *AnnotationSettings.model_fields}
@@ -58,7 +58,7 @@ def test_names_of_files_differ() -> None:
         ({"interface": 2}, "made for interface 2"),
     ],
 )
-def test_a_format_of_a_package_is_checked(changed: dict[str, object], reason: str) -> None:
+def test_a_format_of_a_package_is_validated(changed: dict[str, object], reason: str) -> None:
     values = {"name": "a", "title": "A", "help": "A.", "file_name": "{}.a", "exporter": "a:a", "source_pixels": False}
     assert FORMAT_SPECS._accept("a", FormatSpec(**values)).name == "a"  # type: ignore[arg-type]
     wrong = FormatSpec(**{**values, **changed})  # type: ignore[arg-type]
@@ -68,5 +68,5 @@ def test_a_format_of_a_package_is_checked(changed: dict[str, object], reason: st
         FORMAT_SPECS._accept("a", values)
 
 
-def test_the_name_of_a_format_is_looked_up() -> None:
+def test_formats_are_found_by_name() -> None:
     assert find_format("coco").source_pixels and not find_format("csv").source_pixels

@@ -1,4 +1,4 @@
-"""Masks as data, held against pycocotools, NumPy and Pillow."""
+"""Masks as data, compared with pycocotools, NumPy and Pillow."""
 
 import json
 from fractions import Fraction
@@ -14,12 +14,12 @@ from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.exporters.masks import JsonLinesMaskSink, PngMaskSink, open_mask_sink
 from clipseg_live.matting.alpha import binary_mattes
-from tests.helpers.clips import drawn
+from tests.helpers.clips import source_frames
 from tests.helpers.rendered import rendered
 
 PROMPTS, THRESHOLDS = ["red circle", "étoile 青", "red circle"], [0.5, 0.3, 0.9]
 LABELS = [Label(*each) for each in zip(PROMPTS, THRESHOLDS, strict=True)]
-INFO, FRAMES = drawn(3, rate=Fraction(30000, 1001), size=(37, 53))
+INFO, FRAMES = source_frames(3, rate=Fraction(30000, 1001), size=(37, 53))
 MAPS = [np.random.default_rng(number).random((3, 37, 53), dtype=np.float32) for number in range(3)]
 MAPS[1][0] = 0  # one mask is empty
 HEADER = {"version": "0.1.0", "model": "shapes"}
@@ -30,7 +30,7 @@ def mattes_of(maps):
     return Mattes(37, 53, tuple(each), maps, tuple(float(part.max()) for part in maps))
 
 
-def written(sink):
+def write_data(sink):
     sink.open(INFO)
     for frame, maps in zip(FRAMES, MAPS, strict=True):
         sink.write(rendered(frame, mattes_of(maps), LABELS))
@@ -39,8 +39,8 @@ def written(sink):
 
 
 @pytest.mark.parametrize("rule", ["component", "prompt"])
-def test_json_lines(tmp_path, rule):
-    written(JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER, rule=rule)).finish()
+def test_json_lines_are_written(tmp_path, rule):
+    write_data(JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER, rule=rule)).finish()
     assert json.loads((tmp_path / "m.jsonl.header.json").read_text("utf-8")) == HEADER
     lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text("utf-8").splitlines()]
     kinds = {tuple((name, type(value)) for name, value in line.items()) for line in lines}
@@ -73,8 +73,8 @@ def test_json_lines(tmp_path, rule):
         assert len(found) == (max(count, 1) if rule == "component" else 1)
 
 
-def test_png_pictures(tmp_path):
-    written(PngMaskSink(tmp_path / "masks", HEADER, LABELS)).finish()
+def test_png_images_are_written(tmp_path):
+    write_data(PngMaskSink(tmp_path / "masks", HEADER, LABELS)).finish()
     index = json.loads((tmp_path / "masks" / "index.json").read_text("utf-8"))
     assert index["header"] == HEADER and [each["frame"] for each in index["frames"]] == [0, 1, 2]
     assert len(list((tmp_path / "masks").glob("*.png"))) == 9
@@ -87,11 +87,11 @@ def test_png_pictures(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["m.jsonl", "masks"])
-def test_what_stands_is_only_replaced_when_asked(tmp_path, name):
+def test_existing_data_is_replaced_only_with_overwrite(tmp_path, name):
     def make(overwrite=False):
         return open_mask_sink(tmp_path / name, HEADER, LABELS, overwrite)
 
-    written(make()).finish()
+    write_data(make()).finish()
     with pytest.raises(UsageError, match="--overwrite"):
         make()
     sink = make(overwrite=True)
@@ -108,7 +108,7 @@ def test_what_stands_is_only_replaced_when_asked(tmp_path, name):
 
 
 @pytest.mark.parametrize(("name", "partial"), [("m.jsonl", "m.partial.jsonl"), ("masks", "masks.partial")])
-def test_abandon(tmp_path, name, partial):
+def test_abort_removes_or_keeps_partial_data(tmp_path, name, partial):
     for keep in (False, True):
         sink = open_mask_sink(tmp_path / name, HEADER, LABELS)
         sink.open(INFO)
@@ -118,7 +118,7 @@ def test_abandon(tmp_path, name, partial):
     assert kept == tmp_path / partial
 
 
-def test_what_cannot_be_is_refused(tmp_path):
+def test_invalid_settings_are_rejected(tmp_path):
     with pytest.raises(UsageError, match="jsonl"):
         open_mask_sink(tmp_path / "m.csv", HEADER, LABELS)
     with pytest.raises(SinkError, match="does not exist"):

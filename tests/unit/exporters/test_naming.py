@@ -1,4 +1,4 @@
-"""Photos keep their names and their files in every data set."""
+"""Photos keep their names and files in every data set."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.naming import FrameNames, fold_name
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.media.images.sequences import read_image
-from tests.helpers.findings import LABELS, findings, mattes_of, write_into
+from tests.helpers.known_mattes import LABELS, frames_with_mattes, mattes_of, write_frames
 
 PIXELS = np.zeros((1, 1, 3), np.uint8)
 FOLDERS = {"png": "{}_1-red-circle.png", "indexed": "{}.png", "npz": "{}.npz", "alpha-png": "{}.png",
@@ -36,7 +36,7 @@ def frame_of(path: Path | str | None, index: int = 0) -> Frame:
 
 
 def photos(folder: Path, names: Sequence[str], **options: object) -> tuple[SourceInfo, list[Frame], list[Mattes]]:
-    """Photos of different sizes with a square in each."""
+    """Return photos of different sizes, each with a square."""
     frames, mattes = [], []
     for index, name in enumerate(names):
         path = folder / name
@@ -52,7 +52,7 @@ def photos(folder: Path, names: Sequence[str], **options: object) -> tuple[Sourc
     return info, frames, mattes
 
 
-def test_frames_of_a_film_are_numbers() -> None:
+def test_frames_of_a_video_are_numbered() -> None:
     names = FrameNames()
     assert [names.stem(frame_of(None, index)) for index in (0, 123, 1_234_567)] == ["000000", "000123", "1234567"]
     assert names.file(frame_of(None), "walk.mp4") == "walk.mp4"
@@ -72,7 +72,7 @@ def test_frames_of_a_film_are_numbers() -> None:
         (["a/.hidden.png", "a/a.b.c.png"], ["hidden", "a.b.c"], None),
     ],
 )
-def test_names_are_kept_and_told_apart(paths: list[str], stems: list[str], files: list[str] | None) -> None:
+def test_names_are_kept_and_unique(paths: list[str], stems: list[str], files: list[str] | None) -> None:
     names = FrameNames()
     assert [names.stem(frame_of(path)) for path in paths] == stems
     if files is not None:
@@ -81,7 +81,7 @@ def test_names_are_kept_and_told_apart(paths: list[str], stems: list[str], files
 
 @pytest.mark.slow
 @given(st.lists(st.text(st.characters(exclude_characters="/\x00", codec="utf-8"), min_size=1), max_size=12))
-def test_any_names_become_different_possible_names(given_names: list[str]) -> None:
+def test_any_names_become_unique_valid_names(given_names: list[str]) -> None:
     names = FrameNames()
     stems = [names.stem(frame_of(f"folder/{name}.png")) for name in given_names]
     assert len({fold_name(stem) for stem in stems}) == len(stems)
@@ -89,20 +89,20 @@ def test_any_names_become_different_possible_names(given_names: list[str]) -> No
         assert stem and "/" not in stem and "\n" not in stem and not stem.startswith(".") and len(stem.encode()) < 200
 
 
-def test_names_that_are_no_text_can_be_written() -> None:
+def test_names_with_invalid_unicode_can_be_written() -> None:
     name = os.fsdecode(b"caf\xe9.png")
     names = FrameNames()
     assert names.stem(frame_of(name)).encode() and names.file(frame_of(name), "").encode()
 
 
 @pytest.mark.parametrize("form", FOLDERS)
-def test_every_folder_is_named_by_its_photos_and_can_be_replaced(form: str, tmp_path: Path) -> None:
+def test_folders_of_photos_keep_names_and_can_be_replaced(form: str, tmp_path: Path) -> None:
     info, frames, mattes = photos(tmp_path / "in", ["IMG_4003.png", "b/IMG_4003.png", "été.jpg"])
     folder = tmp_path / "set"
-    write_into(open_data_sink(form, folder), info, frames, mattes)
+    write_frames(open_data_sink(form, folder), info, frames, mattes)
     names = sorted(path.name for path in folder.iterdir() if path.name != "index.json")
     assert names == sorted(FOLDERS[form].format(stem) for stem in ("IMG_4003", "b-IMG_4003", "été"))
-    write_into(open_data_sink(form, folder, DataOptions(overwrite=True)), info, frames[:1], mattes[:1])
+    write_frames(open_data_sink(form, folder, DataOptions(overwrite=True)), info, frames[:1], mattes[:1])
     assert len(list(folder.iterdir())) == 2
     Image.fromarray(frames[0].pixels).save(folder / "holiday.png")  # not listed in the index
     with pytest.raises(UsageError, match=r"contains other files \(holiday\.png\)"):
@@ -110,7 +110,7 @@ def test_every_folder_is_named_by_its_photos_and_can_be_replaced(form: str, tmp_
 
 
 @pytest.mark.parametrize("form", [*FOLDERS, "coco", "yolo", "mask-video"])
-def test_a_folder_of_photos_is_never_taken_for_data(form: str, tmp_path: Path) -> None:
+def test_a_folder_of_photos_is_not_treated_as_data(form: str, tmp_path: Path) -> None:
     photos(tmp_path / "in", ["IMG_1.png", "images/IMG_2.jpg", "labels/a.png"])
     with pytest.raises(UsageError, match="contains other files"):
         open_data_sink(form, tmp_path / "in", DataOptions(overwrite=True))
@@ -120,7 +120,7 @@ def test_coco_keeps_photos_byte_by_byte(tmp_path: Path, capsys: pytest.CaptureFi
     names = ["IMG_4003.png", "b/IMG_4003.png", "c.JPG", "d.webp", "e.bmp", "f.tiff"]
     info, frames, mattes = photos(tmp_path / "in", names)
     sink = open_data_sink("coco", tmp_path / "set")
-    write_into(sink, info, frames, mattes)
+    write_frames(sink, info, frames, mattes)
     assert sink.notices == []
     coco = COCO(str(tmp_path / "set" / "annotations" / "instances_default.json"))
     capsys.readouterr()
@@ -135,24 +135,24 @@ def test_coco_keeps_photos_byte_by_byte(tmp_path: Path, capsys: pytest.CaptureFi
         assert (image["width"], image["height"]) == (frame.width, frame.height)
         (one,) = coco.loadAnns(coco.getAnnIds(imgIds=[image["id"]]))
         assert coco.annToMask(one).shape == frame.pixels.shape[:2] and one["area"] == 8 * 15
-    write_into(open_data_sink("coco", tmp_path / "set", DataOptions(overwrite=True)), info, frames[:2], mattes[:2])
+    write_frames(open_data_sink("coco", tmp_path / "set", DataOptions(overwrite=True)), info, frames[:2], mattes[:2])
     assert len(list((tmp_path / "set" / "images").iterdir())) == 2
 
 
 @pytest.mark.parametrize("form", ["coco", "yolo"])
-def test_photos_whose_file_shows_something_else_are_written_upright(form: str, tmp_path: Path) -> None:
+def test_rotated_photos_are_written_upright(form: str, tmp_path: Path) -> None:
     names = ["plain.jpg", "turned.jpg", "mirrored.png", "cropped.jpg", "old.gif"]
     info, frames, mattes = photos(tmp_path / "in", names)
     exif = Image.Exif()
     exif[0x0112] = 6
     assert frames[1].file is not None
     Image.fromarray(np.rot90(frames[1].pixels)).save(frames[1].file, exif=exif, quality=100, subsampling=0)
-    frames[1] = replace(frames[1], pixels=read_image(frames[1].file))  # upright, its file is not
+    frames[1] = replace(frames[1], pixels=read_image(frames[1].file))  # upright, unlike its file
     frames[2] = replace(frames[2], pixels=np.ascontiguousarray(frames[2].pixels[:, ::-1]))  # the same size
     frames[3] = replace(frames[3], pixels=np.ascontiguousarray(frames[3].pixels[:-4, :-2]))
     mattes[3] = mattes_of([np.full(frames[3].pixels.shape[:2], 255, np.uint8)])
     sink = open_data_sink(form, tmp_path / "set")
-    write_into(sink, info, frames, mattes)
+    write_frames(sink, info, frames, mattes)
     names = sorted(path.name for path in (tmp_path / "set" / "images").iterdir())
     assert names == ["cropped.jpg", "mirrored.png", "old.jpg", "plain.jpg", "turned.jpg"]
     assert len(sink.notices) == 1 and sink.notices[0].startswith("4 photos were written as a new PNG or JPEG file")
@@ -166,21 +166,21 @@ def test_photos_whose_file_shows_something_else_are_written_upright(form: str, t
 
 def test_yolo_pairs_photos_and_labels_by_name(tmp_path: Path) -> None:
     info, frames, mattes = photos(tmp_path / "in", ["IMG_4003.png", "IMG_4003.jpg", "x/IMG_4003.png"])
-    write_into(open_data_sink("yolo", tmp_path / "set"), info, frames, mattes)
+    write_frames(open_data_sink("yolo", tmp_path / "set"), info, frames, mattes)
     images = sorted((tmp_path / "set" / "images").iterdir())
     labels = sorted((tmp_path / "set" / "labels").iterdir())
     assert [path.stem for path in images] == [path.stem for path in labels]
     assert [path.name for path in images] == ["IMG_4003-jpg.jpg", "IMG_4003.png", "x-IMG_4003.png"]
     for name in ("labels.cache", ".DS_Store", "images/Thumbs.db", "labels/desktop.ini", "images/IMG_4003.npy"):
         (tmp_path / "set" / name).write_bytes(b"x")
-    write_into(open_data_sink("yolo", tmp_path / "set", DataOptions(overwrite=True)), info, frames[:1], mattes[:1])
+    write_frames(open_data_sink("yolo", tmp_path / "set", DataOptions(overwrite=True)), info, frames[:1], mattes[:1])
     assert len(list((tmp_path / "set" / "images").iterdir())) == 1
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_tables_name_the_photo_of_each_line(form: str, tmp_path: Path) -> None:
     info, frames, mattes = photos(tmp_path / "in", ["IMG_4003.png", "b/IMG_4003.png", "c.jpg"])
-    write_into(open_data_sink(form, tmp_path / f"m.{form}"), info, frames, mattes)
+    write_frames(open_data_sink(form, tmp_path / f"m.{form}"), info, frames, mattes)
     text = (tmp_path / f"m.{form}").read_text("utf-8")
     if form == "jsonl":
         found = [json.loads(line)["file"] for line in text.splitlines()]
@@ -190,7 +190,7 @@ def test_tables_name_the_photo_of_each_line(form: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("form", "name"), [*FILMS.items(), ("mask-video", "folder")])
-def test_photos_are_no_film(form: str, name: str, tmp_path: Path) -> None:
+def test_photos_cannot_be_written_as_video(form: str, name: str, tmp_path: Path) -> None:
     info, _, _ = photos(tmp_path / "in", ["a.png", "b.png"])
     sink = open_data_sink(form, tmp_path / name, DataOptions({}, (Label("a", 0.5),)))
     with pytest.raises(SinkError, match=r"in is a set of photos, which .* cannot hold: .*--sequence"):
@@ -204,31 +204,31 @@ LITTER = [".DS_Store", "._x.png", "Thumbs.db", "desktop.ini", "Desktop.ini", ".d
 
 @pytest.mark.parametrize("form", [*FOLDERS, "coco", "yolo", "mask-video"])
 @pytest.mark.parametrize("name", [*LITTER, "labels.cache", "train.cache"])
-def test_what_other_programs_leave_does_not_block(form: str, name: str, tmp_path: Path) -> None:
-    info, frames, mattes = findings(2)
+def test_files_of_other_programs_do_not_block(form: str, name: str, tmp_path: Path) -> None:
+    info, frames, mattes = frames_with_mattes(2)
     folder = tmp_path / "set"
-    write_into(open_data_sink(form, folder, DataOptions({}, LABELS)), info, frames, mattes)
+    write_frames(open_data_sink(form, folder, DataOptions({}, LABELS)), info, frames, mattes)
     for place in (folder, *(each for each in folder.iterdir() if each.is_dir())):
         (place / name).write_bytes(b"x")
     with pytest.raises(UsageError, match="exists already"):
         open_data_sink(form, folder, DataOptions({}, LABELS))
-    write_into(open_data_sink(form, folder, DataOptions({}, LABELS, overwrite=True)), info, frames, mattes)
+    write_frames(open_data_sink(form, folder, DataOptions({}, LABELS, overwrite=True)), info, frames, mattes)
     assert not list(folder.rglob(name))
 
 
 @pytest.mark.parametrize("name", LITTER)
-def test_a_folder_with_nothing_but_litter_is_empty(name: str, tmp_path: Path) -> None:
+def test_a_folder_with_only_system_files_is_empty(name: str, tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / name).write_bytes(b"x")
-    info, frames, mattes = findings(2)
-    write_into(open_data_sink("png", tmp_path / "set"), info, frames, mattes)
+    info, frames, mattes = frames_with_mattes(2)
+    write_frames(open_data_sink("png", tmp_path / "set"), info, frames, mattes)
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "model.cache").write_bytes(b"x")  # may be the person's own
+    (tmp_path / "other" / "model.cache").write_bytes(b"x")  # may be a file of the user
     with pytest.raises(UsageError, match="exists already"):
         open_data_sink("png", tmp_path / "other")
 
 
-def test_many_photos_of_one_name_are_named_without_trying_all_names_before(monkeypatch):
+def test_many_photos_of_one_name_are_named_quickly(monkeypatch):
     tried = []
     monkeypatch.setattr(naming, "fold_name", lambda name: tried.append(name) or name)
     names = FrameNames()

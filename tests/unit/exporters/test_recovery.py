@@ -1,4 +1,4 @@
-"""Data of recordings that were killed: found, completed and named visibly, whatever the format and the moment."""
+"""Data of killed recordings is found, completed and renamed, for every format and time of the kill."""
 
 import csv
 import io
@@ -24,14 +24,14 @@ from clipseg_live.exporters.recovery import recover_interrupted
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.exporters.tables import cut_to_whole_rows
 from clipseg_live.media.atomic_output import AtomicOutput, is_claimed
-from tests.helpers.findings import HEADER, LABELS, findings, write_into
 from tests.helpers.killed_writer import STEM
+from tests.helpers.known_mattes import HEADER, LABELS, frames_with_mattes, write_frames
 from tests.helpers.paths import ROOT
 from tests.helpers.rendered import rendered
 
 COUNT = 40
 IN_MEMORY = "sheet"
-"""The format that has nothing on the disk before its end."""
+"""The format that writes nothing to disk before its end."""
 ON_DISK = [form for form in DATA_FORMATS if form != IN_MEMORY]
 VIDEOS = ("alpha-prores", "alpha-vp9")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks, and does not move open files")
@@ -46,14 +46,14 @@ def recovered(form: str, folder: Path) -> Path:
 
 
 def age(folder: Path) -> None:
-    """Make everything look as if it had not been touched for long."""
+    """Make all files look old."""
     for entry in [*folder.rglob("*"), folder]:
         os.utime(entry, (1, 1))
 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a process wrote every format until it was killed, after recovery."""
+    """Return a folder in which a process wrote every format until it was killed, after recovery."""
     folder = tmp_path_factory.mktemp("killed")
     command = [sys.executable, "-m", "tests.helpers.killed_writer", str(folder), str(COUNT)]
     root = ROOT
@@ -73,16 +73,16 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the same data as it is when nothing is killed."""
+    """Return a folder with the same data without a kill."""
     folder = tmp_path_factory.mktemp("finished")
     for form in DATA_FORMATS:
         sink = open_data_sink(form, data_path(folder, STEM, form), DataOptions(HEADER, LABELS[:2], live=True))
-        write_into(sink, *findings(COUNT))
+        write_frames(sink, *frames_with_mattes(COUNT))
     return folder
 
 
 @pytest.mark.slow
-def test_every_format_is_found_again(killed: Path) -> None:
+def test_every_format_is_recovered(killed: Path) -> None:
     assert sorted(killed.iterdir()) == sorted(recovered(form, killed) for form in ON_DISK)
     assert not [path for path in killed.rglob("*") if path.name.startswith(".") or "recording" in path.name]
 
@@ -91,32 +91,32 @@ def test_every_format_is_found_again(killed: Path) -> None:
 @pytest.mark.parametrize(
     "form", [form for form in ON_DISK if "." not in find_format(form).file_name and form != "mask-video"]
 )
-def test_folders_are_as_if_they_had_been_finished(form: str, killed: Path, finished: Path) -> None:
+def test_recovered_folders_equal_finished_ones(form: str, killed: Path, finished: Path) -> None:
     ours, theirs = recovered(form, killed), data_path(finished, STEM, form)
     names = sorted(path.relative_to(theirs) for path in theirs.rglob("*"))
     assert sorted(path.relative_to(ours) for path in ours.rglob("*")) == names
     for name in names:
-        if (theirs / name).is_file() and name.suffix != ".npz":  # whose archives hold the time of day
+        if (theirs / name).is_file() and name.suffix != ".npz":  # archives contain the time of day
             assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
-def test_lines_are_as_if_they_had_been_finished(form: str, killed: Path, finished: Path) -> None:
+def test_recovered_lines_equal_finished_ones(form: str, killed: Path, finished: Path) -> None:
     assert recovered(form, killed).read_bytes() == data_path(finished, STEM, form).read_bytes()
 
 
 @pytest.mark.parametrize("form", ["animation-webp", "animation-gif"])
-def test_animations_have_all_but_the_last_frame(form: str, killed: Path) -> None:
+def test_recovered_animations_lack_at_most_the_last_frame(form: str, killed: Path) -> None:
     with Image.open(recovered(form, killed)) as picture:
         assert len(list(ImageSequence.Iterator(picture))) >= COUNT - 2
 
 
 @pytest.mark.parametrize("form", VIDEOS)
-def test_videos_lack_less_than_a_second(form: str, killed: Path) -> None:
+def test_recovered_videos_lack_less_than_a_second(form: str, killed: Path) -> None:
     assert frames_of(recovered(form, killed)) > COUNT - 30
 
 
-def test_each_video_of_masks_lacks_less_than_a_second(killed: Path) -> None:
+def test_each_recovered_mask_video_lacks_less_than_a_second(killed: Path) -> None:
     path = recovered("mask-video", killed)
     videos = [path] if path.is_file() else list(path.glob("*.mkv"))
     assert videos and all(frames_of(video) > COUNT - 30 for video in videos)
@@ -130,7 +130,7 @@ def frames_of(path: Path) -> int:
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_lines_are_cut_to_whole_ones_wherever_they_break_off(data: st.DataObject) -> None:
+def test_incomplete_lines_are_removed(data: st.DataObject) -> None:
     values = data.draw(st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=9), max_size=3), max_size=5))
     separator = data.draw(st.sampled_from([b"", b","]))
     lines = [json.dumps(value, ensure_ascii=False).encode() for value in values]
@@ -149,8 +149,8 @@ def test_lines_are_cut_to_whole_ones_wherever_they_break_off(data: st.DataObject
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=3), min_size=1, max_size=5), st.data())
-def test_rows_are_cut_to_whole_ones_wherever_they_break_off(rows: list[list[str]], data: st.DataObject) -> None:
-    """Also inside a quoted field with line breaks and quotes."""
+def test_incomplete_rows_are_removed(rows: list[list[str]], data: st.DataObject) -> None:
+    """Including ends inside a quoted field with line breaks and quotes."""
     memory = io.StringIO()
     csv.writer(memory).writerows(rows)
     whole = memory.getvalue().encode("utf-8", "replace")
@@ -176,9 +176,9 @@ def _folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["animation-webp", "animation-gif"])
-def test_animations_are_mended_wherever_they_break_off(form: str, tmp_path: Path) -> None:
+def test_truncated_animations_are_repaired(form: str, tmp_path: Path) -> None:
     sink = open_data_sink(form, tmp_path / find_format(form).file_name.replace("{}", "a"), DataOptions(HEADER, LABELS))
-    write_into(sink, *findings(4))
+    write_frames(sink, *frames_with_mattes(4))
     whole = sink.path.read_bytes()
     for size in range(20, len(whole), 97):
         path = tmp_path / f"b.recording{sink.path.suffix}"
@@ -210,7 +210,7 @@ def test_names_with_dots_and_numbers_are_kept_and_nothing_is_replaced(tmp_path: 
 
 @posix
 @pytest.mark.parametrize("folder", [False, True])
-def test_a_place_claims_what_it_writes_until_it_is_done(folder: bool, tmp_path: Path) -> None:
+def test_an_output_locks_its_file_until_it_is_finished(folder: bool, tmp_path: Path) -> None:
     for end in (AtomicOutput.commit, AtomicOutput.discard, AtomicOutput.keep_partial):
         place = AtomicOutput(tmp_path / end.__name__, overwrite=False, folder=folder, visible=True)
         working = place.begin()
@@ -224,9 +224,9 @@ def test_a_place_claims_what_it_writes_until_it_is_done(folder: bool, tmp_path: 
 
 
 @posix
-def test_data_that_is_still_written_is_left_alone_however_old_it_is(tmp_path: Path) -> None:
+def test_data_that_is_still_written_is_not_recovered(tmp_path: Path) -> None:
     sink = JsonLinesMaskSink(tmp_path / "a.jsonl", HEADER, live=True)
-    info, frames, mattes = findings(2)
+    info, frames, mattes = frames_with_mattes(2)
     sink.open(info)
     sink.write(rendered(frames[0], mattes[0], LABELS))
     age(tmp_path)

@@ -1,4 +1,4 @@
-"""What holds for every format of data: whole or not at all, nothing overwritten; and which frames go in."""
+"""Rules for every data format: atomic output, no overwriting, and the selection of frames."""
 
 import json
 import multiprocessing
@@ -27,21 +27,21 @@ from clipseg_live.exporters.frame_files import AlphaSequence
 from clipseg_live.exporters.registry import SelectedFrames, open_data_sink, open_transparent_sink
 from clipseg_live.exporters.tables import HEADER_SUFFIX
 from tests.helpers.fakes import FakeSink
-from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, union, write_into
+from tests.helpers.known_mattes import HEADER, LABELS, frames_with_mattes, mattes_of, union, write_frames
 from tests.helpers.rendered import rendered
 
-INFO, FRAMES, MATTES = findings()
+INFO, FRAMES, MATTES = frames_with_mattes()
 NAMES = {form: spec.file_name.replace("{} ", "").replace("{}", "all") for form, spec in FORMAT_SPECS.own.items()}
 CASES = [*NAMES.items(), ("mask-video", "each"), ("mask-video", "masks.mp4")]
 FOLDERS = [(form, name) for form, name in CASES if "." not in name]
 
 
-def made(form: str, name: str, folder: Path, overwrite: bool = False):
+def make_exporter(form: str, name: str, folder: Path, overwrite: bool = False):
     return open_data_sink(form, folder / name, DataOptions(HEADER, LABELS, overwrite))
 
 
 def names_in(folder: Path) -> list[str]:
-    """Names of results: a table has its header beside it."""
+    """Return the names of results. A table has its header as a second file."""
     return sorted(each.name for each in folder.iterdir() if not each.name.endswith(HEADER_SUFFIX))
 
 
@@ -49,13 +49,13 @@ def index_of(form: str) -> str:
     return "annotations/instances_default.json" if form == "coco" else "index.json"
 
 
-def test_every_format_is_tried() -> None:
+def test_every_format_has_a_test_case() -> None:
     assert {form for form, _ in CASES} == set(DATA_FORMATS)
 
 
 @pytest.mark.parametrize(("form", "name"), CASES)
-def test_it_appears_whole_and_is_replaced_only_when_asked(form: str, name: str, tmp_path: Path) -> None:
-    sink = made(form, name, tmp_path)
+def test_output_is_atomic_and_replaced_only_with_overwrite(form: str, name: str, tmp_path: Path) -> None:
+    sink = make_exporter(form, name, tmp_path)
     sink.open(INFO)
     for frame, mattes in zip(FRAMES, MATTES, strict=True):
         sink.write(rendered(frame, mattes, LABELS))
@@ -63,20 +63,20 @@ def test_it_appears_whole_and_is_replaced_only_when_asked(form: str, name: str, 
     sink.finish()
     assert names_in(tmp_path) == [name] and sink.path == tmp_path / name and sink.notices == []
     with pytest.raises(UsageError, match="exists already"):
-        made(form, name, tmp_path)
-    write_into(made(form, name, tmp_path, overwrite=True), INFO, FRAMES[:2], MATTES[:2])
+        make_exporter(form, name, tmp_path)
+    write_frames(make_exporter(form, name, tmp_path, overwrite=True), INFO, FRAMES[:2], MATTES[:2])
     assert names_in(tmp_path) == [name]
     if (form, name) in FOLDERS:
         assert not list((tmp_path / name).rglob(".*")), "a list was left behind"
         (tmp_path / name / "thesis.doc").write_text("mine")
         with pytest.raises(UsageError, match=r"contains other files \(thesis\.doc\)"):
-            made(form, name, tmp_path, overwrite=True)
+            make_exporter(form, name, tmp_path, overwrite=True)
 
 
 @pytest.mark.parametrize(("form", "name"), CASES)
-def test_abandoned_it_leaves_nothing_or_what_is_whole(form: str, name: str, tmp_path: Path) -> None:
+def test_abort_removes_output_or_keeps_a_valid_part(form: str, name: str, tmp_path: Path) -> None:
     for keep in (False, True):
-        sink = made(form, name, tmp_path)
+        sink = make_exporter(form, name, tmp_path)
         sink.open(INFO)
         sink.write(rendered(FRAMES[0], MATTES[0], LABELS))
         kept = sink.abort(keep_partial=keep)
@@ -86,13 +86,13 @@ def test_abandoned_it_leaves_nothing_or_what_is_whole(form: str, name: str, tmp_
     if kept.is_dir():
         index = kept / index_of(form)
         assert len(json.loads(index.read_text("utf-8"))["images" if form == "coco" else "frames"]) == 1
-    sink.abort()  # once more does no harm
+    sink.abort()  # a second call is harmless
 
 
 @pytest.mark.parametrize(("form", "name"), CASES)
-def test_without_a_frame_a_set_is_empty_and_a_picture_is_not_written(form: str, name: str, tmp_path: Path) -> None:
-    sink = made(form, name, tmp_path)
-    write_into(sink, INFO, [], [])
+def test_without_frames_a_set_is_empty_and_no_image_is_written(form: str, name: str, tmp_path: Path) -> None:
+    sink = make_exporter(form, name, tmp_path)
+    write_frames(sink, INFO, [], [])
     sets = {"jsonl", "csv", "png", "coco", "yolo", "indexed", "npz", "alpha-png", "alpha-webp"}
     if form in sets or name == "each":
         assert names_in(tmp_path) == [name] and sink.notices == []
@@ -102,8 +102,8 @@ def test_without_a_frame_a_set_is_empty_and_a_picture_is_not_written(form: str, 
 
 
 @pytest.mark.parametrize(("form", "name"), [*FOLDERS, ("jsonl", "m.jsonl")])
-def test_one_matte_for_each_label(form: str, name: str, tmp_path: Path) -> None:
-    sink = made(form, name, tmp_path)
+def test_the_number_of_mattes_must_match_the_labels(form: str, name: str, tmp_path: Path) -> None:
+    sink = make_exporter(form, name, tmp_path)
     sink.open(INFO)
     with pytest.raises(SinkError, match=r"needs one matte for each of 2 prompts, but got 3"):
         sink.write(rendered(FRAMES[0], MATTES[0], LABELS[:2]))
@@ -111,8 +111,8 @@ def test_one_matte_for_each_label(form: str, name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("form", "name"), CASES)
-def test_what_is_not_open_takes_nothing(form: str, name: str, tmp_path: Path) -> None:
-    sink = made(form, name, tmp_path)
+def test_a_closed_exporter_rejects_frames(form: str, name: str, tmp_path: Path) -> None:
+    sink = make_exporter(form, name, tmp_path)
     with pytest.raises(SinkError, match="is not open"):
         sink.write(rendered(FRAMES[0], MATTES[0], LABELS))
     assert names_in(tmp_path) == []
@@ -120,11 +120,13 @@ def test_what_is_not_open_takes_nothing(form: str, name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("form", "name"), CASES)
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 5)])
-def test_any_size_and_sixteen_prompts(form: str, name: str, size: tuple[int, int], tmp_path: Path) -> None:
-    info, frames, mattes = findings(3, size, prompts=16)
+def test_any_size_and_sixteen_prompts_are_supported(
+    form: str, name: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    info, frames, mattes = frames_with_mattes(3, size, prompts=16)
     labels = [Label(f"prompt {number}", 0.5) for number in range(16)]
-    sink = made(form, name, tmp_path)
-    write_into(sink, info, frames, mattes, labels)
+    sink = make_exporter(form, name, tmp_path)
+    write_frames(sink, info, frames, mattes, labels)
     assert names_in(tmp_path) in ([name], []) and (not sink.notices) == (tmp_path / name).exists()
 
 
@@ -141,16 +143,14 @@ def test_any_size_and_sixteen_prompts(form: str, name: str, size: tuple[int, int
         ("video", "m.mp4", "use one of jsonl"),
     ],
 )
-def test_a_name_that_does_not_fit_is_refused_with_the_way_out(
-    form: str, name: str, way_out: str, tmp_path: Path
-) -> None:
+def test_a_wrong_suffix_is_rejected_with_a_solution(form: str, name: str, way_out: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=way_out):
-        made(form, name, tmp_path)
+        make_exporter(form, name, tmp_path)
     with pytest.raises(SinkError, match="does not exist"):
-        made("coco", "none/set", tmp_path)
+        make_exporter("coco", "none/set", tmp_path)
 
 
-def test_names_of_transparent_outputs(tmp_path: Path) -> None:
+def test_transparent_outputs_have_valid_suffixes(tmp_path: Path) -> None:
     kinds = {
         "a.mov": AlphaVideoSink, "a.WEBM": AlphaVideoSink, "a.webp": WebpAnimation, "a.gif": GifAnimation,
         "folder": AlphaSequence, "a.png": AlphaPictureSink,
@@ -164,10 +164,10 @@ def test_names_of_transparent_outputs(tmp_path: Path) -> None:
         open_transparent_sink(tmp_path / "a.mov", DataOptions(HEADER), codec="h264")
 
 
-def test_a_picture_is_cut_out(tmp_path: Path) -> None:
-    info, frames, mattes = findings(1)
+def test_an_image_is_cut_out(tmp_path: Path) -> None:
+    info, frames, mattes = frames_with_mattes(1)
     sink = open_transparent_sink(tmp_path / "a.png", DataOptions(HEADER))
-    write_into(sink, info, frames, mattes)
+    write_frames(sink, info, frames, mattes)
     with Image.open(tmp_path / "a.png") as picture:
         assert np.array_equal(np.asarray(picture)[..., 3], union(mattes[0]))
     with pytest.raises(UsageError, match="is a single image"):
@@ -175,19 +175,19 @@ def test_a_picture_is_cut_out(tmp_path: Path) -> None:
 
 
 def _fill(folders: dict[bool, str], limit: int, answers) -> None:
-    """In a child: write with each format until the disk, so to say, is full, and keep what is there or not."""
+    """In a child process, write with each format until a simulated full disk, and keep partial data or not."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     generator = np.random.default_rng(1)
-    info, frames, _ = findings(1, (90, 120))
+    info, frames, _ = frames_with_mattes(1, (90, 120))
     noise = [replace(frames[0], pixels=generator.integers(0, 256, (90, 120, 3), dtype=np.uint8))] * 20
     noisy = mattes_of([generator.integers(0, 256, (90, 120), dtype=np.uint8) for _ in range(3)])
     noisy = replace(noisy, maps=generator.random((3, 200, 200), dtype=np.float32))
     for (keep, folder), (form, name) in product(folders.items(), CASES):
-        sink = made(form, name, Path(folder))
+        sink = make_exporter(form, name, Path(folder))
         told, kept = "", None
         try:
-            write_into(sink, info, [replace(each, index=n) for n, each in enumerate(noise)], [noisy] * len(noise))
+            write_frames(sink, info, [replace(each, index=n) for n, each in enumerate(noise)], [noisy] * len(noise))
         except SinkError as error:
             told = str(error)
             kept = sink.abort(keep_partial=keep)
@@ -199,7 +199,7 @@ def _fill(folders: dict[bool, str], limit: int, answers) -> None:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[bool, Path], dict[tuple[bool, str, str], list]]:
-    """The folders in which a child filled the disk with each format, keeping nothing or all, and its answers."""
+    """Return the folders in which a child process filled the disk with each format, and its messages."""
     parents = {keep: tmp_path_factory.mktemp(f"keep-{keep}") for keep in (False, True)}
     for parent in parents.values():
         (parent / "full").mkdir()
@@ -218,7 +218,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[bool, Path], 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("keep", [False, True])
-def test_a_disk_that_fills_leaves_nothing_that_looks_whole(
+def test_a_full_disk_leaves_no_complete_looking_output(
     filled: tuple[dict[bool, Path], dict[tuple[bool, str, str], list]], keep: bool
 ) -> None:
     parents, told = filled
@@ -237,7 +237,7 @@ def test_a_disk_that_fills_leaves_nothing_that_looks_whole(
     for path in parents[keep].rglob("*.*"):
         if path.suffix in (".png", ".jpg", ".webp", ".gif"):
             with Image.open(path) as picture:
-                picture.load()  # what is kept is whole
+                picture.load()  # the kept output is complete
 
 
 @pytest.mark.slow
@@ -255,31 +255,31 @@ def test_prompts_keep_their_numbers(frames: list[list[str]]) -> None:
     assert len(set(categories.names)) == len(categories.names) == len(known)
 
 
-def test_every_third_frame_and_only_where_something_is_present() -> None:
-    info, frames, mattes = findings(10)
+def test_frames_are_selected_by_interval_and_presence() -> None:
+    info, frames, mattes = frames_with_mattes(10)
     mattes[3] = replace(mattes[3], presence=(0.1, 0.2, 0.34))
     mattes[6] = replace(mattes[6], presence=(0.1, 0.2, 0.36))
 
     def chosen(every: int, only_present: bool) -> list[int]:
         sink = FakeSink()
-        write_into(SelectedFrames(sink, every, only_present, 0.35), info, frames, mattes)
+        write_frames(SelectedFrames(sink, every, only_present, 0.35), info, frames, mattes)
         assert (sink.opened, sink.finished) == (1, 1)
         return [frame.index for frame in sink.frames]
 
     assert chosen(1, False) == list(range(10))
     assert chosen(3, False) == [0, 3, 6, 9]
-    assert chosen(1, True) == [0, 1, 2, 4, 5, 6, 7, 8]  # the last is empty, the fourth not sure enough
+    assert chosen(1, True) == [0, 1, 2, 4, 5, 6, 7, 8]  # the last mask is empty, the fourth has low presence
     assert chosen(3, True) == [0, 6]
     with pytest.raises(UsageError, match="--every must be 1 or more"):
         SelectedFrames(FakeSink(), 0)
 
 
 @pytest.mark.parametrize(("form", "name"), CASES)
-def test_what_cannot_be_put_in_its_place_is_kept_whole(form: str, name: str, tmp_path: Path) -> None:
+def test_output_that_cannot_be_moved_is_kept(form: str, name: str, tmp_path: Path) -> None:
     folder = tmp_path / "whole"
     folder.mkdir()
-    write_into(made(form, name, folder), INFO, FRAMES, MATTES)
-    sink = made(form, name, tmp_path)
+    write_frames(make_exporter(form, name, folder), INFO, FRAMES, MATTES)
+    sink = make_exporter(form, name, tmp_path)
     sink.open(INFO)
     for frame, mattes in zip(FRAMES, MATTES, strict=True):
         sink.write(rendered(frame, mattes, LABELS))
@@ -297,15 +297,15 @@ def test_what_cannot_be_put_in_its_place_is_kept_whole(form: str, name: str, tmp
 
 
 def contents(path: Path) -> dict[str, int]:
-    """Sizes of a file, or of all in a folder."""
+    """Return the sizes of a file, or of all files in a folder."""
     if path.is_file():
         return {"": path.stat().st_size}
     return {each.relative_to(path).as_posix(): each.stat().st_size for each in path.rglob("*") if each.is_file()}
 
 
 @pytest.mark.parametrize("form", ["coco", "png", "yolo"])
-def test_lists_are_kept_where_the_index_cannot_be_written_at_the_end(form: str, tmp_path: Path) -> None:
-    sink = made(form, "r", tmp_path)
+def test_lists_are_kept_if_the_index_cannot_be_written(form: str, tmp_path: Path) -> None:
+    sink = make_exporter(form, "r", tmp_path)
     sink.open(INFO)
     for frame, mattes in zip(FRAMES, MATTES, strict=True):
         sink.write(rendered(frame, mattes, LABELS))
@@ -322,7 +322,7 @@ def test_lists_are_kept_where_the_index_cannot_be_written_at_the_end(form: str, 
 
 
 def _content(path: Path) -> bytes:
-    """Of a video its frames: Matroska files have a random number."""
+    """Return the frames of a video, because Matroska files contain a random number, or the bytes of another file."""
     if path.suffix != ".mkv":
         return path.read_bytes()
     with av.open(str(path)) as container:
@@ -330,13 +330,13 @@ def _content(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize(("form", "name"), CASES)
-def test_data_with_untouched_pixels_are_known(form: str, name: str, tmp_path: Path) -> None:
-    """Two videos with the same mattes and other pixels give the same files in the other formats only."""
+def test_formats_with_original_pixels_are_marked(form: str, name: str, tmp_path: Path) -> None:
+    """Videos with the same mattes and other pixels give the same files only in formats without original pixels."""
     written = []
     for number in range(2):
         folder = tmp_path / str(number)
         folder.mkdir()
         frames = [replace(frame, pixels=frame.pixels if number else 255 - frame.pixels) for frame in FRAMES]
-        write_into(made(form, name, folder), INFO, frames, MATTES)
+        write_frames(make_exporter(form, name, folder), INFO, frames, MATTES)
         written.append([_content(path) for path in sorted(folder.rglob("*")) if path.is_file()])
     assert (written[0] != written[1]) == (find_format(form).source_pixels)

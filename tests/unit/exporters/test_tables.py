@@ -1,4 +1,4 @@
-"""CSV tables, read back by Python's own reader."""
+"""CSV tables, read back by Python's csv module."""
 
 import csv
 import json
@@ -12,14 +12,14 @@ from clipseg_live.core.mattes import Label
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.exporters.tables import CSV_COLUMNS
-from tests.helpers.findings import HEADER, findings, mask, mattes_of, write_into
+from tests.helpers.known_mattes import HEADER, frames_with_mattes, mask, mattes_of, write_frames
 
-INFO, FRAMES, MATTES = findings()
+INFO, FRAMES, MATTES = frames_with_mattes()
 LABELS = (Label("red circle", 0.5), Label('étoile "青", 😀\nnext line', 0.3), Label("=1+1", 1))
 
 
 def test_csv_has_a_row_for_each_frame_and_prompt(tmp_path: Path) -> None:
-    write_into(open_data_sink("csv", tmp_path / "m.csv", DataOptions(HEADER, LABELS)), INFO, FRAMES, MATTES, LABELS)
+    write_frames(open_data_sink("csv", tmp_path / "m.csv", DataOptions(HEADER, LABELS)), INFO, FRAMES, MATTES, LABELS)
     data = (tmp_path / "m.csv").read_bytes()
     assert data.endswith(b"\r\n") and data.startswith(",".join(CSV_COLUMNS).encode() + b"\r\n")
     assert json.loads((tmp_path / "m.csv.header.json").read_text("utf-8")) == HEADER
@@ -45,32 +45,32 @@ def test_csv_has_a_row_for_each_frame_and_prompt(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
-def test_the_file_beside_a_table_is_replaced_with_it(form: str, tmp_path: Path) -> None:
+def test_the_header_file_is_replaced_with_its_table(form: str, tmp_path: Path) -> None:
     path = tmp_path / f"m.{form}"
     for version in ("1", "2"):
         sink = open_data_sink(form, path, DataOptions({"version": version}, LABELS, overwrite=version == "2"))
-        write_into(sink, INFO, FRAMES[:1], MATTES[:1], LABELS)
+        write_frames(sink, INFO, FRAMES[:1], MATTES[:1], LABELS)
         assert json.loads((tmp_path / f"m.{form}.header.json").read_text("utf-8")) == {"version": version}
     path.unlink()
-    write_into(open_data_sink(form, path, DataOptions({"version": "3"})), INFO, FRAMES[:1], MATTES[:1], LABELS)
+    write_frames(open_data_sink(form, path, DataOptions({"version": "3"})), INFO, FRAMES[:1], MATTES[:1], LABELS)
     assert json.loads((tmp_path / f"m.{form}.header.json").read_text("utf-8")) == {"version": "3"}
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
-def test_a_header_that_cannot_be_written_is_told(form: str, tmp_path: Path) -> None:
+def test_an_unwritable_header_is_reported(form: str, tmp_path: Path) -> None:
     (tmp_path / f"m.{form}.header.json").mkdir()
     sink = open_data_sink(form, tmp_path / f"m.{form}", DataOptions({"version": "1"}, LABELS))
-    write_into(sink, INFO, FRAMES, MATTES, LABELS)
+    write_frames(sink, INFO, FRAMES, MATTES, LABELS)
     assert sink.path.exists()
     assert sink.notices == [f"m.{form}.header.json, which describes how m.{form} was made, could not be written."]
 
 
-def test_a_prompt_that_is_missing_at_first_does_not_change_a_type(tmp_path: Path) -> None:
-    """Readers take the types of columns from the first lines."""
-    info, frames, _ = findings(3, (8, 9))
+def test_a_prompt_missing_at_first_does_not_change_column_types(tmp_path: Path) -> None:
+    """Readers infer the types of columns from the first lines."""
+    info, frames, _ = frames_with_mattes(3, (8, 9))
     alphas = [np.zeros((8, 9), np.uint8), np.zeros((8, 9), np.uint8), np.full((8, 9), 255, np.uint8)]
     sink = open_data_sink("jsonl", tmp_path / "m.jsonl")
-    write_into(sink, info, frames, [mattes_of([alpha]) for alpha in alphas], [Label("a", 1)])
+    write_frames(sink, info, frames, [mattes_of([alpha]) for alpha in alphas], [Label("a", 1)])
     lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text().splitlines()]
     assert len({tuple((name, type(value)) for name, value in line.items()) for line in lines}) == 1
     assert [line["instance"] for line in lines] == [0, 0, 1]

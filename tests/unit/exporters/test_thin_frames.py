@@ -1,4 +1,4 @@
-"""Frames that are long and thin cost memory by their number of pixels, not by the square of their length."""
+"""Long thin frames need memory in proportion to their pixels, not to the square of their length."""
 
 import subprocess
 import sys
@@ -19,12 +19,12 @@ from tests.helpers.paths import ROOT
 from tests.helpers.rendered import rendered
 
 PER_PIXEL = 128
-"""Bytes that a step may take for each pixel of the frame."""
+"""Maximum bytes of a step for each pixel of the frame."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(100_000, 20), (20, 100_000)])
-def test_mattes_effects_and_data_of_a_thin_frame(tmp_path, width, height):
+def test_mattes_effects_and_data_of_a_thin_frame_need_little_memory(tmp_path, width, height):
     done = subprocess.run(
         [sys.executable, "-m", "tests.helpers.thin_frames", str(width), str(height), str(tmp_path)],
         capture_output=True, text=True, timeout=120, cwd=ROOT,
@@ -39,7 +39,7 @@ def test_mattes_effects_and_data_of_a_thin_frame(tmp_path, width, height):
 
 @pytest.mark.slow
 @given(st.integers(2, 900), st.integers(2, 900))
-def test_the_grid_of_an_ordinary_frame_is_as_before(width, height):
+def test_the_grid_of_a_common_frame_is_unchanged(width, height):
     pixels = np.arange(width * height * 3, dtype=np.uint32).astype(np.uint8).reshape(height, width, 3)
     factor = -(-max(height, width) // GRID_SIDE)
     down, across = -height % (2 * factor), -width % (2 * factor)
@@ -55,7 +55,7 @@ def test_the_grid_of_an_ordinary_frame_is_as_before(width, height):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("transposed", [False, True])
-def test_a_part_is_enlarged_the_same_in_two_steps(transposed):
+def test_enlarging_in_two_steps_equals_one_step(transposed):
     part = np.random.default_rng(1).random((3, 12, 4), np.float32)
     area = slice(500, 530), slice(1100, 11_000)
     if transposed:
@@ -66,7 +66,7 @@ def test_a_part_is_enlarged_the_same_in_two_steps(transposed):
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
-def test_a_picture_that_is_too_long_for_its_format(tmp_path, name):
+def test_an_image_too_long_for_its_format_gives_an_error(tmp_path, name):
     writer = ImageWriter(tmp_path / name)
     writer.open(SourceInfo("thin", 70_000, 2, None, Fraction(1, 25), 1))
     with pytest.raises(SinkError, match=r"70000×2 pixels exceed the limit of \w+, which is"):

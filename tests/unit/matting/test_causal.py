@@ -1,4 +1,4 @@
-"""Mattes over time: they move with the picture between answers, are steady, and forget at cuts, seeks and edits."""
+"""Mattes over time: they follow motion between predictions, are stable, and reset at cuts, seeks and edits."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -38,32 +38,32 @@ def iou(mattes: Mattes, truth: np.ndarray, number: int = 0) -> float:
     return (found & there).sum() / max((found | there).sum(), 1)
 
 
-def told(pipeline: CausalMattes, frame: Frame, matte: np.ndarray, settings: MatteSettings = DEFAULT) -> Mattes:
+def predict(pipeline: CausalMattes, frame: Frame, matte: np.ndarray, settings: MatteSettings = DEFAULT) -> Mattes:
     pipeline.take(coarse(matte), (0,), frame.index, frame.epoch)
     pipeline.show(frame, settings)
     return pipeline.mattes(frame, request(settings=settings))
 
 
-def test_a_matte_is_sharper_than_the_map_it_was_made_from():
+def test_a_matte_is_sharper_than_its_map():
     frame, truth = scene(0, 200)
-    plain, fitted = told(CausalMattes(), frame, truth, PLAIN_MATTES), told(CausalMattes(), frame, truth)
+    plain, fitted = predict(CausalMattes(), frame, truth, PLAIN_MATTES), predict(CausalMattes(), frame, truth)
     assert iou(plain, truth) < 0.97 and iou(fitted, truth) > 0.99
     assert np.abs(fitted.each[0].alpha / 255 - truth).mean() < 0.3 * np.abs(plain.each[0].alpha / 255 - truth).mean()
     edge = (truth > 0.2) & (truth < 0.8)
     assert ((fitted.each[0].alpha[edge] > 10) & (fitted.each[0].alpha[edge] < 245)).mean() > 0.3  # soft
 
 
-def test_alpha_is_nothing_outside_its_boxes_and_cannot_be_changed():
+def test_alpha_is_zero_outside_boxes_and_read_only():
     frame, truth = scene(0, 200)
     for settings in (DEFAULT, PLAIN_MATTES):
-        matte = told(CausalMattes(), frame, truth, settings).each[0]
+        matte = predict(CausalMattes(), frame, truth, settings).each[0]
         outside = np.ones(SIZE, bool)
         for left, top, right, bottom in matte.boxes:
             outside[top:bottom, left:right] = False
         assert not matte.alpha[outside].any() and not matte.alpha.flags.writeable and outside.mean() > 0.5
 
 
-def test_plain_mattes_are_the_map_at_its_threshold():
+def test_plain_mattes_are_the_thresholded_map():
     frame, truth = scene(0, 200)
     style = PromptStyle(threshold=0.3)
     pipeline = CausalMattes()
@@ -76,8 +76,8 @@ def test_plain_mattes_are_the_map_at_its_threshold():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("late", [0, 6])
-def test_a_matte_moves_with_its_object_between_answers(late):
-    """Six pixels a frame, one answer for all sixteen; the answer may come after the object has gone on."""
+def test_a_matte_follows_its_object_between_predictions(late):
+    """Six pixels a frame, one prediction for 16 frames. The prediction may arrive after further motion."""
     pipeline, places = CausalMattes(), [100 + 6 * number for number in range(16)]
     first, matte = scene(0, places[0])
     for index, x in enumerate(places):
@@ -92,14 +92,14 @@ def test_a_matte_moves_with_its_object_between_answers(late):
             assert iou(mattes, truth) > (0.9 if index < 12 else 0.85), index
             assert mattes.own == (index == 0)
     still = CausalMattes()
-    told(still, first, matte, DEFAULT.model_copy(update={"follow": False}))
+    predict(still, first, matte, DEFAULT.model_copy(update={"follow": False}))
     frame, truth = scene(15, places[15])
     still.show(frame, DEFAULT.model_copy(update={"follow": False}))
     assert iou(still.mattes(frame, request(settings=DEFAULT.model_copy(update={"follow": False}))), truth) < 0.5
 
 
 @pytest.mark.slow
-def test_noise_of_the_model_is_steadied():
+def test_noise_of_the_model_is_smoothed():
     rng, flicker = np.random.default_rng(2), {}
     frame, truth = scene(0, 200)
     noisy = []
@@ -117,7 +117,7 @@ def test_noise_of_the_model_is_steadied():
     assert flicker[0.8] < 0.4 * flicker[0.0]
 
 
-def test_a_single_missing_answer_does_not_take_the_matte_away():
+def test_a_single_missed_detection_keeps_the_matte():
     pipeline = CausalMattes()
     frame, truth = scene(0, 200)
     for index in range(4):
@@ -127,18 +127,18 @@ def test_a_single_missing_answer_does_not_take_the_matte_away():
         assert iou(pipeline.mattes(frame, request()), truth) > 0.9
 
 
-def test_an_object_that_is_really_gone_goes():
+def test_a_matte_disappears_with_its_object():
     pipeline = CausalMattes()
     frame, truth = scene(0, 200)
-    told(pipeline, frame, truth)
+    predict(pipeline, frame, truth)
     empty = Frame(BACKGROUND, 1, Fraction(1, 30))
-    assert told(pipeline, empty, np.zeros(SIZE, np.float32)).each[0].alpha.mean() < 2
+    assert predict(pipeline, empty, np.zeros(SIZE, np.float32)).each[0].alpha.mean() < 2
 
 
-def test_a_cut_forgets_and_older_answers_are_left_out():
+def test_a_cut_resets_and_older_predictions_are_ignored():
     pipeline = CausalMattes()
     frame, truth = scene(0, 200)
-    told(pipeline, frame, truth)
+    predict(pipeline, frame, truth)
     after = Frame(np.ascontiguousarray(255 - texture(*SIZE, 9)), 1, Fraction(1, 30))
     pipeline.show(after, DEFAULT)
     assert not pipeline.mattes(after, request()).each
@@ -147,10 +147,10 @@ def test_a_cut_forgets_and_older_answers_are_left_out():
     assert not pipeline.mattes(after, request()).each
 
 
-def test_a_seek_and_another_size_forget():
+def test_a_seek_and_another_size_reset():
     pipeline = CausalMattes()
     frame, truth = scene(0, 200)
-    told(pipeline, frame, truth)
+    predict(pipeline, frame, truth)
     sought, _ = scene(90, 200, epoch=1)
     pipeline.show(sought, DEFAULT)
     assert not pipeline.mattes(sought, request()).each
@@ -179,7 +179,7 @@ def test_an_edit_changes_only_its_own_prompt():
 def test_the_same_frame_again_gives_the_same_mattes():
     pipeline = CausalMattes()
     frame, truth = scene(0, 200)
-    first = told(pipeline, frame, truth)
+    first = predict(pipeline, frame, truth)
     pipeline.show(frame, DEFAULT)
     np.testing.assert_array_equal(pipeline.mattes(frame, request()).each[0].alpha, first.each[0].alpha)
 
@@ -188,7 +188,7 @@ def test_the_same_frame_again_gives_the_same_mattes():
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 33), (321, 100), (1000, 3), (359, 641)])
 @pytest.mark.parametrize("count", [0, 1, 16])
 @pytest.mark.parametrize("sequence", [causal, lookahead])
-def test_odd_sizes_and_any_number_of_prompts(size, count, sequence):
+def test_odd_sizes_and_any_number_of_prompts_work(size, count, sequence):
     rng = np.random.default_rng(0)
     done = []
     made = sequence(request(count))
@@ -203,7 +203,7 @@ def test_odd_sizes_and_any_number_of_prompts(size, count, sequence):
         assert frame.pixels.shape[:2] == size
 
 
-def test_shapes_grow_feather_clean_and_fill():
+def test_matte_shape_settings_have_their_effect():
     frame, truth = scene(0, 200, radius=60)
     hole = disc(*SIZE, 200, 120, 14)
     speck = disc(*SIZE, 380, 40, 9)
@@ -232,7 +232,7 @@ def test_shapes_grow_feather_clean_and_fill():
 
 
 @pytest.mark.slow
-def test_cautious_mattes_keep_and_grow_what_the_model_loses():
+def test_cautious_mattes_keep_and_grow_lost_areas():
     def run(cautious: bool) -> list[int]:
         pipeline, areas = CausalMattes(), []
         for index in range(24):
@@ -247,7 +247,7 @@ def test_cautious_mattes_keep_and_grow_what_the_model_loses():
     assert all(after >= before for before, after in pairwise(careful[3:]))
 
 
-def test_a_hidden_prompt_comes_back_when_it_is_present():
+def test_a_hidden_prompt_is_shown_again_when_present():
     settings = DEFAULT.model_copy(update={"auto_hide": True, "present": 0.9})
     frame, truth = scene(0, 200)
     maps = np.concatenate([coarse(truth), coarse(truth) * np.float32(0.7)])
@@ -269,7 +269,7 @@ def test_less_effort_still_covers_the_object(effort):
 
 
 @pytest.mark.slow
-def test_lookahead_outvotes_a_missing_answer_and_follows_motion():
+def test_lookahead_fills_a_missed_detection_and_follows_motion():
     made, done, truths = lookahead(request()), [], []
     for index in range(14):
         frame, truth = scene(index, 120 + 7 * index)
@@ -281,7 +281,7 @@ def test_lookahead_outvotes_a_missing_answer_and_follows_motion():
 
 
 @pytest.mark.slow
-def test_lookahead_does_not_look_over_a_cut():
+def test_lookahead_stops_at_a_cut():
     made, done = lookahead(request()), []
     for index in range(8):
         if index < 4:
@@ -296,8 +296,8 @@ def test_lookahead_does_not_look_over_a_cut():
 
 
 @pytest.mark.parametrize("texture", ["plain", "stripes"])
-def test_where_colours_say_nothing_the_map_decides(texture: str) -> None:
-    """The same colours within and without: what the map passes is what is covered."""
+def test_uniform_colours_fall_back_to_the_map(texture: str) -> None:
+    """With the same colours inside and outside, the matte equals the thresholded map."""
     height, width = 180, 320
     picture = np.full((height, width, 3), 0.5, np.float32)
     if texture == "stripes":

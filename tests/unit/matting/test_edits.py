@@ -1,4 +1,4 @@
-"""Property test: any sequence of prompt edits, predictions and frames gives valid mattes, without an exception."""
+"""Property test: any sequence of edits, predictions and frames gives valid mattes without an exception."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -51,7 +51,7 @@ EDITS = st.one_of(
 
 @dataclass
 class Scenario:
-    """A pipeline with the prompts, settings and frame of the moment."""
+    """A pipeline with its current prompts, settings and frame."""
 
     rows: tuple[tuple[int, PromptStyle], ...] = ((0, PromptStyle()), (1, PromptStyle()))
     matte: MatteSettings = field(default_factory=MatteSettings)
@@ -109,7 +109,7 @@ class Scenario:
 
 @cache
 def scene(size: tuple[int, int], index: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture with a disc that moves, and the disc's matte."""
+    """Return an image with a moving disc, and the matte of the disc."""
     height, width = size
     return with_disc(BACKGROUNDS[size], 20 + 3 * index % (width - 40), height / 2, height / 4, (200, 30, 30))
 
@@ -140,7 +140,7 @@ def test_any_sequence_of_edits_gives_valid_mattes(edits: list[tuple]) -> None:  
 
 
 @pytest.mark.parametrize("role", ["negative", "contrast"])
-def test_a_role_changed_while_running_takes_effect_in_every_later_frame(role: str) -> None:
+def test_a_changed_role_takes_effect_in_every_later_frame(role: str) -> None:
     scenario = Scenario()
     scenario.predict(0)
     assert len(scenario.draw().each) == 2
@@ -153,7 +153,7 @@ def test_a_role_changed_while_running_takes_effect_in_every_later_frame(role: st
 
 
 def test_a_removed_prompt_leaves_the_mattes_of_the_others_unchanged() -> None:
-    """Hysteresis continues for the prompts that stay."""
+    """Hysteresis continues for the remaining prompts."""
     both, alone = Scenario(), Scenario()
     for scenario in (both, alone):
         scenario.predict(0)

@@ -1,4 +1,4 @@
-"""Mattes for hiding effects: never less than the model's answer, in live, causal and look-ahead pipelines."""
+"""Mattes for privacy effects cover at least the prediction, in live, causal and lookahead pipelines."""
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -72,7 +72,7 @@ WAYS = [live, *map(sequence, SEQUENCES)]
 @FAST
 @given(MATTES, st.sampled_from([True, None]), st.sampled_from(["full", "reduced", "least"]), st.integers(0, 70),
        st.lists(st.booleans(), min_size=8, max_size=8))  # fmt: skip
-def test_hiding_effects_hide_what_the_model_finds_and_frames_without_an_answer(
+def test_privacy_effects_hide_detected_pixels_and_frames_without_a_prediction(
     way: Callable, matte: MatteSettings, cautious: bool | None, effort: Effort, first: int, answered: list[bool]
 ) -> None:  # type: ignore[type-arg]
     frames = [(make_frame(index, 1), oracle(index, 1, WORDS)) for index in range(first, first + 8)]
@@ -93,8 +93,8 @@ def test_hiding_effects_hide_what_the_model_finds_and_frames_without_an_answer(
 @pytest.mark.slow
 @FAST
 @given(MATTES, st.integers(0, 60))
-def test_an_unknown_use_gives_both_kinds(matte: MatteSettings, first: int) -> None:
-    """Each kind is the same as where only it was asked for."""
+def test_an_unknown_use_gives_plain_and_cautious_mattes(matte: MatteSettings, first: int) -> None:
+    """Each kind equals the result if only this kind is requested."""
     frames = [(make_frame(index, 1), oracle(index, 1, WORDS)) for index in range(first, first + 5)]
     both, careful, plain = (list(live(request(matte, kind), frames)) for kind in (None, True, False))
     for (_, two), (_, one), (_, other) in zip(both, careful, plain, strict=True):
@@ -104,8 +104,8 @@ def test_an_unknown_use_gives_both_kinds(matte: MatteSettings, first: int) -> No
 
 
 @pytest.mark.parametrize("follow", [False, True])
-def test_an_answer_that_steadiness_holds_back_is_hidden_at_once(follow: bool) -> None:
-    """The picture stands, and the model finds the object only in its third answer."""
+def test_a_detection_delayed_by_smoothing_is_hidden_at_once(follow: bool) -> None:
+    """The frame is still, and the model detects the object only in its third prediction."""
     still = make_frame(3, 1)
     maps = oracle(3, 1, WORDS)
     frames = [
@@ -118,7 +118,7 @@ def test_an_answer_that_steadiness_holds_back_is_hidden_at_once(follow: bool) ->
     assert any(shows(black(frame, mattes), word) for word in objects_in(3, 1)), "the case is none"
 
 
-def test_auto_hide_hides_no_prompt_from_a_hiding_effect() -> None:
+def test_auto_hide_does_not_affect_privacy_effects() -> None:
     frame, maps = make_frame(3, 1), oracle(3, 1, WORDS) * np.float32(0.6)
     matte = MatteSettings(auto_hide=True, presence_threshold=0.9)
     for way in WAYS:
@@ -129,7 +129,7 @@ def test_auto_hide_hides_no_prompt_from_a_hiding_effect() -> None:
 
 @pytest.mark.parametrize("matte", [MatteSettings(), MatteSettings(edge_refinement=False), MatteSettings(smoothing=0)])
 @pytest.mark.parametrize("effort", ["full", "least"])
-def test_thresholds_are_lower_for_hiding_effects_everywhere(matte: MatteSettings, effort: Effort) -> None:
+def test_thresholds_are_lower_for_privacy_effects(matte: MatteSettings, effort: Effort) -> None:
     frame, maps = make_frame(3, 1), oracle(3, 1, WORDS) * np.float32(0.4)
     plain = MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False)
     for way in WAYS:
@@ -140,7 +140,7 @@ def test_thresholds_are_lower_for_hiding_effects_everywhere(matte: MatteSettings
 
 @pytest.mark.parametrize("effect", [BlackOut(), Pixelate(cell=20.0)])
 @pytest.mark.parametrize("role", ["negative", "contrast"])
-def test_prompts_that_only_take_something_out_hide_everything(effect: BlackOut | Pixelate, role: str) -> None:
+def test_only_negative_prompts_hide_everything(effect: BlackOut | Pixelate, role: str) -> None:
     frame, maps = make_frame(3, 1), oracle(3, 1, WORDS)
     for way in WAYS:
         ((_, mattes),) = way(request(MatteSettings(), True, role=role), [(frame, maps)])
@@ -155,7 +155,7 @@ def test_prompts_that_only_take_something_out_hide_everything(effect: BlackOut |
 def test_the_smallest_predictions_are_hidden(
     way: Callable, matte: MatteSettings, side: int, top: int, left: int, noisy: bool
 ) -> None:  # type: ignore[type-arg]
-    """The guided filter and the smallest part of a matte may not drop what a hiding effect has to cover."""
+    """The guided filter and the minimum area of a matte must not remove pixels that a privacy effect has to cover."""
     noise = np.random.default_rng(0).integers(0, 256, (360, 640, 3), np.uint8)
     pixels = noise if noisy else np.full((360, 640, 3), 200, np.uint8)
     maps = np.zeros((2, 44, 44), np.float32)

@@ -1,4 +1,4 @@
-"""Several prompts together: what passes, what is left alone, softness, limits; and presence over answers."""
+"""Interaction of prompts: rules, unchanged maps, softness and limits. Presence over predictions."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def passes(maps: np.ndarray, styles: list[PromptStyle], shown: tuple[int, ...]) 
 
 
 def pixels(*values: float) -> np.ndarray:
-    """One map a prompt, each of one pixel."""
+    """Return one map of one pixel for each prompt."""
     return np.array(values, np.float32).reshape(-1, 1, 1)
 
 
@@ -59,7 +59,7 @@ matte_settings = st.builds(
 @pytest.mark.slow
 @given(scenes(), matte_settings)
 @hypothesis_settings(deadline=None)
-def test_values_stay_in_range_are_never_raised_and_the_maps_are_left_alone(scene, chosen):
+def test_values_stay_in_range_and_never_increase(scene, chosen):
     maps, styles, ids = scene
     before = maps.copy()
     found, shown = resolve_overlaps(maps, styles, ids, chosen)
@@ -72,7 +72,7 @@ def test_values_stay_in_range_are_never_raised_and_the_maps_are_left_alone(scene
 
 @pytest.mark.slow
 @given(scenes(roles=("positive",)))
-def test_shown_and_independent_prompts_come_back_as_the_very_same_array(scene):
+def test_independent_prompts_return_the_same_array(scene):
     maps, styles, ids = scene
     found, _ = resolve_overlaps(maps, styles, ids, INDEPENDENT)
     assert found is maps
@@ -81,7 +81,7 @@ def test_shown_and_independent_prompts_come_back_as_the_very_same_array(scene):
 @pytest.mark.slow
 @given(scenes(elements=inner, thresholds=inner, roles=("positive",)))
 @hypothesis_settings(deadline=None)
-def test_an_exclusive_pixel_passes_for_the_prompt_with_the_largest_evidence_only(scene):
+def test_an_exclusive_pixel_belongs_to_the_strongest_prompt_only(scene):
     maps, styles, ids = scene
     found, shown = resolve_overlaps(maps, styles, ids, EXCLUSIVE)
     if not shown:
@@ -89,7 +89,7 @@ def test_an_exclusive_pixel_passes_for_the_prompt_with_the_largest_evidence_only
     thresholds = np.array([style.threshold for style in styles])[:, None, None]
     values = maps.astype(np.float64)
     odds = values / (1 - values) * (1 - thresholds) / thresholds
-    gap = np.abs(odds[:, None] / odds[None] - 1)  # pairs that are equal but for rounding are either way right
+    gap = np.abs(odds[:, None] / odds[None] - 1)  # pairs that are equal except for rounding may have either order
     clear = (gap > 1e-4).sum(axis=1) == len(maps) - 1
     best = odds == odds.max(axis=0)
     wins = best & (maps >= thresholds.astype(np.float32))
@@ -111,7 +111,7 @@ def test_the_order_of_exclusive_prompts_does_not_matter(scene, random):
 
 @pytest.mark.slow
 @given(scenes(roles=("positive",)))
-def test_a_prompt_without_a_rival_that_passes_keeps_its_values_to_the_bit(scene):
+def test_a_prompt_without_a_rival_is_unchanged(scene):
     maps, styles, ids = scene
     under = np.stack([np.minimum(m, np.float32(s.threshold / 2)) for m, s in zip(maps, styles, strict=True)] or [maps])
     under = under.reshape(maps.shape)
@@ -122,7 +122,7 @@ def test_a_prompt_without_a_rival_that_passes_keeps_its_values_to_the_bit(scene)
     assert np.array_equal(found[:1], under[:1])
 
 
-def test_equal_exclusive_prompts_stand_exactly_at_their_thresholds():
+def test_equal_exclusive_prompts_are_at_their_thresholds():
     found, _ = resolve_overlaps(pixels(0.9, 0.9), styles_of(0.4, 0.4), [0, 1], EXCLUSIVE)
     assert np.array_equal(found, np.full_like(found, 0.4))
 
@@ -135,7 +135,7 @@ def test_the_border_between_exclusive_prompts_is_soft():
     assert (np.diff(found[0, 0]) > 0).all()
 
 
-def test_thresholds_weigh_in_who_wins():
+def test_thresholds_affect_which_prompt_wins():
     found, shown = resolve_overlaps(pixels(0.7, 0.6), styles_of(0.6, 0.2), [0, 1], EXCLUSIVE)
     assert passes(found, styles_of(0.6, 0.2), shown).ravel().tolist() == [False, True]
 
@@ -143,18 +143,18 @@ def test_thresholds_weigh_in_who_wins():
 @pytest.mark.slow
 @given(scenes(roles=("positive",)), st.floats(0, 1))
 @hypothesis_settings(deadline=None)
-def test_nothing_passes_where_no_probability_reaches_the_level_of_none(scene, level):
+def test_pixels_below_none_level_are_cleared(scene, level):
     maps, styles, ids = scene
     if not len(maps):
         return
     styles = [style.model_copy(update={"threshold": max(style.threshold, 0.001)}) for style in styles]
     found, shown = resolve_overlaps(maps, styles, ids, MatteSettings(overlap="exclusive", background_threshold=level))
-    # log-odds are told apart within their limits, and to float32's precision
+    # log-odds are compared within their limits and the precision of float32
     low = maps.max(axis=0) < min(level * 0.999, 0.9998) - 1e-4
     assert not passes(found, styles, shown)[:, low].any()
 
 
-def test_the_level_of_none_leaves_what_reaches_it():
+def test_pixels_at_none_level_are_unchanged():
     maps = pixels(0.45, 0.1)
     styles = styles_of(0.2, 0.2)
     found, shown = resolve_overlaps(maps, styles, [0, 1], MatteSettings(overlap="exclusive", background_threshold=0.4))
@@ -163,7 +163,7 @@ def test_the_level_of_none_leaves_what_reaches_it():
     assert not passes(found, styles, shown).any()
 
 
-def test_a_negative_prompt_takes_out_what_it_matches_softly():
+def test_a_negative_prompt_removes_its_area_softly():
     values = np.linspace(0, 1, 101, dtype=np.float32)
     maps = np.stack([np.full(101, 0.9, np.float32), values])[:, None]
     found, shown = resolve_overlaps(maps, [show(), *styles_of(0.5, role="negative")], [0, 1], INDEPENDENT)
@@ -175,14 +175,14 @@ def test_a_negative_prompt_takes_out_what_it_matches_softly():
     assert (np.diff(line) <= 0).all() and np.abs(np.diff(line)).max() < 0.05
 
 
-def test_a_negative_prompt_works_only_on_those_it_is_against():
+def test_a_negative_prompt_affects_only_its_targets():
     styles = [show(), show(), PromptStyle(role="negative", targets=(7,))]
     found, shown = resolve_overlaps(pixels(0.8, 0.8, 1.0), styles, [5, 7, 9], INDEPENDENT)
     assert shown == (0, 1)
     assert found.ravel().tolist() == [np.float32(0.8), 0.0]
 
 
-def test_a_rival_that_a_negative_prompt_took_out_does_not_win():
+def test_a_rival_removed_by_a_negative_prompt_does_not_win():
     styles = [show(), show(), PromptStyle(role="negative", targets=(1,))]
     found, shown = resolve_overlaps(pixels(0.7, 0.95, 1.0), styles, [0, 1, 2], EXCLUSIVE)
     assert passes(found, styles, shown).ravel().tolist() == [True, False]
@@ -191,7 +191,7 @@ def test_a_rival_that_a_negative_prompt_took_out_does_not_win():
 
 @pytest.mark.slow
 @given(inner, inner, inner)
-def test_a_prompt_passes_only_where_it_beats_its_contrast(value, alternative, threshold):
+def test_a_prompt_needs_more_than_its_contrast(value, alternative, threshold):
     if abs(value - alternative) < 1e-3 or abs(value - threshold) < 1e-3:
         return
     styles = [show(threshold), PromptStyle(role="contrast")]
@@ -201,7 +201,7 @@ def test_a_prompt_passes_only_where_it_beats_its_contrast(value, alternative, th
         assert found[0, 0, 0] == np.float32(value), "a contrast under the threshold changes nothing"
 
 
-def test_a_contrast_is_soft_about_equality_and_works_only_on_those_it_is_against():
+def test_a_contrast_is_soft_and_affects_only_its_targets():
     ramp = np.linspace(0.6, 1, 81, dtype=np.float32)
     maps = np.stack([ramp, ramp, np.full(81, 0.8, np.float32)])[:, None]
     styles = [show(), show(), PromptStyle(role="contrast", targets=(1,))]
@@ -218,12 +218,12 @@ def test_a_missing_style_is_an_error():
 
 @pytest.mark.slow
 @given(probability, st.integers(1, 40), st.integers(1, 40))
-def test_the_presence_of_an_even_map_is_its_value(value, height, width):
+def test_presence_of_a_uniform_map_is_its_value(value, height, width):
     found = presence_of(np.full((2, height, width), value, np.float32))
     assert found.dtype == np.float32 and found == pytest.approx([value, value], abs=1e-5)
 
 
-def test_presence_does_not_depend_on_size_but_a_pixel_of_noise_is_not_enough():
+def test_presence_ignores_size_and_single_noise_pixels():
     maps = np.full((3, 180, 320), 0.02, np.float32)
     maps[0, 50:62, 50:62] = 0.9
     maps[1, :, 160:] = 0.9
@@ -244,20 +244,20 @@ def run_presence(values: list[float], seconds: float = 0.1, present: float = 0.4
     return smoothed, flags
 
 
-def test_presence_begins_at_its_value_rises_quickly_and_falls_slowly():
+def test_presence_rises_quickly_and_falls_slowly():
     rising, _ = run_presence([0.0, 1.0, 1.0])
     falling, _ = run_presence([1.0, 0.0, 0.0])
     assert rising[0] == 0 and falling[0] == 1
     assert rising[1] > 0.6 and falling[1] > 0.8
 
 
-def test_a_prompt_that_is_gone_for_an_answer_stays_shown_and_one_that_is_gone_is_hidden():
+def test_a_prompt_is_hidden_after_more_than_one_missed_detection():
     _, flags = run_presence([0.9, 0.0, 0.9, *[0.0] * 20])
     assert flags[:3] == [True] * 3
     assert not flags[-1]
 
 
-def test_between_the_two_levels_what_was_stays():
+def test_presence_has_hysteresis():
     _, shown = run_presence([0.9, *[0.35] * 60])
     _, hidden = run_presence([0.0, *[0.35] * 60])
     assert all(shown) and not any(hidden)
@@ -265,7 +265,7 @@ def test_between_the_two_levels_what_was_stays():
 
 @pytest.mark.slow
 @given(st.lists(probability, min_size=1, max_size=8), st.floats(0, 5), st.floats(0, 1))
-def test_smoothed_presence_stays_between_the_values_seen_and_without_a_level_all_is_shown(values, seconds, present):
+def test_smoothed_presence_stays_in_range_and_no_level_shows_all(values, seconds, present):
     smoothed, flags = run_presence(values, seconds, present)
     for number, value in enumerate(smoothed):
         assert min(values[: number + 1]) - 1e-6 <= value <= max(values[: number + 1]) + 1e-6
@@ -273,13 +273,13 @@ def test_smoothed_presence_stays_between_the_values_seen_and_without_a_level_all
         assert all(flags)
 
 
-def test_the_same_time_in_more_answers_gives_the_same_presence():
+def test_presence_does_not_depend_on_the_rate_of_predictions():
     coarse, _ = run_presence([1.0, 0.0, 0.0], seconds=0.3)
     fine, _ = run_presence([1.0, *[0.0] * 6], seconds=0.1)
     assert coarse[-1] == pytest.approx(fine[-1], abs=1e-5)
 
 
-def test_an_edit_begins_only_that_prompt_anew():
+def test_an_edit_resets_only_its_prompt():
     chosen = MatteSettings()
     high, low = np.array([1.0, 1.0], np.float32), np.array([0.0, 0.0], np.float32)
     state, _, _ = update_presence(PresenceState(), ["a", "b"], high, 0.1, chosen)

@@ -1,4 +1,4 @@
-"""Belief over time: bounds, identity, convergence, doubt; and what counts as a cut."""
+"""The temporal filter: bounds, identity, convergence, outliers, and detection of cuts."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,11 @@ from clipseg_live.matting.temporal_filter import FilterState, filter_gain, is_cu
 probability = st.floats(0, 1, width=32)
 
 
-def belief_of(maps: np.ndarray, keys: tuple[int, ...] | None = None) -> FilterState:
+def state_of(maps: np.ndarray, keys: tuple[int, ...] | None = None) -> FilterState:
     return FilterState(keys or tuple(range(maps.shape[2])), maps, np.zeros_like(maps))
 
 
-def told(
+def filtered(
     past: FilterState | None,
     answer: np.ndarray,
     *,
@@ -35,9 +35,9 @@ strengths = st.floats(0, 1)
 
 @pytest.mark.slow
 @given(cubes, cubes, *[st.floats(0, 1)] * 3, strengths, st.floats(0, 5))
-def test_belief_stays_between_the_past_and_the_answer(past, answer, trust, sure, calm, strength, seconds):
+def test_the_result_stays_between_past_and_prediction(past, answer, trust, sure, calm, strength, seconds):
     copies = past.copy(), answer.copy()
-    found = told(belief_of(past), answer, trust=trust, sure=sure, calm=calm, strength=strength, seconds=seconds).maps
+    found = filtered(state_of(past), answer, trust=trust, sure=sure, calm=calm, strength=strength, seconds=seconds).maps
     assert found.dtype == np.float32 and found.shape == answer.shape
     assert (found >= np.minimum(past, answer) - 1e-6).all() and (found <= np.maximum(past, answer) + 1e-6).all()
     assert np.array_equal(past, copies[0]) and np.array_equal(answer, copies[1])
@@ -45,76 +45,76 @@ def test_belief_stays_between_the_past_and_the_answer(past, answer, trust, sure,
 
 @pytest.mark.slow
 @given(cubes, cubes)
-def test_without_strength_or_a_past_the_answer_is_believed(past, answer):
-    assert told(belief_of(past), answer, strength=0).maps is answer
-    assert told(None, answer).maps is answer
+def test_the_prediction_is_used_without_strength_or_past(past, answer):
+    assert filtered(state_of(past), answer, strength=0).maps is answer
+    assert filtered(None, answer).maps is answer
 
 
 @pytest.mark.slow
 @given(cubes, strengths)
-def test_an_unchanging_scene_is_never_changed(maps, strength):
-    belief = belief_of(maps)
+def test_a_constant_scene_is_unchanged(maps, strength):
+    belief = state_of(maps)
     for _ in range(4):
-        belief = told(belief, maps, strength=strength)
+        belief = filtered(belief, maps, strength=strength)
     np.testing.assert_array_equal(belief.maps, maps)
 
 
 @pytest.mark.slow
 @given(cubes, cubes, st.floats(0, 0.99), strengths)
-def test_what_has_moved_far_is_believed_sooner(past, answer, calm, strength):
-    def away(calm: float) -> np.ndarray:
-        return np.abs(told(belief_of(past), answer, calm=calm, strength=strength).maps - answer)
+def test_large_motion_is_smoothed_less(past, answer, calm, strength):
+    def distance(calm: float) -> np.ndarray:
+        return np.abs(filtered(state_of(past), answer, calm=calm, strength=strength).maps - answer)
 
-    assert (away(calm) <= away(1) + 1e-6).all()
+    assert (distance(calm) <= distance(1) + 1e-6).all()
 
 
-def test_noise_is_smoothed_on_the_move_too():
+def test_noise_is_smoothed_during_motion():
     past, answer = np.full((2, 2, 1), 0.5, np.float32), np.full((2, 2, 1), 0.54, np.float32)
-    still, moved = (float(told(belief_of(past), answer, calm=calm).maps[0, 0, 0]) for calm in (1, 0.1))
+    still, moved = (float(filtered(state_of(past), answer, calm=calm).maps[0, 0, 0]) for calm in (1, 0.1))
     assert 0.5 < still < moved < 0.53
 
 
-def test_only_an_edited_prompt_begins_anew():
-    past = belief_of(np.zeros((2, 2, 2), np.float32), (0, 7))
-    found = told(past, np.full((2, 2, 2), 0.3, np.float32)).maps
+def test_only_an_edited_prompt_is_reset():
+    past = state_of(np.zeros((2, 2, 2), np.float32), (0, 7))
+    found = filtered(past, np.full((2, 2, 2), 0.3, np.float32)).maps
     assert (found[..., 1] == np.float32(0.3)).all() and (found[..., 0] < 0.2).all()
 
 
 @pytest.mark.slow
 @given(st.floats(0.05, 1), st.integers(2, 30))
-def test_the_past_fades_at_the_same_speed_whatever_the_rate(strength, parts):
+def test_the_past_fades_independently_of_the_rate(strength, parts):
     past, answer = np.zeros((1, 1, 1), np.float32), np.full((1, 1, 1), 0.3, np.float32)
-    at_once = told(belief_of(past), answer, strength=strength, seconds=1.0).maps
-    belief = belief_of(past)
+    at_once = filtered(state_of(past), answer, strength=strength, seconds=1.0).maps
+    belief = state_of(past)
     for _ in range(parts):
-        belief = told(belief, answer, strength=strength, seconds=1.0 / parts)
+        belief = filtered(belief, answer, strength=strength, seconds=1.0 / parts)
     np.testing.assert_allclose(belief.maps, at_once, atol=1e-4)
 
 
-def test_a_single_unlikely_answer_is_held_back_and_the_next_is_believed():
+def test_a_single_outlier_is_delayed_by_one_prediction():
     there, gone = np.full((2, 2, 1), 0.9, np.float32), np.zeros((2, 2, 1), np.float32)
-    once = told(told(told(None, there), there), gone, seconds=0.3)
+    once = filtered(filtered(filtered(None, there), there), gone, seconds=0.3)
     assert not once.support.any() and once.maps.min() > 0.75
-    back = told(once, there, seconds=0.3)
+    back = filtered(once, there, seconds=0.3)
     assert back.maps.min() > 0.85 and (back.support == 1).all()
-    twice = told(once, gone, seconds=0.3)
+    twice = filtered(once, gone, seconds=0.3)
     assert twice.maps.max() < 0.5
 
 
-def test_where_the_picture_has_changed_too_the_answer_holds_at_once():
+def test_a_change_in_the_frame_is_accepted_at_once():
     there, gone = np.full((2, 2, 1), 0.9, np.float32), np.zeros((2, 2, 1), np.float32)
-    assert told(belief_of(there), gone, trust=0, strength=1.0).maps.max() < 0.01
-    assert told(belief_of(there), gone, trust=0, sure=0).maps.min() > 0.89  # nothing is known of the answer there
+    assert filtered(state_of(there), gone, trust=0, strength=1.0).maps.max() < 0.01
+    assert filtered(state_of(there), gone, trust=0, sure=0).maps.min() > 0.89  # there is no prediction there
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 10))
-def test_more_strength_and_less_time_count_less(one, other, seconds):
+def test_more_strength_and_shorter_intervals_reduce_the_weight(one, other, seconds):
     weak, strong = sorted((one, other))
     assert 0 < filter_gain(strong, seconds) <= filter_gain(weak, seconds) <= 1
 
 
 def scene(seed: int, size: int = 128) -> np.ndarray:
-    """A picture of soft blobs in random colours, larger than a thumbnail so that it can be moved about."""
+    """Return an image of soft blobs in random colours, larger than a thumbnail, so it can be moved."""
     generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:size, 0:size]
     picture = np.full((size, size, 3), generator.uniform(30, 200, 3))
@@ -131,12 +131,12 @@ def thumbnail(picture: np.ndarray, top: int = 16, left: int = 16) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_hard_cut_is_seen(seed):
+def test_a_hard_cut_is_detected(seed):
     before, after = thumbnail(scene(seed)), thumbnail(scene(seed + 100))
     assert is_cut(before, after)
 
 
-def test_grey_thumbnails_serve_too():
+def test_grey_thumbnails_are_supported():
     found = [
         is_cut(*(thumbnail(scene(each)).mean(axis=2).astype(np.uint8) for each in (seed, seed + 100)))
         for seed in range(12)
@@ -146,19 +146,19 @@ def test_grey_thumbnails_serve_too():
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("move", [(0, 0), (3, 0), (0, 8), (-6, 6)], ids=str)
-def test_motion_is_no_cut(seed, move):
+def test_motion_is_not_a_cut(seed, move):
     picture = scene(seed)
     assert not is_cut(thumbnail(picture), thumbnail(picture, 16 + move[0], 16 + move[1]))
 
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize(("gain", "offset"), [(1.4, 0), (0.6, 0), (1, 50), (1, -50), (0.6, 90)])
-def test_a_change_of_light_is_no_cut(seed, gain, offset):
+def test_a_change_of_light_is_not_a_cut(seed, gain, offset):
     picture = scene(seed)
     assert not is_cut(thumbnail(picture), thumbnail(picture * gain + offset, 18, 17))
 
 
-def test_empty_pictures():
+def test_empty_images_are_supported():
     black, white = np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)
     picture = thumbnail(scene(1))
     assert not is_cut(black, black) and is_cut(black, white)
@@ -170,5 +170,5 @@ def test_empty_pictures():
 @pytest.mark.slow
 @settings(max_examples=30)
 @given(arrays(np.uint8, (32, 32, 3)))
-def test_a_picture_is_never_cut_from_itself(picture):
+def test_identical_frames_are_never_a_cut(picture):
     assert is_cut(picture, picture) is False

@@ -1,4 +1,4 @@
-"""Hard masks: bit by bit what resizing a map and comparing it gives, and boxes that hold all of it."""
+"""Hard masks equal resizing and comparing bit by bit, and their boxes contain all pixels."""
 
 import numpy as np
 import pytest
@@ -32,14 +32,14 @@ def checked(probability: np.ndarray, threshold: float, height: int, width: int) 
     st.integers(1, 12), st.integers(1, 12), st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32 - 1),
     st.sampled_from([2, 5, 1000]), st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]),
 )  # fmt: skip
-def test_it_is_what_resizing_and_comparing_gives(rows, columns, height, width, seed, levels, threshold):
-    """Maps of few levels have many values that lie exactly at the threshold."""
+def test_hard_masks_equal_resize_and_compare(rows, columns, height, width, seed, levels, threshold):
+    """Maps with few levels have many values exactly at the threshold."""
     maps = np.random.default_rng(seed).integers(0, levels, (rows, columns)) / np.float32(max(levels - 1, 1))
     checked(maps.astype(np.float32), threshold, height, width)
 
 
 @pytest.mark.parametrize("size", [(1080, 1920), (301, 257), (40, 30)])
-def test_smooth_maps_of_several_objects(size):
+def test_smooth_maps_of_several_objects_equal_resize_and_compare(size):
     maps = [coarse(disc(176, 176, x, y, 25))[0] for x, y in ((40, 40), (140, 120), (0, 176))]
     alpha, boxes = checked(np.maximum.reduce(maps), 0.5, *size)
     assert len(boxes) == 3
@@ -49,6 +49,6 @@ def test_smooth_maps_of_several_objects(size):
 
 
 @pytest.mark.parametrize("value", [0.0, np.nextafter(np.float32(0.5), np.float32(0)), 0.5, 1.0])
-def test_even_maps_pass_wholly_or_not_at_all(value):
+def test_uniform_maps_are_completely_inside_or_outside(value):
     alpha, boxes = checked(np.full((22, 22), value, np.float32), 0.5, 45, 80)
     assert boxes == ([(0, 0, 80, 45)] if value >= 0.5 else []) and (alpha == 255).all() == (value >= 0.5)

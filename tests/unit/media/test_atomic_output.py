@@ -1,4 +1,4 @@
-"""Where results appear: whole or not at all, and nothing old is left lying about."""
+"""Atomic output: results are complete or absent, and old temporary files are removed."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ def test_the_file_appears_when_it_is_committed(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_what_a_killed_run_left_is_cleared_after_a_day(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_run_are_removed_after_a_day(tmp_path: Path) -> None:
     old = tmp_path / ".a.partial-0123abcd.mp4"
     young = tmp_path / ".a.partial-4567abcd.mp4"
     others = [tmp_path / ".b.partial-0123abcd.mp4", tmp_path / ".a.partial-notes.mp4", tmp_path / "a.partial.mp4"]
@@ -35,7 +35,7 @@ def test_what_a_killed_run_left_is_cleared_after_a_day(tmp_path: Path) -> None:
     assert young.exists() and all(path.exists() for path in others)
 
 
-def test_a_folder_that_a_killed_run_left_is_cleared_too(tmp_path: Path) -> None:
+def test_temporary_folders_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     old = tmp_path / ".masks.partial-0123abcd"
     (old / "inside").mkdir(parents=True)
     before = time.time() - 25 * 3600
@@ -44,13 +44,13 @@ def test_a_folder_that_a_killed_run_left_is_cleared_too(tmp_path: Path) -> None:
     assert not old.exists()
 
 
-def test_a_folder_without_permission_is_noticed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_permission_is_rejected_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root may write anywhere
     with pytest.raises(SinkError, match="is not writable: change its permissions"):
         AtomicOutput(tmp_path / "a.mp4", overwrite=False).check()
 
 
-def test_what_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+def test_a_file_created_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     place = AtomicOutput(tmp_path / "a.mp4", overwrite=False)
     place.begin().write_bytes(b"new")
     (tmp_path / "a.mp4").write_bytes(b"theirs")
@@ -62,8 +62,8 @@ def test_what_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         place.check()
 
 
-def test_a_disk_without_links_keeps_what_stands_there_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As sticks and many shares are."""
+def test_existing_files_are_kept_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on USB sticks and many network shares."""
 
     def refused(source: Path, target: Path) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
@@ -79,7 +79,7 @@ def test_a_disk_without_links_keeps_what_stands_there_too(tmp_path: Path, monkey
     assert there.read_bytes() == b"theirs" and (tmp_path / "a.mp4").exists()
     with pytest.raises(FileNotFoundError):
         move_without_replacing(tmp_path / "gone", tmp_path / "b.mp4")
-    assert not (tmp_path / "b.mp4").exists()  # nor an empty file in its place
+    assert not (tmp_path / "b.mp4").exists()  # no empty file is left
 
 
 def _begun(path: Path, folder: bool) -> AtomicOutput:
@@ -95,7 +95,7 @@ def _content(path: Path) -> bytes:
 
 @pytest.mark.parametrize("folder", [False, True])
 @pytest.mark.parametrize("obstacle", ["folder", "pipe", "link", "error"])
-def test_a_whole_result_that_cannot_be_moved_is_kept_under_another_name(
+def test_a_complete_result_that_cannot_be_moved_is_kept_under_another_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool, obstacle: str
 ) -> None:
     path = tmp_path / ("set" if folder else "a.mp4")
@@ -126,7 +126,7 @@ def test_a_whole_result_that_cannot_be_moved_is_kept_under_another_name(
     assert path.is_symlink() or path.is_fifo() or path.is_dir() or not path.exists()
 
 
-def test_a_folder_stays_where_another_cannot_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_folder_is_kept_if_it_cannot_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "set"
     path.mkdir()
     (path / "content").write_bytes(b"old")

@@ -1,4 +1,4 @@
-"""Encoders are judged by a frame they encoded; a camera driver that hangs or dies ends in one sentence."""
+"""Encoders are tested with an encoded frame. A camera driver that hangs or crashes gives a one-sentence error."""
 
 import json
 import threading
@@ -12,33 +12,33 @@ from clipseg_live.media import probe
 
 
 @pytest.mark.parametrize(("name", "kind"), [("ffv1", "video"), ("libx264", "video"), ("aac", "audio")])
-def test_an_encoder_that_works(name: str, kind: str) -> None:
+def test_a_working_encoder_is_accepted(name: str, kind: str) -> None:
     assert probe.probe_encoder(name) == probe.EncoderProbe(name, kind, True, None)
 
 
-def test_an_encoder_that_does_not_exist() -> None:
+def test_a_missing_encoder_is_rejected() -> None:
     found = probe.probe_encoder("nonsense")
     assert not found.works and "no such encoder" in str(found.problem)
 
 
-def test_an_encoder_that_refuses_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "_SIDE", 63)  # libx264 takes no odd side in 4:2:0
+def test_an_encoder_that_cannot_be_opened_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_SIDE", 63)  # libx264 does not support odd sides in 4:2:0
     found = probe.probe_encoder("libx264")
     assert not found.works and found.problem
 
 
-def test_an_encoder_that_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encoder_without_output_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "_encode_picture", lambda _: [])
     assert not probe.probe_encoder("ffv1").works
 
 
-def test_cameras_come_from_a_process() -> None:
+def test_cameras_are_listed_by_a_separate_process() -> None:
     camera = probe.FoundCamera(2, "Käfer", "/dev/video2", True)
     fields = {"index": 2, "name": "Käfer", "path": "/dev/video2", "readable": True}
     assert probe.cameras(60, f"print({json.dumps(fields)!r}.join('[]'))") == (camera,)
 
 
-def test_a_driver_that_hangs_is_left() -> None:
+def test_a_hanging_driver_is_abandoned() -> None:
     before = threading.active_count()
     start = time.monotonic()
     with pytest.raises(TimeoutError, match="did not respond"):
@@ -47,12 +47,12 @@ def test_a_driver_that_hangs_is_left() -> None:
     assert threading.active_count() == before
 
 
-def test_a_driver_that_dies_is_told() -> None:
+def test_a_crashing_driver_is_reported() -> None:
     with pytest.raises(RuntimeError, match="no driver"):
         probe.cameras(60, "raise SystemExit('no driver')")
 
 
-def test_a_camera_that_several_backends_reach_is_told_once(
+def test_a_camera_of_several_backends_is_listed_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listed = [

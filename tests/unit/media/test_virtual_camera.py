@@ -1,4 +1,4 @@
-"""The adapter of pyvirtualcam over a device of its own kind, and what is said where there is none."""
+"""The adapter of pyvirtualcam with a fake backend, and the errors without a driver."""
 
 import sys
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def backend() -> Iterator[type[FakeBackend]]:
 
 
 def loopback(sysfs: Path, *devices: tuple[str, str, str]) -> Path:
-    """As the driver of Linux lists its devices: folder, name, format."""
+    """Create devices as the Linux driver lists them: folder, name, format."""
     for folder, name, held in devices:
         (sysfs / folder).mkdir()
         (sysfs / folder / "name").write_text(name + "\n", encoding="utf-8")
@@ -38,7 +38,7 @@ def loopback(sysfs: Path, *devices: tuple[str, str, str]) -> Path:
 
 
 def info_of(width: int = 0, height: int = 0, rate: int = 1) -> SourceInfo:
-    """Of the frames to come; unknown without a size."""
+    """Return the information of frames; unknown without a size."""
     return SourceInfo("", width, height, Fraction(rate), Fraction(1, 1000))
 
 
@@ -46,7 +46,7 @@ def frame_of(pixels: np.ndarray) -> RenderedFrame:
     return RenderedFrame.of(Frame(pixels, 0, Fraction(0)))
 
 
-def test_what_is_sent_arrives(backend: type[FakeBackend], tmp_path: Path) -> None:
+def test_sent_frames_reach_the_device(backend: type[FakeBackend], tmp_path: Path) -> None:
     camera = VirtualCamera(VirtualCameraSettings(width=64, height=48, rate=29.97), sysfs=tmp_path)
     camera.open(info_of())
     assert camera.format == VirtualCameraFormat(64, 48, Fraction(29.97).limit_denominator(1001), NAME)
@@ -60,7 +60,7 @@ def test_what_is_sent_arrives(backend: type[FakeBackend], tmp_path: Path) -> Non
     assert np.array_equal(device.frames[0], picture) and device.frames[1].shape == (48, 64, 3)
 
 
-def test_size_and_rate_are_the_sources_where_nothing_else_is_said(backend: type[FakeBackend], tmp_path: Path) -> None:
+def test_size_and_rate_default_to_the_source(backend: type[FakeBackend], tmp_path: Path) -> None:
     camera = VirtualCamera(VirtualCameraSettings(device=NAME), sysfs=tmp_path)
     camera.open(info_of(321, 180, 25))
     assert (camera.format.width, camera.format.height, camera.format.rate) == (320, 180, 25)
@@ -70,7 +70,7 @@ def test_size_and_rate_are_the_sources_where_nothing_else_is_said(backend: type[
     assert [device.closed for device in backend.opened] == [1, 1]
 
 
-def test_the_program_at_the_other_end_has_the_first_word(backend: type[FakeBackend], tmp_path: Path) -> None:
+def test_the_format_of_the_receiver_has_priority(backend: type[FakeBackend], tmp_path: Path) -> None:
     devices = ("video10", "clipseg-live", ""), ("video2", "Busy", "YU12:640x480@30000/1001\n")
     sysfs = loopback(tmp_path, *devices)
     listed = list_devices("Linux", sysfs)
@@ -88,7 +88,7 @@ def test_the_program_at_the_other_end_has_the_first_word(backend: type[FakeBacke
 
 
 @pytest.mark.parametrize("system", ["Linux", "Darwin", "Windows"])
-def test_without_a_driver_the_steps_for_this_system_are_told(
+def test_a_missing_driver_gives_the_steps_for_the_system(
     backend: type[FakeBackend], tmp_path: Path, system: str
 ) -> None:
     backend.refuses = RuntimeError("The device is not installed. Did you install it?")
@@ -103,8 +103,8 @@ def test_without_a_driver_the_steps_for_this_system_are_told(
     assert "\n" not in str(told.value)
 
 
-def test_this_machines_own_drivers_are_asked(tmp_path: Path) -> None:
-    """Without a fake: either there is no driver, or the device that is named is not there."""
+def test_drivers_of_this_machine_are_used(tmp_path: Path) -> None:
+    """Without a fake, either there is no driver or the named device is missing."""
     with pytest.raises(Failure, match="There is no virtual camera"):
         VirtualCamera(VirtualCameraSettings(device="/dev/video98"), sysfs=tmp_path).open(info_of())
 
@@ -119,7 +119,7 @@ def test_this_machines_own_drivers_are_asked(tmp_path: Path) -> None:
         ("Device /dev/video2 does not exist.", r"there are Busy \(/dev/video2\)"),
     ],
 )
-def test_what_a_driver_refuses_is_one_sentence_with_a_way_out(
+def test_driver_errors_give_one_sentence_with_a_solution(
     backend: type[FakeBackend], tmp_path: Path, said: str, sentence: str
 ) -> None:
     backend.refuses = RuntimeError(said)
@@ -143,16 +143,16 @@ def test_what_a_driver_refuses_is_one_sentence_with_a_way_out(
         ("Darwin", "OBS Virtual Camera is not installed in your system.", "install OBS 30"),
     ],
 )
-def test_other_systems_words_are_understood(
+def test_errors_of_other_systems_are_recognised(
     backend: type[FakeBackend], tmp_path: Path, system: str, said: str, sentence: str
 ) -> None:
-    """What their drivers say, in part from pyvirtualcam's sources: none of them runs here."""
+    """Messages of their drivers, in part from the sources of pyvirtualcam. None of them runs here."""
     backend.refuses = RuntimeError(said)
     with pytest.raises(Failure, match=sentence):
         VirtualCamera(VirtualCameraSettings(), system, tmp_path).open(info_of())
 
 
-def test_a_device_that_is_gone_is_told(backend: type[FakeBackend], tmp_path: Path) -> None:
+def test_a_lost_device_is_reported(backend: type[FakeBackend], tmp_path: Path) -> None:
     camera = VirtualCamera(VirtualCameraSettings(width=64, height=48), sysfs=tmp_path)
     camera.open(info_of())
     backend.breaks = OSError("No such device")
@@ -161,7 +161,7 @@ def test_a_device_that_is_gone_is_told(backend: type[FakeBackend], tmp_path: Pat
     camera.abort()
 
 
-def test_without_the_package_the_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_gives_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
     with pytest.raises(UsageError, match=r'pip install "clipseg-live\[virtualcam\]"'):
         VirtualCamera(VirtualCameraSettings()).open(info_of())
@@ -173,21 +173,21 @@ def test_without_the_package_the_command_is_told(monkeypatch: pytest.MonkeyPatch
     st.tuples(st.integers(1, 60), st.integers(1, 60)),
     st.sampled_from(["letterbox", "fill"]),
 )
-def test_any_picture_fits_any_camera(picture: tuple[int, int], size: tuple[int, int], fit: str) -> None:
+def test_any_frame_fits_any_camera(picture: tuple[int, int], size: tuple[int, int], fit: str) -> None:
     white = np.full((*picture, 3), 255, np.uint8)
     made = fit_pixels(white, size, fit)  # type: ignore[arg-type]
     assert made.shape == (size[1], size[0], 3) and made.dtype == np.uint8 and made.flags.c_contiguous
     lit = made[..., 0] > 0
     rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
-    assert lit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()  # the whole of it is the picture
+    assert lit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()  # the frame fills it completely
     if fit == "fill":
         assert lit.all()
-    else:  # it touches two sides, and lies in the middle
+    else:  # it touches two sides and is centred
         assert len(rows) == size[1] or len(columns) == size[0]
         assert abs(rows[0] - (size[1] - 1 - rows[-1])) <= 1 and abs(columns[0] - (size[0] - 1 - columns[-1])) <= 1
 
 
-def test_letterbox_keeps_everything_and_fill_keeps_the_middle() -> None:
+def test_letterbox_keeps_everything_and_fill_keeps_the_centre() -> None:
     picture = np.zeros((60, 80, 3), np.uint8)
     picture[:, :10], picture[:, 70:], picture[:, 10:70] = (255, 0, 0), (255, 0, 0), (0, 0, 255)
     whole, middle = fit_pixels(picture, (64, 64), "letterbox"), fit_pixels(picture, (60, 60), "fill")
@@ -196,14 +196,14 @@ def test_letterbox_keeps_everything_and_fill_keeps_the_middle() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(32, 32), (320, 180), (1280, 720), (480, 854), (7680, 64)])
-def test_the_card_is_dark_and_has_something_on_it(width: int, height: int) -> None:
+def test_the_placeholder_card_is_dark_with_text(width: int, height: int) -> None:
     card = placeholder_card(width, height)
     assert card.shape == (height, width, 3) and not card.flags.writeable
     assert card.mean() < 60 and np.array_equal(card, placeholder_card(width, height))
     assert card.max() > 120
 
 
-def test_a_chosen_safe_picture_is_brought_to_size(backend: type[FakeBackend], tmp_path: Path) -> None:
+def test_a_custom_placeholder_image_is_resized(backend: type[FakeBackend], tmp_path: Path) -> None:
     path = tmp_path / "safe.png"
     Image.new("RGB", (40, 40), (10, 200, 30)).save(path)
     camera = VirtualCamera(VirtualCameraSettings(width=64, height=40), sysfs=tmp_path)

@@ -1,4 +1,4 @@
-"""Model folders with random weights: a tiny one for behaviour, the published architecture for numbers."""
+"""Model folders with random weights: a tiny one for behaviour, the published architecture for numerical tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ def tiny_configuration(**changes: object) -> CLIPSegConfig:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Use one thread of PyTorch: for tiny networks, threads wait for each other longer than they compute."""
+    """Use one thread of PyTorch, because threads are slower with tiny networks."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -52,7 +52,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def refined_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """rd64-refined's architecture (600 MB)."""
+    """Provide a model with the architecture of rd64-refined (600 MB)."""
     return write_random_model(tmp_path_factory.mktemp("models") / "refined")
 
 
@@ -63,7 +63,7 @@ def tiny(tiny_folder: Path) -> Segmenter:
 
 @pytest.fixture
 def picture() -> np.ndarray:
-    """Coloured gradients and noise, 72×96."""
+    """Return an image with coloured gradients and noise, 72×96."""
     rng = np.random.default_rng(3)
     ramp = np.linspace(0, 200, 96, dtype=np.float32)[None, :, None] + rng.normal(0, 20, (72, 96, 3))
     return (ramp + np.array([0, 25, 50])).clip(0, 255).astype(np.uint8)

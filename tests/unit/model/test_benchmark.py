@@ -1,4 +1,4 @@
-"""The benchmark measures what it says."""
+"""The benchmark compares the same masks and leaves settings unchanged."""
 
 import threading
 from pathlib import Path
@@ -23,11 +23,11 @@ def test_rows_compare_the_same_masks(tiny_folder: Path) -> None:
         assert row.ratio == pytest.approx(row.reference_ms / row.ours_ms)
         assert set(row.stages) == {"prompts", "prepare", "vision", "decoder", "download"}
         assert 0 < row.matrix_share < 1.5
-    # a row: one frame to compare and three to time, none of them answered from the last frame's features
+    # a row: one frame for the comparison and three for timing, none predicted from cached features
     assert segmenter.vision_passes - before == 2 * 4
 
 
-def test_there_are_phrases_for_sixteen_prompts() -> None:
+def test_phrases_exist_for_sixteen_prompts() -> None:
     assert len(set(benchmark.PHRASES)) == 16
 
 
@@ -43,14 +43,14 @@ def test_precision_is_the_difference_of_the_two_segmenters(tiny_folder: Path) ->
     phrases = [Prompt.text(text) for text in ("red circle", "blue square", "everything")]
     picture = benchmark._pictures(full.size)[0]
     difference = np.abs(full.segment(picture, phrases).probabilities - low.segment(picture, phrases).probabilities)
-    # two engines in bfloat16 may round differently in single values
+    # two engines in bfloat16 may differ in the rounding of single values
     assert found.largest == pytest.approx(difference.max(), rel=0.25) and found.largest > 0
     assert found.mean == pytest.approx(difference.mean(), rel=0.05)
     assert found.milliseconds is not None and found.milliseconds > 0 and found.float32_milliseconds > 0
 
 
 @pytest.mark.slow
-def test_a_precision_that_the_engine_refuses_is_told(tiny_folder: Path) -> None:
+def test_a_rejected_precision_is_reported(tiny_folder: Path) -> None:
     full, stayed = (Segmenter.load(str(tiny_folder), device="cpu", dtype="float32") for _ in range(2))
     stayed._precision_notices = ("bfloat16 changes this model's masks visibly.",)
     found = benchmark._compare(full, stayed, "bfloat16")
@@ -58,20 +58,20 @@ def test_a_precision_that_the_engine_refuses_is_told(tiny_folder: Path) -> None:
     assert found.largest is None and found.milliseconds is None
 
 
-def test_the_pictures_differ_and_are_pictures() -> None:
+def test_benchmark_frames_are_different_images() -> None:
     first, second = benchmark._pictures(64)
     assert first.shape == second.shape == (64, 64, 3) and first.dtype == np.uint8
     assert (first != second).any()
     assert tuple(first[19, 19]) == (220, 30, 40) and tuple(first[45, 45]) == (30, 60, 220)
 
 
-def test_a_device_that_is_not_there(tiny_folder: Path) -> None:
+def test_a_missing_device_gives_an_error(tiny_folder: Path) -> None:
     with pytest.raises(UsageError):
         benchmark.precisions("cuda:99", model=str(tiny_folder))
 
 
 @pytest.mark.slow
-def test_measuring_speed_leaves_torch_as_it_was() -> None:
+def test_measuring_speed_restores_torch_settings() -> None:
     threads, before = torch.get_num_threads(), threading.active_count()
     level = benchmark.matrix_speed(threads)
     assert level.float32 > 0 and level.bfloat16 > 0 and level.all_cores is None

@@ -1,4 +1,4 @@
-"""How many of the machine's cores the network takes."""
+"""Number of CPU cores that the network uses."""
 
 import os
 
@@ -10,7 +10,7 @@ from clipseg_live.model.threads import leave_a_core, share_cores
 
 
 @pytest.mark.parametrize(("cores", "given", "expected"), [(1, 1, 1), (2, 2, 1), (4, 4, 3), (16, 8, 8)])
-def test_a_core_is_left_to_others(monkeypatch: pytest.MonkeyPatch, cores: int, given: int, expected: int) -> None:
+def test_one_core_is_left_free(monkeypatch: pytest.MonkeyPatch, cores: int, given: int, expected: int) -> None:
     threads = [given]
     monkeypatch.setattr(network_threads, "_limit", None)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -28,7 +28,7 @@ def test_a_core_is_left_to_others(monkeypatch: pytest.MonkeyPatch, cores: int, g
     ("cores", "given", "processes", "expected"),
     [(2, 2, 1, 2), (2, 2, 2, 1), (2, 2, 5, 1), (16, 8, 2, 8), (16, 8, 4, 4)],
 )
-def test_cores_are_shared(
+def test_cores_are_shared_by_processes(
     monkeypatch: pytest.MonkeyPatch, cores: int, given: int, processes: int, expected: int
 ) -> None:
     threads = [given]

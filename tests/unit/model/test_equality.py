@@ -1,4 +1,4 @@
-"""Our run of the published architecture against transformers' own forward, on seeded random weights."""
+"""The engine equals transformers' forward pass, on the published architecture with seeded random weights."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ PHRASES = ("cat", "a red mug", "hair", "anything wet", "sky", "the dog on the le
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
-    """Keep all threads: the published architecture is large enough for them."""
+    """Keep all threads, because the published architecture is large enough for them."""
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +43,20 @@ def pixel_values() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def features(segmenter: Segmenter, pixel_values: torch.Tensor) -> Features:
-    """Our features of the image that most tests share."""
+    """Return the engine's features of the shared image."""
     with torch.inference_mode():
         return segmenter.network.features(pixel_values)
 
 
 @pytest.fixture(scope="module")
 def activations(reference: CLIPSegForImageSegmentation, pixel_values: torch.Tensor) -> Activations:
-    """The reference's activations of the image that most tests share."""
+    """Return the reference's activations of the shared image."""
     return encode(reference, pixel_values)
 
 
 @pytest.fixture(scope="module")
 def pictures() -> torch.Tensor:
-    """Three images to use as prompts, small because every one runs through the whole encoder."""
+    """Return three images for prompts, small because each runs through the whole encoder."""
     coarse = torch.randn((3, 3, 4, 4), generator=torch.Generator().manual_seed(9))
     return torch.nn.functional.interpolate(coarse, size=(128, 128), mode="bicubic")
 
@@ -73,7 +73,7 @@ def ours(network: ClipSeg, features: Features, conditional: torch.Tensor) -> tor
 
 
 def encode(reference: CLIPSegForImageSegmentation, pixel_values: torch.Tensor) -> Activations:
-    """Return what the reference's decoder reads from one image, as its ``forward`` does it."""
+    """Return the decoder's input from one image, like ``forward`` of the reference."""
     with torch.inference_mode():
         hidden = reference.clip.get_image_features(
             pixel_values, interpolate_pos_encoding=True, output_hidden_states=True
@@ -81,7 +81,7 @@ def encode(reference: CLIPSegForImageSegmentation, pixel_values: torch.Tensor) -
     return tuple(hidden[i + 1] for i in reference.extract_layers)
 
 
-def theirs(
+def reference_maps(
     reference: CLIPSegForImageSegmentation, activations: Activations, **conditions: torch.Tensor
 ) -> torch.Tensor:
     """Return the maps of transformers' modules for one image and several prompts.
@@ -104,7 +104,7 @@ def assert_same(found: torch.Tensor, expected: torch.Tensor) -> None:
 
 
 def assert_meaningful(maps: torch.Tensor) -> None:
-    """The reference itself spreads over 0..1, and differs from prompt to prompt: else equality says little."""
+    """Check that the reference covers 0..1 and differs between prompts. Otherwise equality proves little."""
     assert maps.std() > 0.2
     assert maps.min() < 0.05 and maps.max() > 0.95
     for first, second in pairwise(maps):
@@ -118,12 +118,12 @@ def test_the_reference_is_the_forward_pass_of_transformers(
     tokens = CLIPTokenizer.from_pretrained(refined_folder)(PHRASES[:2], padding=True, return_tensors="pt")
     with torch.inference_mode():
         logits = reference(pixel_values=pictures[:1].expand(2, -1, -1, -1), **tokens).logits
-    assert_same(theirs(reference, encode(reference, pictures[:1]), **tokens), logits.sigmoid())
+    assert_same(reference_maps(reference, encode(reference, pictures[:1]), **tokens), logits.sigmoid())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 8])
-def test_text_prompts_equal(
+def test_text_prompts_equal_transformers(
     segmenter: Segmenter,
     reference: CLIPSegForImageSegmentation,
     refined_folder: Path,
@@ -132,7 +132,7 @@ def test_text_prompts_equal(
     count: int,
 ) -> None:
     tokens = CLIPTokenizer.from_pretrained(refined_folder)(PHRASES[:count], padding=True, return_tensors="pt")
-    expected = theirs(reference, activations, **tokens)
+    expected = reference_maps(reference, activations, **tokens)
     conditional = torch.from_numpy(segmenter.encode([Prompt.text(phrase) for phrase in PHRASES[:count]]))
     assert_meaningful(expected)
     assert_same(ours(segmenter.network, features, conditional), expected)
@@ -140,7 +140,7 @@ def test_text_prompts_equal(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3])
-def test_image_prompts_equal(
+def test_image_prompts_equal_transformers(
     segmenter: Segmenter,
     reference: CLIPSegForImageSegmentation,
     features: Features,
@@ -149,7 +149,7 @@ def test_image_prompts_equal(
     picture_embeddings: torch.Tensor,
     count: int,
 ) -> None:
-    expected = theirs(reference, activations, conditional_embeddings=picture_embeddings[:count])
+    expected = reference_maps(reference, activations, conditional_embeddings=picture_embeddings[:count])
     with torch.inference_mode():
         conditional = segmenter.network.image_embeddings(pictures[:count])
     assert expected.std() > 0.2
@@ -158,7 +158,7 @@ def test_image_prompts_equal(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 8])
-def test_embedding_prompts_equal(
+def test_embedding_prompts_equal_transformers(
     segmenter: Segmenter,
     reference: CLIPSegForImageSegmentation,
     features: Features,
@@ -166,7 +166,7 @@ def test_embedding_prompts_equal(
     count: int,
 ) -> None:
     values = torch.randn((count, 512), generator=torch.Generator().manual_seed(1))
-    expected = theirs(reference, activations, conditional_embeddings=values)
+    expected = reference_maps(reference, activations, conditional_embeddings=values)
     conditional = torch.from_numpy(segmenter.encode([Prompt.embedding(row.numpy()) for row in values]))
     assert_meaningful(expected)
     assert_same(ours(segmenter.network, features, conditional), expected)
@@ -174,7 +174,7 @@ def test_embedding_prompts_equal(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
-def test_photographs_equal_through_the_checkpoints_own_processor(
+def test_photographs_equal_transformers_with_the_checkpoint_processor(
     segmenter: Segmenter, reference: CLIPSegForImageSegmentation, refined_folder: Path, name: str
 ) -> None:
     from transformers import CLIPSegProcessor
@@ -183,7 +183,7 @@ def test_photographs_equal_through_the_checkpoints_own_processor(
     processor = CLIPSegProcessor.from_pretrained(refined_folder)
     inputs = processor(text=list(PHRASES[:3]), images=Image.fromarray(photograph), padding=True, return_tensors="pt")
     activations = encode(reference, inputs.pop("pixel_values"))
-    expected = theirs(reference, activations, **inputs)
+    expected = reference_maps(reference, activations, **inputs)
     found = torch.from_numpy(
         segmenter.segment(photograph, [Prompt.text(phrase) for phrase in PHRASES[:3]]).probabilities.copy()
     )
@@ -198,7 +198,7 @@ def test_photographs_equal_through_the_checkpoints_own_processor(
 def test_grids_of_any_shape_equal_an_independent_reference(
     segmenter: Segmenter, reference: CLIPSegForImageSegmentation, grid: tuple[int, int]
 ) -> None:
-    """The reference: transformers' own layers, and its upsampling on the tokens laid out as rows × columns."""
+    """The reference uses transformers' layers and its upsampling on tokens in rows × columns."""
     rows, columns = grid
     coarse = torch.randn((1, 3, rows * 2, columns * 2), generator=torch.Generator().manual_seed(2))
     pixels = torch.nn.functional.interpolate(coarse, size=(rows * 16, columns * 16), mode="bicubic")
@@ -208,9 +208,9 @@ def test_grids_of_any_shape_equal_an_independent_reference(
     hook = layer.register_forward_hook(lambda module, args, output: captured.append(output))
     try:
         with torch.inference_mode():
-            # 4 × 20 tokens are no square, so the reference's own reshape may fail after the hook has run
+            # 4 × 20 tokens are not a square, so the reshape of the reference may fail after the hook has run
             try:
-                theirs(reference, encode(reference, pixels), conditional_embeddings=conditional)
+                reference_maps(reference, encode(reference, pixels), conditional_embeddings=conditional)
             except RuntimeError:
                 assert rows != columns
             tokens = captured[0][:, 1:]

@@ -1,4 +1,4 @@
-"""NaN and infinity: in weights they are refused at load, in the network's output they are no prediction."""
+"""NaN and infinity: such weights are rejected, and such outputs are not predictions."""
 
 import copy
 import json
@@ -32,7 +32,7 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def changed(source: Path, folder: Path, change: Callable[[dict[str, Tensor]], object], suffix: str = "") -> Path:
-    """A copy of a model's folder with changed weights, as .safetensors or in PyTorch's format."""
+    """Return a copy of a model's folder with changed weights, as safetensors or in PyTorch's format."""
     shutil.copytree(source, folder)
     weights = folder / "model.safetensors"
     state = load_file(weights)
@@ -47,7 +47,7 @@ def changed(source: Path, folder: Path, change: Callable[[dict[str, Tensor]], ob
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_weights_that_are_not_finite_are_refused(tiny_folder: Path, tmp_path: Path, place: str, value: float) -> None:
+def test_non_finite_weights_are_rejected(tiny_folder: Path, tmp_path: Path, place: str, value: float) -> None:
     folder = changed(tiny_folder, tmp_path / "model", lambda state: state[place].view(-1)[-1].fill_(value))
     with pytest.raises(ModelError, match=r"model\.safetensors contain NaN or infinite values") as caught:
         Segmenter.load(str(folder), device="cpu")
@@ -57,7 +57,7 @@ def test_weights_that_are_not_finite_are_refused(tiny_folder: Path, tmp_path: Pa
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_they_are_refused_in_every_precision_and_format(
+def test_non_finite_weights_are_rejected_in_every_precision_and_format(
     tiny_folder: Path, tmp_path: Path, dtype: torch.dtype, suffix: str
 ) -> None:
     def change(state: dict[str, Tensor]) -> None:
@@ -73,12 +73,12 @@ def test_they_are_refused_in_every_precision_and_format(
 
 
 def test_large_weights_whose_sum_overflows_are_finite(tiny_folder: Path, tmp_path: Path, picture: np.ndarray) -> None:
-    unused = PLACES[3]  # of a layer that the decoder does not read
+    unused = PLACES[3]  # in a layer that the decoder does not read
     folder = changed(tiny_folder, tmp_path / "model", lambda state: state[unused].fill_(3e38))
     assert np.isfinite(Segmenter.load(str(folder), device="cpu").segment(picture, TEXTS).probabilities).all()
 
 
-def test_an_export_with_such_weights_fails_and_writes_nothing(tiny_folder: Path, tmp_path: Path) -> None:
+def test_an_export_with_non_finite_weights_fails_without_output(tiny_folder: Path, tmp_path: Path) -> None:
     folder = changed(tiny_folder, tmp_path / "model", lambda state: state[PLACES[4]].fill_(float("nan")))
     with pytest.raises(ModelError, match="NaN or infinite values"):
         export("demo:", ["red circle"], tmp_path / "out.mp4", model=str(folder))
@@ -87,7 +87,7 @@ def test_an_export_with_such_weights_fails_and_writes_nothing(tiny_folder: Path,
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("field", ["image_mean", "image_std"])
-def test_constants_of_the_pictures_must_be_finite(tiny_folder: Path, tmp_path: Path, field: str, value: float) -> None:
+def test_preprocessing_constants_must_be_finite(tiny_folder: Path, tmp_path: Path, field: str, value: float) -> None:
     values = json.loads((tiny_folder / "preprocessor_config.json").read_text())
     values[field][1] = value
     path = tmp_path / "preprocessor_config.json"
@@ -97,7 +97,7 @@ def test_constants_of_the_pictures_must_be_finite(tiny_folder: Path, tmp_path: P
 
 
 def overflowing(state: dict[str, Tensor]) -> None:
-    """Finite weights with infinite logits."""
+    """Return finite weights that give infinite logits."""
     for name in ("weight", "bias"):
         state[f"decoder.transposed_convolution.4.{name}"].fill_(3e38)
 
@@ -108,7 +108,7 @@ def broken_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.parametrize("detail", ["off", "zoom", "tiles"])
-def test_output_that_is_not_finite_is_no_prediction(broken_folder: Path, picture: np.ndarray, detail: str) -> None:
+def test_non_finite_output_is_not_a_prediction(broken_folder: Path, picture: np.ndarray, detail: str) -> None:
     large = picture.repeat(4, axis=0).repeat(4, axis=1)
     segmenter = Segmenter.load(str(broken_folder), device="cpu", size=64, detail=detail)  # type: ignore[arg-type]
     with pytest.raises(NoPrediction, match=r"no prediction \(NaN or infinite values\).*fetch the model again"):
@@ -117,7 +117,7 @@ def test_output_that_is_not_finite_is_no_prediction(broken_folder: Path, picture
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("stage", ["features", "logits", "embeddings"])
-def test_one_bad_value_anywhere_is_enough_and_the_next_call_works(
+def test_one_non_finite_value_rejects_the_prediction_and_the_next_call_works(
     tiny: Segmenter, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, stage: str, value: float
 ) -> None:
     expected = tiny.segment(picture, TEXTS).probabilities
@@ -139,7 +139,7 @@ def test_one_bad_value_anywhere_is_enough_and_the_next_call_works(
     np.testing.assert_array_equal(tiny.segment(picture, TEXTS).probabilities, expected)
 
 
-def test_an_embedding_that_is_not_finite_is_not_returned(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_non_finite_embedding_is_not_returned(tiny_folder: Path, tmp_path: Path) -> None:
     folder = changed(tiny_folder, tmp_path / "model", lambda state: state["clip.text_projection.weight"].fill_(3e38))
     segmenter = Segmenter.load(str(folder), device="cpu")
     with pytest.raises(NoPrediction):
@@ -148,8 +148,8 @@ def test_an_embedding_that_is_not_finite_is_not_returned(tiny_folder: Path, tmp_
 
 
 @pytest.mark.slow
-def test_float16_that_overflows_is_left_for_float32(tiny_folder: Path, tmp_path: Path, picture: np.ndarray) -> None:
-    def large(state: dict[str, Tensor]) -> None:  # the reduction's layer norm takes the factor out again
+def test_float16_overflow_falls_back_to_float32(tiny_folder: Path, tmp_path: Path, picture: np.ndarray) -> None:
+    def large(state: dict[str, Tensor]) -> None:  # the layer norm of the reduction cancels the factor
         state["decoder.film_mul.weight"].mul_(1e6)
         state["decoder.film_mul.bias"].mul_(1e6)
 
@@ -160,14 +160,14 @@ def test_float16_that_overflows_is_left_for_float32(tiny_folder: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_low_precision_that_fails_later_names_its_remedy(
+def test_low_precision_that_fails_later_names_a_solution(
     tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segmenter = Segmenter.load(str(tiny_folder), device="cpu", dtype="float32")
     low = copy.deepcopy(segmenter.network.network).to(torch.bfloat16)
     segmenter._adopt(ClipSeg(low))
     monkeypatch.setattr(segmenter.network, "_logits", lambda *_: torch.full((2, 64, 64), float("inf")))
-    # not every CPU has the faster attention in bfloat16
+    # some CPUs lack the fused attention in bfloat16
     with (
         sdpa_kernel(SDPBackend.MATH),
         pytest.raises(NoPrediction, match="precision bfloat16 is too small for it; use --dtype float32"),
@@ -175,12 +175,12 @@ def test_low_precision_that_fails_later_names_its_remedy(
         segmenter.segment(picture, TEXTS)
 
 
-def test_a_model_that_predicts_nothing_in_float32_is_refused_when_precisions_are_compared(broken_folder: Path) -> None:
+def test_a_model_without_float32_predictions_is_rejected_at_the_precision_test(broken_folder: Path) -> None:
     with pytest.raises(NoPrediction):
         Segmenter.load(str(broken_folder), device="cpu", dtype="bfloat16")
 
 
-def test_drivers_get_maps_of_nan_and_go_on(
+def test_drivers_get_nan_maps_and_continue(
     tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = DriverSegmenter.load(str(tiny_folder), device="cpu", size=64)

@@ -1,4 +1,4 @@
-"""Placement of frames, resizing like Pillow, and prepared image prompts."""
+"""Placement of frames, resizing equal to Pillow, and preparation of image prompts."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ sides = st.integers(1, 20000)
 
 
 @given(sides, sides, st.sampled_from(["stretch", "letterbox", "aspect"]), st.sampled_from([64, 224, 352]))
-def test_every_frame_has_a_place(height: int, width: int, fit: str, size: int) -> None:
+def test_every_frame_is_placed_in_the_input(height: int, width: int, fit: str, size: int) -> None:
     placement = place_frame(height, width, size=size, patch=16, fit=fit)  # type: ignore[arg-type]
     assert placement.height % 16 == placement.width % 16 == 0
     assert 0 < placement.height * placement.width <= size * size
@@ -32,19 +32,19 @@ def test_every_frame_has_a_place(height: int, width: int, fit: str, size: int) -
 
 
 @given(st.floats(0.25, 4.0))
-def test_aspect_keeps_the_frames_shape_and_the_squares_cost(ratio: float) -> None:
+def test_aspect_fit_keeps_the_aspect_ratio_and_the_cost(ratio: float) -> None:
     placement = place_frame(1000, round(1000 * ratio), size=352, patch=16, fit="aspect")
     assert placement.width / placement.height == pytest.approx(ratio, rel=0.12)
     assert placement.height * placement.width >= 0.85 * 352 * 352
 
 
-def test_unknown_fits_are_refused() -> None:
+def test_unknown_fits_are_rejected() -> None:
     with pytest.raises(UsageError, match="squash"):
         place_frame(10, 10, size=352, patch=16, fit="squash")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shape", [(720, 1280), (53, 37), (1, 1), (352, 352), (3, 2000)])
-def test_resizing_is_pillows(shape: tuple[int, int]) -> None:
+def test_resizing_equals_pillow(shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     found = resize(as_tensor(pixels), place_frame(*shape, size=352, patch=16, fit="stretch"), PREPROCESSING)
     expected = np.asarray(Image.fromarray(pixels).resize((352, 352), Image.Resampling.BILINEAR))
@@ -52,7 +52,7 @@ def test_resizing_is_pillows(shape: tuple[int, int]) -> None:
     assert difference.max() <= 1
 
 
-def test_letterbox_pads_with_the_mean_which_normalises_to_almost_nothing() -> None:
+def test_letterbox_pads_with_the_mean() -> None:
     pixels = np.full((100, 200, 3), 255, np.uint8)
     picture = resize(as_tensor(pixels), place_frame(100, 200, size=352, patch=16, fit="letterbox"), PREPROCESSING)
     values = normalise(picture, PREPROCESSING, torch.float32)
@@ -61,7 +61,7 @@ def test_letterbox_pads_with_the_mean_which_normalises_to_almost_nothing() -> No
     assert values[:, :, 264:].abs().max() < 0.01
 
 
-def test_a_box_is_cropped_square_and_its_outside_dimmed() -> None:
+def test_a_box_is_cropped_to_a_square_and_dimmed_outside() -> None:
     pixels = np.full((200, 300, 3), 100, np.uint8)
     pixels[50:90, 100:180] = 200
     prepared = prepare_image_prompt(Prompt.image(pixels, box=(100, 50, 80, 40)), PREPROCESSING, 96)
@@ -70,7 +70,7 @@ def test_a_box_is_cropped_square_and_its_outside_dimmed() -> None:
     assert prepared[5, 48].tolist() == pytest.approx([100 * DIMMED] * 3, abs=1)
 
 
-def test_a_box_at_the_border_reaches_beyond_the_picture() -> None:
+def test_a_box_at_the_border_extends_beyond_the_image() -> None:
     pixels = np.full((40, 40, 3), 250, np.uint8)
     prepared = prepare_image_prompt(Prompt.image(pixels, box=(0, 0, 40, 2)), PREPROCESSING, 96)
     assert prepared.max() > 100

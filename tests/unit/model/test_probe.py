@@ -1,4 +1,4 @@
-"""What the machine is seen to have, what is measured on it, and that advice says nothing else."""
+"""Detected hardware, measurements, and advice that follows only from them."""
 
 import subprocess
 from dataclasses import replace
@@ -24,7 +24,7 @@ FAST = benchmark.MatrixSpeed(10.0, 2.5, None)
 LEVEL = benchmark.MatrixSpeed(10.0, 9.5, None)
 
 
-def test_a_processor_with_two_threads_a_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_threads_per_core_are_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe.os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
     information = tmp_path / "cpuinfo"
     information.write_text("".join(CPU_INFO.format(number, number // 2) for number in range(4)))
@@ -32,7 +32,7 @@ def test_a_processor_with_two_threads_a_core(tmp_path: Path, monkeypatch: pytest
     assert found == probe.Cpu("Some processor @ 3.00GHz", 2, 4, 2, "AVX512", ("AVX2", "AVX-512", "AMX bf16"))
 
 
-def test_a_process_that_may_use_fewer_cores_than_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_affinity_limits_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe.os, "sched_getaffinity", lambda _: {0}, raising=False)
     information = tmp_path / "cpuinfo"
     information.write_text("".join(CPU_INFO.format(number, number) for number in range(4)))
@@ -40,33 +40,31 @@ def test_a_process_that_may_use_fewer_cores_than_there_are(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(("limit", "cores"), [("max 100000", 4), ("250000 100000", 2), ("50000 100000", 1), ("", 4)])
-def test_a_container_that_gets_less_than_the_machine(
-    limit: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_container_limits_are_detected(limit: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe.os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
     (tmp_path / "cpu.max").write_text(limit)
     assert probe.cpu(4, "AVX512", tmp_path / "missing", tmp_path / "cpu.max").cores == cores
 
 
-def test_a_system_without_cpuinfo(tmp_path: Path) -> None:
+def test_missing_cpuinfo_is_handled(tmp_path: Path) -> None:
     found = probe.cpu(1, "DEFAULT", tmp_path / "missing", tmp_path / "missing")
     assert found.name and found.cores == found.logical >= 1 and found.instructions == ()
 
 
-def test_devices_of_this_machine() -> None:
+def test_devices_of_this_machine_are_listed() -> None:
     found = probe.find_devices()
     assert found.cpu.threads == torch.get_num_threads()
     assert (found.chosen == "cpu") is (not found.gpus)
     assert found.engine == "torch"  # the folder's conftest makes OpenVINO absent
 
 
-def test_nvidia_gpus_from_the_driver(tmp_path: Path) -> None:
+def test_nvidia_gpus_are_read_from_the_driver(tmp_path: Path) -> None:
     (tmp_path / "0000:01:00.0").mkdir()
     (tmp_path / "0000:01:00.0" / "information").write_text("Model: \t\t NVIDIA Something\nIRQ: 3\n")
     assert probe.nvidia_gpus(tmp_path) == ("NVIDIA Something",)
 
 
-def test_a_driver_tool_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresponsive_driver_tool_is_abandoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(*_: object, **options: object) -> None:
         assert options["timeout"]
         raise subprocess.TimeoutExpired("nvidia-smi", 3)
@@ -76,14 +74,14 @@ def test_a_driver_tool_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.
     assert probe.nvidia_gpus(tmp_path) == ()
 
 
-def test_no_advice_where_nothing_was_measured_or_won() -> None:
+def test_no_advice_without_a_measured_gain() -> None:
     assert probe.advice(None, FAST) == ()
     assert probe.advice(DEVICES, None) == ()
     assert probe.advice(DEVICES, LEVEL, (BFLOAT16,)) == ()
     assert probe.advice(replace(DEVICES, chosen="mps"), FAST) == ()
 
 
-def test_bfloat16_is_advised_with_what_was_measured() -> None:
+def test_bfloat16_advice_states_the_measurement() -> None:
     (said,) = probe.advice(DEVICES, FAST, (BFLOAT16,))
     for part in ("--dtype bfloat16", "4.0 times as fast", "2.0 times as fast", "0.013 at most"):
         assert part in said
@@ -105,7 +103,7 @@ def test_precisions_of_openvino_are_advised_by_their_own_times() -> None:
     assert probe.advice(found, FAST, (refused,)) == ()
 
 
-def test_idle_cores_are_told_when_they_were_seen_to_help(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_cores_are_reported_if_they_help(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     one = replace(DEVICES, cpu=replace(CPU, threads=1))
     (said,) = probe.advice(one, replace(LEVEL, all_cores=4.0))
@@ -118,13 +116,13 @@ def test_idle_cores_are_told_when_they_were_seen_to_help(monkeypatch: pytest.Mon
     assert probe.advice(one, replace(LEVEL, all_cores=9.9)) == ()
 
 
-def test_a_busy_processor_is_told() -> None:
+def test_a_busy_processor_is_reported() -> None:
     assert probe.advice(replace(DEVICES, load=8.0), LEVEL) == ()
     (said,) = probe.advice(replace(DEVICES, load=11.5), LEVEL)
     assert "a load of 11.5" in said and "8 processors" in said
 
 
-def test_a_gpu_that_pytorch_cannot_use() -> None:
+def test_an_unusable_gpu_is_reported() -> None:
     seen = replace(DEVICES, nvidia=("NVIDIA Something", "NVIDIA Something"))
     (said,) = probe.advice(seen, LEVEL)
     assert "(NVIDIA Something)" in said and "built for CPUs" in said

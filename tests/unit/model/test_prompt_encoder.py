@@ -1,4 +1,4 @@
-"""Every kind of prompt, and the cache."""
+"""Embeddings of every kind of prompt, and their cache."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_texts_do_not_depend_on_their_batch(tiny: Segmenter, tiny_folder: Path) 
     np.testing.assert_allclose(alone, beside, atol=SAME_EMBEDDINGS)
 
 
-def test_a_box_a_mask_and_the_whole_picture_are_three_prompts(tiny: Segmenter, picture: np.ndarray) -> None:
+def test_a_box_a_mask_and_the_whole_image_are_different_prompts(tiny: Segmenter, picture: np.ndarray) -> None:
     mask = np.zeros(picture.shape[:2], bool)
     mask[20:40, 30:50] = True
     whole, boxed, masked = tiny.encode(
@@ -52,7 +52,7 @@ def test_a_mask_that_is_a_box_equals_the_box(tiny: Segmenter, picture: np.ndarra
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
-def test_embeddings_come_back_from_files(tiny: Segmenter, tmp_path: Path, suffix: str) -> None:
+def test_embeddings_are_restored_from_files(tiny: Segmenter, tmp_path: Path, suffix: str) -> None:
     values = np.linspace(-1, 1, 24, dtype=np.float32)
     path = tmp_path / f"embedding{suffix}"
     if suffix == ".npy":
@@ -62,7 +62,7 @@ def test_embeddings_come_back_from_files(tiny: Segmenter, tmp_path: Path, suffix
     np.testing.assert_array_equal(tiny.encode([Prompt.embedding(path)])[0], values)
 
 
-def test_an_embedding_of_another_length_is_refused(tiny: Segmenter) -> None:
+def test_an_embedding_of_another_length_is_rejected(tiny: Segmenter) -> None:
     with pytest.raises(UsageError, match="23 values; this model needs 24"):
         tiny.encode([Prompt.embedding(np.zeros(23))])
 
@@ -71,7 +71,7 @@ def test_an_embedding_of_another_length_is_refused(tiny: Segmenter) -> None:
     ("values", "message"),
     [([1.0, float("nan")], "NaN"), (np.zeros((3, 4)), "one vector"), (["a"], "real numbers"), ([], "one vector")],
 )
-def test_impossible_embeddings_are_refused(values: object, message: str) -> None:
+def test_invalid_embeddings_are_rejected(values: object, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Prompt.embedding(values)  # type: ignore[arg-type]
 
@@ -85,7 +85,7 @@ def test_damaged_embedding_files_are_named(tmp_path: Path) -> None:
         Prompt.embedding(tmp_path / "missing.npy")
 
 
-def test_the_words_that_are_cut_are_named_once(tiny: Segmenter) -> None:
+def test_truncated_words_are_named_once(tiny: Segmenter) -> None:
     long = Prompt.text("one " * 30 + "and the last words")
     tiny.encode([long])
     tiny.encode([long, Prompt.text("short")])
@@ -94,8 +94,8 @@ def test_the_words_that_are_cut_are_named_once(tiny: Segmenter) -> None:
     assert 'and the last words" was cut off' in tiny.notices[0]
 
 
-def test_a_prompt_of_exactly_the_limit_is_not_cut(tiny: Segmenter) -> None:
-    tiny.encode([Prompt.text("x" * 75)])  # a byte a token, and start and end
+def test_a_prompt_of_exactly_the_limit_is_not_truncated(tiny: Segmenter) -> None:
+    tiny.encode([Prompt.text("x" * 75)])  # one token for each byte, plus start and end
     assert tiny.notices == ()
     tiny.encode([Prompt.text("x" * 76)])
     assert len(tiny.notices) == 1
@@ -106,7 +106,7 @@ def test_any_text_is_accepted(tiny: Segmenter) -> None:
     assert np.isfinite(found).all()
 
 
-def test_the_cache_is_bounded_and_keeps_what_is_used(tiny_folder: Path) -> None:
+def test_the_cache_is_bounded_and_keeps_used_entries(tiny_folder: Path) -> None:
     model = load_network(check_folder(tiny_folder, "tiny"))
     preprocessing = Preprocessing.read(tiny_folder / "preprocessor_config.json")
     encoder = PromptEncoder(

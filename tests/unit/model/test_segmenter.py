@@ -1,4 +1,4 @@
-"""The engine's behaviour, on a tiny network with random weights."""
+"""Behaviour of the engine, with a tiny network and random weights."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,14 +30,14 @@ def test_maps_have_the_decoders_grid_and_the_frames_geometry(tiny: Segmenter, pi
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("fit", "shape"), [("stretch", (64, 64)), ("letterbox", (48, 64)), ("aspect", (48, 64))])
-def test_fits(tiny_folder: Path, picture: np.ndarray, fit: str, shape: tuple[int, int]) -> None:
+def test_fit_modes_place_the_frame(tiny_folder: Path, picture: np.ndarray, fit: str, shape: tuple[int, int]) -> None:
     segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, fit=fit)  # type: ignore[arg-type]
     assert segmenter.segment(picture, TEXTS).probabilities.shape[1:] == shape
 
 
 @pytest.mark.parametrize("fit", ["stretch", "letterbox", "aspect"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (37, 53), (64, 64), (3, 20000)])
-def test_any_frame_size(tiny_folder: Path, fit: str, size: tuple[int, int]) -> None:
+def test_any_frame_size_is_supported(tiny_folder: Path, fit: str, size: tuple[int, int]) -> None:
     segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, fit=fit)  # type: ignore[arg-type]
     found = segmenter.segment(np.full((*size, 3), 90, np.uint8), TEXTS[:1])
     assert found.at().shape == (1, *size)
@@ -51,8 +51,8 @@ def test_new_prompts_on_the_same_frame_cost_no_vision_pass(tiny: Segmenter, pict
     np.testing.assert_allclose(first.probabilities[0], second.probabilities[0], atol=SAME_MAPS)
 
 
-def test_a_frame_changed_in_place_is_seen_anew(tiny: Segmenter) -> None:
-    frame = np.zeros((64, 64, 3), np.uint8)  # of the network's own size: nothing is resized
+def test_a_frame_changed_in_place_is_encoded_again(tiny: Segmenter) -> None:
+    frame = np.zeros((64, 64, 3), np.uint8)  # at the size of the network, so it is not resized
     before = tiny.segment(frame, TEXTS).probabilities
     frame[:, 32:] = 255
     after = tiny.segment(frame, TEXTS).probabilities
@@ -84,7 +84,7 @@ def test_text_is_encoded_once(tiny: Segmenter, picture: np.ndarray) -> None:
     assert (statistics.misses, statistics.hits, statistics.size) == (3, 6, 3)
 
 
-def test_decoding_goes_on_in_smaller_chunks_when_memory_runs_out(
+def test_decoding_uses_smaller_chunks_after_out_of_memory(
     tiny: Segmenter, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = tiny.segment(picture, TEXTS).probabilities
@@ -106,7 +106,7 @@ def test_decoding_goes_on_in_smaller_chunks_when_memory_runs_out(
     assert tried == [1], "what fitted is what the next frame begins with"
 
 
-def test_out_of_memory_with_one_prompt_says_what_to_do(
+def test_out_of_memory_with_one_prompt_names_a_solution(
     tiny: Segmenter, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none_left(*arguments: object) -> None:
@@ -129,7 +129,7 @@ def test_low_precision_is_used_where_it_gives_the_same_masks(tiny_folder: Path, 
 
 
 @pytest.mark.slow
-def test_low_precision_that_changes_masks_is_left_with_a_notice(
+def test_low_precision_that_changes_masks_is_replaced_with_a_notice(
     tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trials: list[np.ndarray] = []
@@ -176,7 +176,7 @@ def test_low_precision_without_memory_to_compare_a_frame_is_used(
 
 
 @pytest.mark.slow
-def test_low_precision_without_its_operations_is_left_with_a_notice(
+def test_unsupported_low_precision_is_replaced_with_a_notice(
     tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real: Callable[..., torch.Tensor] = torch.nn.functional.linear
@@ -204,7 +204,7 @@ def test_low_precision_without_its_operations_is_left_with_a_notice(
         ({"size": 8}, "out of range"),
     ],
 )
-def test_impossible_options_are_named(tiny_folder: Path, options: dict[str, object], message: str) -> None:
+def test_invalid_options_are_named(tiny_folder: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Segmenter.load(str(tiny_folder), **{"device": "cpu", **options})  # type: ignore[arg-type]
 
@@ -222,19 +222,19 @@ def test_impossible_options_are_named(tiny_folder: Path, options: dict[str, obje
         {"pixels": 1},
     ],
 )
-def test_frames_of_another_kind_are_refused(tiny: Segmenter, frame: np.ndarray) -> None:
+def test_invalid_frames_are_rejected(tiny: Segmenter, frame: np.ndarray) -> None:
     with pytest.raises(UsageError, match=r"Cannot make an image|go from 0 to 1"):
         tiny.segment(frame, TEXTS)
 
 
-def test_prompts_are_needed(tiny: Segmenter, picture: np.ndarray) -> None:
+def test_prompts_are_required(tiny: Segmenter, picture: np.ndarray) -> None:
     with pytest.raises(UsageError, match="no prompt"):
         tiny.segment(picture, [])
     with pytest.raises(UsageError, match="not a prompt"):
         tiny.segment(picture, [None])  # type: ignore[list-item]
 
 
-def test_frames_in_any_form_give_the_same_maps(tiny: Segmenter, picture: np.ndarray, tmp_path: Path) -> None:
+def test_frames_of_any_type_give_the_same_maps(tiny: Segmenter, picture: np.ndarray, tmp_path: Path) -> None:
     image = Image.fromarray(picture)
     image.save(tmp_path / "a.png")
     wanted = tiny.segment(picture, TEXTS).probabilities

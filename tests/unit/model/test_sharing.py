@@ -1,4 +1,4 @@
-"""A segmenter that threads share: one call at a time, and each caller gets its own result."""
+"""A segmenter shared by threads: one call at a time, and each caller gets its own result."""
 
 import copy
 import pickle
@@ -20,8 +20,8 @@ CALLERS = 4
 class Overlap:
     """Detects whether two threads are inside the wrapped functions at the same time.
 
-    Each call waits at a barrier for a second one. Without a lock the second one arrives; with a lock it cannot, and
-    the barrier breaks after its timeout.
+    Each call waits at a barrier for a second one. Without a lock the second one arrives. With a lock it cannot, and the
+    barrier breaks after its timeout.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ def callers(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def pictures() -> list[np.ndarray]:
-    """As many pictures as callers, of different sizes and contents."""
+    """Return one image for each caller, with different sizes and contents."""
     rng = np.random.default_rng(7)
     return [rng.integers(0, 256, (40 + 8 * n, 60, 3), dtype=np.uint8) for n in range(CALLERS)]
 
@@ -134,7 +134,7 @@ def test_a_result_does_not_change_with_later_calls(tiny: Segmenter) -> None:
     first, embedding = tiny.segment(frames[0], prompts).probabilities, tiny.encode(prompts)
     kept, kept_embedding = first.copy(), embedding.copy()
     embedding_again = tiny.encode(prompts)
-    embedding_again[:] = 0  # the caller's own array, not the cache's
+    embedding_again[:] = 0  # the array of the caller, not of the cache
     for frame in frames:
         tiny.segment(frame, [Prompt.text("something else")])
     np.testing.assert_array_equal(first, kept)
@@ -143,7 +143,7 @@ def test_a_result_does_not_change_with_later_calls(tiny: Segmenter) -> None:
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda segmenter: pickle.loads(pickle.dumps(segmenter))])
-def test_a_copy_works_and_has_a_lock_of_its_own(tiny: Segmenter, copied: Callable[[Segmenter], Segmenter]) -> None:
+def test_a_copy_has_its_own_lock(tiny: Segmenter, copied: Callable[[Segmenter], Segmenter]) -> None:
     prompts = [Prompt.text("red circle")]
     expected = tiny.segment(pictures()[0], prompts).probabilities
     other = copied(tiny)

@@ -1,4 +1,4 @@
-"""Tint and outline, which work on tiles, held against the plain formulas over the whole picture."""
+"""Tint and outline, which use tiles, compared with the formulas on the whole frame."""
 
 from fractions import Fraction
 
@@ -25,7 +25,7 @@ SIZES = st.tuples(st.integers(1, 90), st.integers(1, 110))
 KINDS = ["hard", "soft", "noise", "full", "empty", "one pixel", "corner", "stripes"]
 
 
-def drawn(effect, mattes: list[Matte], picture: np.ndarray, styles: list[PromptStyle]) -> np.ndarray:
+def rendered(effect, mattes: list[Matte], picture: np.ndarray, styles: list[PromptStyle]) -> np.ndarray:
     look = RenderSettings(effects=(effect,), styles=tuple(styles), names=())
     size = picture.shape[:2]
     return EffectRenderer(look).compose(picture, Mattes(*size, tuple(mattes)), Fraction(0))
@@ -50,13 +50,13 @@ def alpha_of(kind: str, height: int, width: int, rng: np.random.Generator) -> np
     return (share * 255).round().astype(np.uint8)
 
 
-def plainly_tinted(picture: np.ndarray, alpha: np.ndarray, style: PromptStyle) -> np.ndarray:
+def tint_formula(picture: np.ndarray, alpha: np.ndarray, style: PromptStyle) -> np.ndarray:
     share = alpha[..., None] / 255 * style.opacity
     return picture * (1 - share) + np.array(style.colour) * share
 
 
-def plainly_outlined(picture: np.ndarray, alpha: np.ndarray, style: PromptStyle, width: int) -> np.ndarray:
-    """A line and its halo by the distance from the border, everywhere; the field covers the frame in whole tiles."""
+def outline_formula(picture: np.ndarray, alpha: np.ndarray, style: PromptStyle, width: int) -> np.ndarray:
+    """Draw a line and its halo by the distance from the border, over the whole frame."""
     scale = shrinkage(width)
     tile = [max(round(side / scale), 1) * scale for side in TILE]
     padding = [(0, -length % side) for length, side in zip(alpha.shape, tile, strict=True)]
@@ -70,46 +70,46 @@ def plainly_outlined(picture: np.ndarray, alpha: np.ndarray, style: PromptStyle,
 
 
 def near(found: np.ndarray, plain: np.ndarray) -> bool:
-    """To one level beside what rounding a share to eight bits makes of the brightest picture."""
+    """Return whether images differ by at most one level plus the rounding of shares to eight bits."""
     return bool((np.abs(found - plain) <= 1.5).all())
 
 
 @MANY
 @given(SIZES, st.sampled_from(KINDS), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 0.55, 1.0]))
-def test_a_tint_is_the_plain_mixture(size, kind, seed, opacity):
+def test_a_tint_equals_the_formula(size, kind, seed, opacity):
     rng = np.random.default_rng(seed)
     picture, alpha = rng.integers(0, 256, (*size, 3), dtype=np.uint8), alpha_of(kind, *size, rng)
     style = PromptStyle(colour=STYLE.colour, opacity=opacity)
-    found = drawn(Tint(), [matte_of(alpha)], picture, [style])
-    assert near(found, plainly_tinted(picture, alpha, style))
+    found = rendered(Tint(), [matte_of(alpha)], picture, [style])
+    assert near(found, tint_formula(picture, alpha, style))
     np.testing.assert_array_equal(found[alpha == 0], picture[alpha == 0])
 
 
 @pytest.mark.slow
 @MANY
 @given(SIZES, st.sampled_from(KINDS), st.integers(0, 2**32 - 1), st.sampled_from([0.5, 2.0, 4.0, 7.0, 12.0, 25.0]))
-def test_an_outline_is_the_plain_line(size, kind, seed, percent):
+def test_an_outline_equals_the_formula(size, kind, seed, percent):
     rng = np.random.default_rng(seed)
     picture, alpha = rng.integers(0, 256, (*size, 3), dtype=np.uint8), alpha_of(kind, *size, rng)
-    found = drawn(Outline(width=percent), [read_only(alpha, [(0, 0, size[1], size[0])])], picture, [STYLE])
+    found = rendered(Outline(width=percent), [read_only(alpha, [(0, 0, size[1], size[0])])], picture, [STYLE])
     width = max(round(min(size) * percent / 100), 1)
-    assert near(found, plainly_outlined(picture, alpha, STYLE, width))
+    assert near(found, outline_formula(picture, alpha, STYLE, width))
 
 
 @pytest.mark.parametrize("percent", [0.5, 2.5, 5.0, 8.0])
-def test_a_single_pixel_gets_its_dot(percent):
-    """A mask that blurring washes out altogether is drawn where it is."""
+def test_a_single_pixel_mask_is_drawn(percent):
+    """A mask that the blur removes completely is drawn at its position."""
     picture, alpha = texture(120, 150, 7), np.zeros((120, 150), np.uint8)
     alpha[63, 97] = alpha[5, 5] = 255
-    found = drawn(Outline(width=percent), [matte_of(alpha)], picture, [STYLE])
-    assert near(found, plainly_outlined(picture, alpha, STYLE, round(1.2 * percent)))
+    found = rendered(Outline(width=percent), [matte_of(alpha)], picture, [STYLE])
+    assert near(found, outline_formula(picture, alpha, STYLE, round(1.2 * percent)))
     assert (found[[63, 5], [97, 5]] != picture[[63, 5], [97, 5]]).any(axis=1).all()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(540, 960), (383, 685)])
 @pytest.mark.parametrize("effect", [Tint(), Outline(), Outline(width=1.6)])
-def test_at_the_size_of_a_frame(size, effect):
+def test_annotations_at_full_size_equal_the_formula(size, effect):
     picture = texture(*size, 3)
     alphas = [
         (disc(*size, 0.3 * size[1], 0.4 * size[0], 0.25 * size[0]) * 255).round().astype(np.uint8),
@@ -118,22 +118,22 @@ def test_at_the_size_of_a_frame(size, effect):
     ]
     styles = [PromptStyle(colour=colour, opacity=0.55) for colour in ((255, 0, 0), (0, 255, 9), (0, 10, 250))]
     for alpha, style in zip(alphas, styles, strict=True):
-        found = drawn(effect, [matte_of(alpha)], picture, [style])
+        found = rendered(effect, [matte_of(alpha)], picture, [style])
         if isinstance(effect, Tint):
-            plain = plainly_tinted(picture, alpha, style)
+            plain = tint_formula(picture, alpha, style)
         else:
-            plain = plainly_outlined(picture, alpha, style, round(size[0] * effect.width / 100))
+            plain = outline_formula(picture, alpha, style, round(size[0] * effect.width / 100))
         assert (found != picture).any()
         assert near(found, plain)
     np.testing.assert_array_equal(
-        drawn(effect, [matte_of(alpha) for alpha in alphas], picture, styles),
-        drawn(effect, [matte_of(alpha) for alpha in alphas], picture, styles),
+        rendered(effect, [matte_of(alpha) for alpha in alphas], picture, styles),
+        rendered(effect, [matte_of(alpha) for alpha in alphas], picture, styles),
     )
 
 
 @pytest.mark.parametrize("effect", [Tint(), Outline(), Outline(width=1.6)])
-def test_with_any_number_of_threads_pixels_are_the_same(effect):
-    """A window keeps OpenCV to one thread, an export does not, and both must give the same picture."""
+def test_pixels_do_not_depend_on_the_number_of_threads(effect):
+    """A window limits OpenCV to one thread, an export does not. Both must render the same frame."""
     size = 541, 961
     picture, before = texture(*size, 8), cv2.getNumThreads()
     mattes = [matte_of(alpha_of(kind, *size, np.random.default_rng(9))) for kind in ("soft", "hard")]
@@ -141,7 +141,7 @@ def test_with_any_number_of_threads_pixels_are_the_same(effect):
         found = []
         for threads in (1, 2, 5):
             cv2.setNumThreads(threads)
-            found.append(drawn(effect, mattes, picture, [STYLE, STYLE]))
+            found.append(rendered(effect, mattes, picture, [STYLE, STYLE]))
     finally:
         cv2.setNumThreads(before)
     for other in found[1:]:
@@ -149,19 +149,19 @@ def test_with_any_number_of_threads_pixels_are_the_same(effect):
 
 
 @pytest.mark.parametrize("effect", [Tint(), Outline(width=2.0)])
-def test_boxes_side_by_side_are_drawn_once(effect):
-    """However an object's matte is cut into boxes, and although lines reach out of them into one another."""
+def test_adjacent_boxes_are_drawn_once(effect):
+    """The result does not depend on the boxes of a matte, although lines extend beyond them."""
     alpha = np.zeros((160, 240), np.uint8)
     alpha[40:120, 50:110] = alpha[40:120, 113:190] = 255
     alpha[60:100, 106:117] = 90
     picture = texture(160, 240, 5)
-    whole = drawn(effect, [read_only(alpha, [(0, 0, 240, 160)])], picture, [STYLE])
-    cut = drawn(effect, [read_only(alpha, [(50, 40, 112, 120), (112, 40, 190, 120)])], picture, [STYLE])
+    whole = rendered(effect, [read_only(alpha, [(0, 0, 240, 160)])], picture, [STYLE])
+    cut = rendered(effect, [read_only(alpha, [(50, 40, 112, 120), (112, 40, 190, 120)])], picture, [STYLE])
     np.testing.assert_array_equal(cut, whole)
     assert (whole != picture).any()
 
 
-def test_tiles_that_hold_a_mark_are_found_taken_and_put_back(monkeypatch):
+def test_marked_tiles_are_extracted_and_put_back(monkeypatch):
     monkeypatch.setattr(tiles, "_CHUNK", 3)
     rng = np.random.default_rng(6)
     for size, scale in ((TILE, 1), (TILE, 2), ((9, 15), 3), ((25, 25), 25)):
@@ -185,7 +185,7 @@ def test_tiles_that_hold_a_mark_are_found_taken_and_put_back(monkeypatch):
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 6, 11, 40])
-def test_a_field_is_even_away_from_borders_and_a_blur_near_them(width):
+def test_the_distance_field_is_constant_far_from_borders(width):
     side = 16 * shrinkage(width)
     even = np.full((side, side), 255, np.uint8)
     assert (blur_mask(even, width).values == 255).all() and not blur_mask(even * 0, width).values.any()

@@ -1,4 +1,4 @@
-"""Effects: what each must and must not change, at any size, with any number of prompts."""
+"""Effects at any size and with any number of prompts: which pixels change and which do not."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -54,7 +54,7 @@ OUTSIDE = DISC == 0
 INSIDE = DISC == 1
 
 
-def drawn(
+def rendered(
     *effects, mattes: Mattes = ONE, picture: np.ndarray = PICTURE, styles=None, names=("disc",), time=Fraction(0)
 ):
     look = RenderSettings(
@@ -70,31 +70,31 @@ def drawn(
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (7, 301), (64, 2), (97, 131)])
 @pytest.mark.parametrize("count", [0, 1, 16])
-def test_any_size_and_number_of_prompts(kind, size, count):
+def test_effects_support_any_size_and_number_of_prompts(kind, size, count):
     rng = np.random.default_rng(count)
     picture = texture(*size, 2)
     before = picture.copy()
     picture.setflags(write=False)
     mattes = mattes_of(*(rng.random(size) * (rng.random() > 0.3) for _ in range(count)), size=size)
-    found = drawn(KINDS[kind](), mattes=mattes, picture=picture)
+    found = rendered(KINDS[kind](), mattes=mattes, picture=picture)
     assert found.shape == (*size, 3) and found.dtype == np.uint8
     assert np.array_equal(picture, before) and not np.shares_memory(found, picture)
-    np.testing.assert_array_equal(found, drawn(KINDS[kind](), mattes=mattes, picture=picture))
+    np.testing.assert_array_equal(found, rendered(KINDS[kind](), mattes=mattes, picture=picture))
 
 
 @pytest.mark.parametrize(
     "effect", [Tint(), Outline(), Glow(), Labels(), Invert(), Heatmap(), Raw(), Blur(what="object")]
 )
-def test_without_prompts_the_picture_stays(effect):
-    np.testing.assert_array_equal(drawn(effect, mattes=mattes_of()), PICTURE)
+def test_frames_without_prompts_are_unchanged(effect):
+    np.testing.assert_array_equal(rendered(effect, mattes=mattes_of()), PICTURE)
 
 
 @pytest.mark.parametrize(
     "effect", [Tint(), Invert(), Blur(what="object"), Pixelate(grow=0, cell=1.7), BlackOut(grow=0)]
 )
-def test_outside_the_mattes_not_a_pixel_changes(effect):
+def test_pixels_outside_mattes_are_unchanged(effect):
     far = cv2.dilate((~OUTSIDE).astype(np.uint8), np.ones((7, 7))) == 0
-    found = drawn(effect)
+    found = rendered(effect)
     np.testing.assert_array_equal(found[far], PICTURE[far])
     if not isinstance(effect, Pixelate):
         np.testing.assert_array_equal(found[OUTSIDE], PICTURE[OUTSIDE])
@@ -104,26 +104,26 @@ def test_outside_the_mattes_not_a_pixel_changes(effect):
 @pytest.mark.parametrize(
     "effect", [Spotlight(), Blur(), Desaturate(), CutOut(), CutOut(backdrop="colour"), Wipe(at=1.0)]
 )
-def test_inside_the_mattes_not_a_pixel_changes(effect):
-    found = drawn(effect)
+def test_pixels_inside_mattes_are_unchanged(effect):
+    found = rendered(effect)
     np.testing.assert_array_equal(found[INSIDE], PICTURE[INSIDE])
 
 
 @pytest.mark.parametrize("effect", [Outline(width=1.0), Glow(reach=5.0)])
-def test_lines_and_light_stay_near_the_border(effect):
+def test_outline_and_glow_stay_near_the_border(effect):
     border = cv2.morphologyEx((DISC >= 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3)))
     distance = cv2.distanceTransform(1 - border, cv2.DIST_L2, 5)
-    changed = (drawn(effect) != PICTURE).any(axis=2)
+    changed = (rendered(effect) != PICTURE).any(axis=2)
     assert changed[(distance < 2) & (DISC < 0.5)].mean() > 0.9 and not changed[distance > 16].any()
     if isinstance(effect, Glow):
         assert not changed[INSIDE].any()
 
 
-def test_a_line_is_equally_wide_all_around():
+def test_an_outline_has_a_constant_width():
     wide = mattes_of(disc(400, 400, 200, 200, 120), size=(400, 400))
     black = np.zeros((400, 400, 3), np.uint8)
     style = (PromptStyle(colour=(255, 255, 255), opacity=1.0),)
-    found = drawn(Outline(width=1.5), mattes=wide, picture=black, styles=style)[..., 0].astype(float) / 255
+    found = rendered(Outline(width=1.5), mattes=wide, picture=black, styles=style)[..., 0].astype(float) / 255
     angles = np.linspace(0, 2 * np.pi, 73)
     radii = np.arange(100, 140, 0.25)
     widths = []
@@ -134,40 +134,40 @@ def test_a_line_is_equally_wide_all_around():
     assert 0.85 * np.mean(widths) < min(widths) and max(widths) < 1.15 * np.mean(widths)
 
 
-def test_tint_mixes_as_far_as_alpha_and_opacity_say():
+def test_tint_blends_by_alpha_and_opacity():
     style = (PromptStyle(colour=(200, 100, 0), opacity=0.5),)
     soft = np.full(SIZE, 0.4)
-    found = drawn(Tint(), mattes=mattes_of(soft), styles=style).astype(float)
+    found = rendered(Tint(), mattes=mattes_of(soft), styles=style).astype(float)
     alpha = round(0.4 * 255) / 255 * 0.5
     np.testing.assert_allclose(found, PICTURE * (1 - alpha) + np.array([200, 100, 0]) * alpha, atol=2)
 
 
-def test_later_prompts_lie_above_earlier_ones():
+def test_later_prompts_are_drawn_above_earlier_ones():
     styles = tuple(PromptStyle(colour=colour, opacity=1.0) for colour in ((255, 0, 0), (0, 255, 0)))
-    found = drawn(Tint(), mattes=mattes_of(DISC, DISC), styles=styles)
+    found = rendered(Tint(), mattes=mattes_of(DISC, DISC), styles=styles)
     assert (found[INSIDE] == (0, 255, 0)).all()
 
 
-def test_effects_are_drawn_one_after_the_other():
-    both = drawn(Desaturate(), Tint())
-    np.testing.assert_array_equal(both, drawn(Tint(), picture=drawn(Desaturate())))
-    assert (both != drawn(Tint(), Desaturate())).any()
+def test_effects_are_drawn_in_order():
+    both = rendered(Desaturate(), Tint())
+    np.testing.assert_array_equal(both, rendered(Tint(), picture=rendered(Desaturate())))
+    assert (both != rendered(Tint(), Desaturate())).any()
 
 
-def test_colours_of_prompts_without_a_style():
-    found = drawn(Raw(), mattes=mattes_of(np.ones(SIZE)), styles=())
+def test_prompts_without_a_style_have_palette_colours():
+    found = rendered(Raw(), mattes=mattes_of(np.ones(SIZE)), styles=())
     assert tuple(found[5, 5]) == PALETTE[0]
 
 
 # ---- cut-outs
 
 
-def test_a_cut_out_has_no_fringe_of_the_old_background():
-    """Known foreground, background and alpha: the composite must be near the true one, mixed in linear light."""
+def test_a_cutout_has_no_fringe_of_the_background():
+    """With known foreground, background and alpha, the result is near the true composite in linear light."""
     front, behind, ahead = np.array([200, 40, 40.0]), np.array([20, 220, 60.0]), (10, 10, 10)
     alpha = cv2.GaussianBlur(DISC, (0, 0), 3)[..., None]
     picture = np.rint(front * alpha + behind * (1 - alpha)).astype(np.uint8)
-    found = drawn(CutOut(backdrop="colour", colour=ahead), mattes=mattes_of(alpha[..., 0]), picture=picture)
+    found = rendered(CutOut(backdrop="colour", colour=ahead), mattes=mattes_of(alpha[..., 0]), picture=picture)
 
     def linear(value):
         value = np.asarray(value) / 255
@@ -179,12 +179,12 @@ def test_a_cut_out_has_no_fringe_of_the_old_background():
     naive = picture * alpha + np.array(ahead) * (1 - alpha)
     error, naive_error = (np.abs(each - true)[band].mean() for each in (found, naive))
     assert error < 4 and error < 0.3 * naive_error
-    assert found[band][:, 1].max() < 60  # nothing green is left
+    assert found[band][:, 1].max() < 60  # no green is left
 
 
-def test_backdrops(tmp_path):
+def test_backdrops_are_drawn(tmp_path):
     Image.fromarray(np.full((50, 400, 3), (1, 2, 3), np.uint8)).save(tmp_path / "b.png")
-    found = drawn(CutOut(backdrop="image", file=tmp_path / "b.png"))
+    found = rendered(CutOut(backdrop="image", file=tmp_path / "b.png"))
     assert (found[OUTSIDE] == (1, 2, 3)).all()
     clip = make_clip(tmp_path / "b.mkv", codec="ffv1", pixel_format="bgr0", count=5, rate=Fraction(10), options={})
     composer = EffectRenderer(RenderSettings(effects=(CutOut(backdrop="video", file=clip),), styles=prompt_styles(1)))
@@ -206,19 +206,19 @@ def test_backdrops(tmp_path):
         (CutOut(backdrop="image", file=Path("gone.png")), r"gone\.png"),
     ],
 )
-def test_a_backdrop_that_is_not_there_is_one_sentence(effect, said):
+def test_a_missing_backdrop_gives_a_one_sentence_error(effect, said):
     with pytest.raises(ClipsegLiveError, match=said) as raised:
-        drawn(effect)
+        rendered(effect)
     assert "\n" not in str(raised.value)
 
 
-def test_a_broken_backdrop_is_one_sentence(tmp_path):
+def test_a_broken_backdrop_gives_a_one_sentence_error(tmp_path):
     for name, backdrop in (("b.png", "image"), ("b.mp4", "video")):
         (tmp_path / name).write_bytes(b"not a picture")
         with pytest.raises(ClipsegLiveError, match=name):
-            drawn(CutOut(backdrop=backdrop, file=tmp_path / name))
+            rendered(CutOut(backdrop=backdrop, file=tmp_path / name))
     with pytest.raises(UsageError):
-        drawn(CutOut(backdrop="video"))
+        rendered(CutOut(backdrop="video"))
     with pytest.raises(ClipsegLiveError):
         read_image(tmp_path / "b.png")
 
@@ -230,8 +230,8 @@ def test_a_broken_backdrop_is_one_sentence(tmp_path):
 @pytest.mark.parametrize(
     "mattes", [mattes_of(DISC, own=False), mattes_of(own=False), mattes_of()], ids=["not its own", "none", "missing"]
 )
-def test_without_mattes_of_its_own_the_whole_frame_is_hidden(effect, mattes):
-    found = drawn(effect, mattes=mattes, styles=prompt_styles(1))
+def test_a_frame_without_own_mattes_is_hidden_completely(effect, mattes):
+    found = rendered(effect, mattes=mattes, styles=prompt_styles(1))
     if isinstance(effect, BlackOut):
         assert not found.any()
     else:
@@ -239,28 +239,28 @@ def test_without_mattes_of_its_own_the_whole_frame_is_hidden(effect, mattes):
         assert same < 0.05 and len(np.unique(found.reshape(-1, 3), axis=0)) < 2 * (120 / 4.8) * (200 / 4.8)
 
 
-def test_without_anything_to_look_for_the_whole_frame_is_hidden():
-    assert not drawn(BlackOut(), mattes=mattes_of(), styles=()).any()
-    assert not (drawn(Pixelate(), mattes=mattes_of(), styles=()) == PICTURE).all(axis=2).mean() > 0.05
+def test_a_frame_without_prompts_is_hidden_completely():
+    assert not rendered(BlackOut(), mattes=mattes_of(), styles=()).any()
+    assert not (rendered(Pixelate(), mattes=mattes_of(), styles=()) == PICTURE).all(axis=2).mean() > 0.05
 
 
-def test_hiding_effects_use_the_cautious_mattes_and_others_do_not():
+def test_only_privacy_effects_use_cautious_mattes():
     small = mattes_of(disc(*SIZE, 70, 60, 10))
     both = replace(small, cautious=ONE.each)
-    np.testing.assert_array_equal(drawn(BlackOut(), mattes=both), drawn(BlackOut(), mattes=ONE))
-    np.testing.assert_array_equal(drawn(Invert(), mattes=both), drawn(Invert(), mattes=small))
+    np.testing.assert_array_equal(rendered(BlackOut(), mattes=both), rendered(BlackOut(), mattes=ONE))
+    np.testing.assert_array_equal(rendered(Invert(), mattes=both), rendered(Invert(), mattes=small))
 
 
 @pytest.mark.parametrize("effect", [Pixelate(grow=2.0), BlackOut(grow=2.0)])
-def test_nothing_of_what_is_hidden_leaks(effect):
-    """Two pictures that differ only under a matte, however thin, look the same but for the means of squares."""
+def test_hidden_pixels_do_not_leak(effect):
+    """Two frames that differ only under a matte look the same, except for the means of squares."""
     soft = DISC * (1 / 255)
     soft[DISC < 0.5] = 0
     other = PICTURE.copy()
     rows, columns = np.nonzero(soft)
     other[rows, columns] = np.random.default_rng(0).permutation(other[rows, columns])
     mattes = mattes_of(soft)
-    first, second = (drawn(effect, mattes=mattes, picture=each) for each in (PICTURE, other))
+    first, second = (rendered(effect, mattes=mattes, picture=each) for each in (PICTURE, other))
     if isinstance(effect, BlackOut):
         np.testing.assert_array_equal(first, second)
         assert not first[soft > 0].any()
@@ -275,12 +275,12 @@ def test_nothing_of_what_is_hidden_leaks(effect):
 
 
 @pytest.mark.parametrize("after", [Wipe(at=1.0), SideBySide(), CutOut(), Blur(), Tint(), Invert()])
-def test_no_other_effect_shows_what_is_hidden(after):
-    """Whatever comes before or after in the list; under BlackOut the hidden pixels have no influence at all."""
+def test_other_effects_do_not_show_hidden_pixels(after):
+    """In any order of effects. Under BlackOut the hidden pixels have no influence at all."""
     other = PICTURE.copy()
     other[DISC > 0] = 255 - other[DISC > 0]
     for effects in ((BlackOut(), after), (after, BlackOut())):
-        first, second = (drawn(*effects, picture=picture) for picture in (PICTURE, other))
+        first, second = (rendered(*effects, picture=picture) for picture in (PICTURE, other))
         np.testing.assert_array_equal(first, second)
 
 
@@ -288,35 +288,35 @@ def test_no_other_effect_shows_what_is_hidden(after):
 
 
 def test_the_wipe_shows_the_original_on_the_left():
-    found = drawn(Tint(), Wipe(at=0.5))
+    found = rendered(Tint(), Wipe(at=0.5))
     np.testing.assert_array_equal(found[:, :97], PICTURE[:, :97])
-    np.testing.assert_array_equal(found[:, 103:], drawn(Tint())[:, 103:])
+    np.testing.assert_array_equal(found[:, 103:], rendered(Tint())[:, 103:])
 
 
 def test_side_by_side_shows_both():
     plain = np.full((*SIZE, 3), 80, np.uint8)
-    found = drawn(Invert(), SideBySide(), picture=plain)
+    found = rendered(Invert(), SideBySide(), picture=plain)
     assert found[60, 35].tolist() == [80] * 3 and found[60, 135].tolist() == [175] * 3 and not found[5].any()
 
 
 def test_the_matte_view_is_the_union():
     second = disc(*SIZE, 150, 60, 20)
-    found = drawn(MatteView(), mattes=mattes_of(DISC, second))
+    found = rendered(MatteView(), mattes=mattes_of(DISC, second))
     np.testing.assert_array_equal(found[..., 1], np.rint(np.maximum(DISC, second) * 255).astype(np.uint8))
 
 
-def test_a_label_stands_at_its_object_and_names_differ():
+def test_labels_are_at_their_objects_with_different_names():
     plain = np.full((400, 600, 3), 90, np.uint8)
     mattes = mattes_of(disc(400, 600, 300, 250, 50), size=(400, 600))
-    found = drawn(Labels(), mattes=mattes, picture=plain, names=("a mug",))
+    found = rendered(Labels(), mattes=mattes, picture=plain, names=("a mug",))
     rows, columns = np.nonzero((found != plain).any(axis=2))
     assert rows.max() < 205 and rows.min() > 160 and columns.min() > 240 and columns.max() < 360
-    other = drawn(Labels(), mattes=mattes, picture=plain, names=("青い カップ",))
+    other = rendered(Labels(), mattes=mattes, picture=plain, names=("青い カップ",))
     assert (found != other).any()
 
 
 def test_the_heat_map_follows_the_probability():
     ramp = np.tile(np.linspace(0, 1, 200), (120, 1))
-    found = drawn(Heatmap(scale=False, opacity=1.0), mattes=mattes_of(ramp)).astype(float).sum(axis=2)
+    found = rendered(Heatmap(scale=False, opacity=1.0), mattes=mattes_of(ramp)).astype(float).sum(axis=2)
     assert found[60, 5] < found[60, 60] < found[60, 120] < found[60, 195]
-    assert (drawn(Heatmap(), mattes=mattes_of(ramp)) != drawn(Heatmap(scale=False), mattes=mattes_of(ramp))).any()
+    assert (rendered(Heatmap(), mattes=mattes_of(ramp)) != rendered(Heatmap(scale=False), mattes=mattes_of(ramp))).any()

@@ -1,4 +1,4 @@
-"""HDR that is kept: signal, metadata and effects, read back with FFmpeg's programs."""
+"""Preserved HDR: signal, metadata and effects, read back with FFmpeg."""
 
 import json
 import shutil
@@ -20,8 +20,8 @@ from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.video import VideoWriter
 from clipseg_live.rendering.hdr import HDRBlend
 from clipseg_live.rendering.renderer import EffectRenderer
-from tests.helpers.findings import mattes_of
 from tests.helpers.hdr_clips import run, tag_options
+from tests.helpers.known_mattes import mattes_of
 from tests.helpers.rendered import rendered
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="FFmpeg's program is not installed")
@@ -34,7 +34,7 @@ DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)
 
 @pytest.fixture(scope="module", params=["pq", "hlg"])
 def clip(request, tmp_path_factory):
-    """Grey at half of reference white; on the right a highlight three times as bright as it."""
+    """Write grey at half of reference white, with a highlight at three times reference white on the right."""
     path = tmp_path_factory.mktemp("hdr") / f"{request.param}.mkv"
     light = np.full((HEIGHT, WIDTH, 3), 0.5)
     light[:, WIDTH // 2 :] = 3.0
@@ -62,7 +62,7 @@ def light_of(signal, transfer):
 
 
 def composed(frame, info, *effects, style=None, alpha=None):
-    """The signal of a frame with effects, its whole lower half covered by a prompt."""
+    """Return the signal of a frame with effects, with a prompt that covers its lower half."""
     covered = np.zeros((frame.height, frame.width), np.uint8)
     covered[frame.height // 2 :] = 255 if alpha is None else alpha
     composer = EffectRenderer(RenderSettings(effects=effects, styles=(style or PromptStyle(),), names=("it",)))
@@ -88,7 +88,7 @@ def test_metadata_of_the_source_is_read(clip):
         ("o.webm", None, "yuv420p10le"), ("o.mov", "prores", "yuv422p10le"), ("o.mkv", "ffv1", "gbrp12le"),
     ],
 )  # fmt: skip
-def test_untouched_pixels_and_metadata_come_back(clip, tmp_path, name, codec, pixel_format):
+def test_unchanged_pixels_and_metadata_are_kept(clip, tmp_path, name, codec, pixel_format):
     info, frame = opened(clip)
     assert composed(frame, info) is frame.signal
     notices = write(tmp_path / name, codec, info, frame)
@@ -116,7 +116,7 @@ def test_drawn_colours_are_at_reference_white(clip):
     info, frame = opened(clip)
     signal = composed(frame, info, CutOut(backdrop="colour", colour=(255, 255, 255)))
     light = light_of(signal, info.hdr.colour.transfer)
-    assert np.abs(light[: HEIGHT // 2 - 1] - 1).max() < 0.01  # also over the highlight: nothing of it shines through
+    assert np.abs(light[: HEIGHT // 2 - 1] - 1).max() < 0.01  # also above the highlight, which does not shine through
     np.testing.assert_array_equal(signal[HEIGHT // 2 + 2 :], frame.signal[HEIGHT // 2 + 2 :])
     hidden = light_of(composed(frame, info, BlackOut()), info.hdr.colour.transfer)
     assert hidden.min() < 0.001 and np.median(hidden[HEIGHT - 8 :]) < 0.001
@@ -126,7 +126,7 @@ def test_a_half_transparent_tint_keeps_the_highlight_bright(clip):
     info, frame = opened(clip)
     style = PromptStyle(colour=(255, 255, 255), opacity=0.5)
     light = light_of(composed(frame, info, Tint(), style=style), info.hdr.colour.transfer)
-    bright = (0.5 + 0.5 * 3 ** (1 / 2.4)) ** 2.4  # mixed half and half in the display's gamma
+    bright = (0.5 + 0.5 * 3 ** (1 / 2.4)) ** 2.4  # mixed half and half in display gamma
     assert np.median(light[HEIGHT - 20 :, WIDTH - 40 :]) == pytest.approx(bright, rel=0.1)
     np.testing.assert_array_equal(
         composed(frame, info, Tint(), style=style)[: HEIGHT // 2 - 2], frame.signal[: HEIGHT // 2 - 2]
@@ -144,7 +144,7 @@ def test_a_dimmed_highlight_is_dimmed_in_proportion(clip):
     assert np.median(light[8, WIDTH - 40 :]) == pytest.approx(3 * share, rel=0.1)
 
 
-def test_the_signal_is_framed_like_the_picture(clip):
+def test_the_signal_is_transformed_like_the_frame(clip):
     source = FramedSource(
         VideoFileSource(clip, keep_hdr=True), FrameTransform(turn=90, mirror=True, crop=(0.5, 0, 0.5, 1))
     )
@@ -156,13 +156,13 @@ def test_the_signal_is_framed_like_the_picture(clip):
 
 
 @pytest.mark.parametrize(("name", "codec"), [("o.mp4", "h264"), ("o.webm", "vp9"), ("o.mp4", "vp9")])
-def test_codecs_of_8_bits_are_refused(clip, tmp_path, name, codec):
+def test_eight_bit_codecs_are_rejected(clip, tmp_path, name, codec):
     with pytest.raises(UsageError, match="--hdr keep"):
         VideoWriter(tmp_path / name, codec).open(opened(clip)[0])
     assert not list(tmp_path.iterdir())
 
 
-def test_pictures_are_refused(clip, tmp_path):
+def test_images_are_rejected(clip, tmp_path):
     with pytest.raises(UsageError, match="--hdr keep"):
         ImageWriter(tmp_path / "o.png").open(opened(clip)[0])
 

@@ -1,4 +1,4 @@
-"""Effects of other packages: how they are drawn, hide all when in doubt, and close what they keep."""
+"""Effects of packages: drawing, hiding of everything on failure, and closing of resources."""
 
 import sys
 from dataclasses import replace
@@ -21,7 +21,7 @@ PICTURE = texture(*SIZE, 1)
 
 
 class Store:
-    """Counts how often it is made and closed."""
+    """Counts its creations and closings."""
 
     made = closed = 0
 
@@ -33,14 +33,14 @@ class Store:
 
 
 class Veil(EffectSettings):
-    """Hide nothing, although it says so."""
+    """Hides nothing, although it is a privacy effect."""
 
     info: ClassVar = EffectInfo(title="Veil", help="Hides.", group="hide", drawing="package:draw_veil", private=True)
     kind: Literal["veil"] = "veil"
 
 
 class Marker(EffectSettings):
-    """Draw a white pixel."""
+    """Draws a white pixel."""
 
     info: ClassVar = EffectInfo(title="Marker", help="Marks.", group="mark", drawing="package:draw_marker")
     kind: Literal["marker"] = "marker"
@@ -57,7 +57,7 @@ def draw_marker(canvas: EffectCanvas, effect: Marker) -> None:
 
 
 class Shrink(Marker):
-    """Leave a picture that no output can take."""
+    """Returns an invalid frame."""
 
     info: ClassVar = EffectInfo(title="Shrink", help="Shrinks.", group="change", drawing="package:draw_smaller")
     part: Literal["half", "float"] = "half"
@@ -76,7 +76,7 @@ def renderer(*effects: EffectSettings) -> EffectRenderer:
     return EffectRenderer(RenderSettings(effects=effects, styles=prompt_styles(1), names=("a",)))
 
 
-def test_a_private_effect_starts_from_black_where_all_must_be_hidden() -> None:
+def test_a_privacy_effect_starts_from_black_when_all_is_hidden() -> None:
     matte = matte_of((disc(*SIZE, 15, 15, 8) * 255).astype(np.uint8))
     own = replace(no_mattes(*SIZE, 1), each=(matte,), own=True)
     marked = renderer(Marker(), Veil())
@@ -85,7 +85,7 @@ def test_a_private_effect_starts_from_black_where_all_must_be_hidden() -> None:
     assert not renderer(Veil()).compose(PICTURE, replace(own, each=())).any(), "a prompt without a mask"
 
 
-def test_what_effects_keep_is_made_once_and_closed() -> None:
+def test_effect_resources_are_created_once_and_closed() -> None:
     Store.made = Store.closed = 0
     marked = renderer(Marker(), Tint(), Marker())
     for _ in range(3):
@@ -99,9 +99,9 @@ def test_what_effects_keep_is_made_once_and_closed() -> None:
 
 
 @pytest.mark.parametrize("drawing", ["package:missing", "no_such_package:draw", "package"])
-def test_a_drawing_function_that_is_not_there_is_one_sentence(drawing: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_drawing_function_gives_a_one_sentence_error(drawing: str, caplog: pytest.LogCaptureFixture) -> None:
     class Lost(Marker):
-        """Without a drawing function."""
+        """An effect without a drawing function."""
 
         info: ClassVar = EffectInfo(title="Lost", help="Lost.", group="mark", drawing=drawing)
 
@@ -112,6 +112,6 @@ def test_a_drawing_function_that_is_not_there_is_one_sentence(drawing: str, capl
 
 
 @pytest.mark.parametrize("part", ["half", "float"])
-def test_a_picture_of_another_kind_is_refused(part: Literal["half", "float"]) -> None:
+def test_an_invalid_frame_is_rejected(part: Literal["half", "float"]) -> None:
     with pytest.raises(Failure, match="The effect Shrink changed the image to shape"):
         renderer(Shrink(part=part)).compose(PICTURE, no_mattes(*SIZE, 1))

@@ -1,4 +1,4 @@
-"""The capture thread: pacing, steering, and what happens when a source is lost, late or never lets go."""
+"""The capture thread: pacing, controls, and lost, late or blocked sources."""
 
 import logging
 import threading
@@ -25,7 +25,7 @@ PATIENCE = 10.0
 
 
 class Watched:
-    """A capture over fakes, and every frame that it gave."""
+    """A capture with fakes, and its frames."""
 
     def __init__(self, sources: dict[str, FakeLiveSource], **limits: float) -> None:
         self.sources = sources
@@ -81,7 +81,7 @@ def watched() -> Iterator[Callable[..., Watched]]:
         assert all(source.closed >= 1 for source in each.sources.values() if source.opened)
 
 
-def test_a_live_source_gives_stamped_frames(watched: Callable[..., Watched]) -> None:
+def test_a_live_source_gives_frames_with_times(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(rate=200))
     one.open("a")
     one.wait(lambda: len(one.frames) >= 5)
@@ -95,7 +95,7 @@ def test_a_live_source_gives_stamped_frames(watched: Callable[..., Watched]) -> 
 
 
 @pytest.mark.parametrize("speed", [1.0, 4.0])
-def test_a_file_is_played_at_its_own_pace(watched: Callable[..., Watched], speed: float) -> None:
+def test_a_file_is_played_in_real_time(watched: Callable[..., Watched], speed: float) -> None:
     one = watched(a=FakeLiveSource(live=False, count=9, rate=20))
     one.capture.set_speed(speed)
     one.open("a")
@@ -106,7 +106,7 @@ def test_a_file_is_played_at_its_own_pace(watched: Callable[..., Watched], speed
     assert one.capture.status.position == Fraction(8, 20)
 
 
-def test_a_file_stays_on_its_last_frame_and_starts_again(watched: Callable[..., Watched]) -> None:
+def test_a_file_stops_at_its_last_frame_and_can_restart(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(live=False, count=3, rate=200))
     one.open("a")
     one.wait_state(SourceState.ENDED)
@@ -150,7 +150,7 @@ def test_pause_seek_and_steps_show_the_right_frames(watched: Callable[..., Watch
     assert shown < len(one.frames)
 
 
-def test_stepping_over_the_end_ends(watched: Callable[..., Watched]) -> None:
+def test_stepping_past_the_end_ends(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(live=False, count=5, rate=50))
     one.capture.open(SourceSpec(name="a"))
     one.capture.pause()
@@ -161,7 +161,7 @@ def test_stepping_over_the_end_ends(watched: Callable[..., Watched]) -> None:
     one.wait_state(SourceState.PAUSED)
 
 
-def test_a_loop_goes_on_in_a_new_epoch(watched: Callable[..., Watched]) -> None:
+def test_a_loop_continues_in_a_new_epoch(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(live=False, count=3, rate=200))
     one.capture.set_loop(True)
     one.open("a")
@@ -170,7 +170,7 @@ def test_a_loop_goes_on_in_a_new_epoch(watched: Callable[..., Watched]) -> None:
     assert one.frames[3].epoch > one.frames[2].epoch
 
 
-def test_a_single_picture_ends_at_once_even_in_a_loop(watched: Callable[..., Watched]) -> None:
+def test_a_single_image_ends_at_once_even_in_a_loop(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(live=False, count=1))
     one.capture.set_loop(True)
     one.open("a")
@@ -178,7 +178,7 @@ def test_a_single_picture_ends_at_once_even_in_a_loop(watched: Callable[..., Wat
     assert len(one.frames) == 1
 
 
-def test_mirroring_a_paused_picture_shows_it_again(watched: Callable[..., Watched]) -> None:
+def test_mirroring_a_paused_frame_shows_it_again(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(live=False, count=50, rate=50))
     one.capture.open(SourceSpec(name="a"))
     one.capture.pause()
@@ -191,7 +191,7 @@ def test_mirroring_a_paused_picture_shows_it_again(watched: Callable[..., Watche
 
 
 @pytest.mark.slow
-def test_an_unplugged_source_is_opened_again(watched: Callable[..., Watched]) -> None:
+def test_an_unplugged_source_is_reopened(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(rate=200, fails_at=5))
     one.open("a")
     one.wait(lambda: SourceState.RECONNECTING in one.states)
@@ -203,7 +203,7 @@ def test_an_unplugged_source_is_opened_again(watched: Callable[..., Watched]) ->
 
 
 @pytest.mark.slow
-def test_a_camera_that_is_not_there_is_tried_again(watched: Callable[..., Watched]) -> None:
+def test_a_missing_camera_is_retried(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(missing=True))
     one.open("a")
     one.wait_state(SourceState.FAILED)
@@ -212,7 +212,7 @@ def test_a_camera_that_is_not_there_is_tried_again(watched: Callable[..., Watche
     one.wait(lambda: one.frames)
 
 
-def test_an_unknown_source_is_told_and_another_can_be_opened(watched: Callable[..., Watched]) -> None:
+def test_an_unknown_source_is_reported_and_another_can_be_opened(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(rate=200))
     one.open("nothing")
     one.wait_state(SourceState.FAILED)
@@ -221,7 +221,7 @@ def test_an_unknown_source_is_told_and_another_can_be_opened(watched: Callable[.
     one.wait(lambda: one.frames)
 
 
-def test_a_source_that_cannot_be_made_is_told(watched: Callable[..., Watched]) -> None:
+def test_a_source_that_cannot_be_created_is_reported(watched: Callable[..., Watched]) -> None:
     one = watched(b=FakeLiveSource(rate=200))
 
     def fails(spec: SourceSpec) -> FakeLiveSource:
@@ -237,7 +237,7 @@ def test_a_source_that_cannot_be_made_is_told(watched: Callable[..., Watched]) -
     one.wait(lambda: one.frames)
 
 
-def test_a_file_that_breaks_stays_on_its_last_frame(watched: Callable[..., Watched]) -> None:
+def test_a_damaged_file_stops_at_its_last_frame(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(live=False, count=50, rate=200, fails_at=7))
     one.open("a")
     one.wait_state(SourceState.ENDED)
@@ -257,7 +257,7 @@ def test_changing_sources_closes_the_old_one_first(watched: Callable[..., Watche
 
 
 @pytest.mark.slow
-def test_a_source_that_never_answers_is_told_and_left_behind(watched: Callable[..., Watched]) -> None:
+def test_an_unresponsive_source_is_reported_and_abandoned(watched: Callable[..., Watched]) -> None:
     one = watched({"open_seconds": 0.1}, a=FakeLiveSource(blocks_open=True), b=FakeLiveSource(rate=200))
     one.open("a")
     assert one.sources["a"].blocked.wait(PATIENCE)
@@ -273,7 +273,7 @@ def test_a_source_that_never_answers_is_told_and_left_behind(watched: Callable[.
     one.sources["a"].release.set()
 
 
-def test_a_camera_that_stops_in_the_middle_counts_as_lost(watched: Callable[..., Watched]) -> None:
+def test_a_camera_that_stops_is_lost(watched: Callable[..., Watched]) -> None:
     one = watched({"read_seconds": 0.1}, a=FakeLiveSource(rate=200, blocks_at=4))
     one.open("a")
     assert one.sources["a"].blocked.wait(PATIENCE)
@@ -289,7 +289,7 @@ def test_a_camera_that_stops_in_the_middle_counts_as_lost(watched: Callable[...,
 @pytest.mark.slow
 @given(st.text("ab[]@:%/?# é", max_size=12).map(lambda text: f"Zq{text}9K"))
 @hypothesis_settings(max_examples=25, deadline=None)
-def test_no_status_log_record_or_thread_name_holds_a_password(password: str) -> None:
+def test_status_log_and_thread_names_contain_no_password(password: str) -> None:
     address = f"rtsp://Usr7:{password}@cam.local/live"
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
@@ -323,7 +323,7 @@ def test_no_status_log_record_or_thread_name_holds_a_password(password: str) -> 
 
 
 class FakePhotos(FakeLiveSource):
-    """A set of photos, some of which cannot be read."""
+    """A set of photos, of which some cannot be read."""
 
     def __init__(self, count: int, broken: tuple[int, ...] = ()) -> None:
         super().__init__(live=False, count=count, rate=1)
@@ -360,7 +360,7 @@ def test_photos_wait_for_the_user(watched: Callable[..., Watched]) -> None:
     one.capture.step(5)
     one.wait(lambda: len(one.frames) == 3)
     assert shown(one) == (3, "2.png", "")
-    one.capture.step(1)  # there is no photo after the last
+    one.capture.step(1)  # the last photo has no next one
     one.capture.step(-1)
     one.wait(lambda: len(one.frames) == 4)
     assert [frame.index for frame in one.frames] == [0, 1, 2, 1]
@@ -373,7 +373,7 @@ def test_photos_wait_for_the_user(watched: Callable[..., Watched]) -> None:
 
 
 @pytest.mark.parametrize("broken", [(0,), (1,), (2,), (0, 1)])
-def test_a_photo_that_cannot_be_read_is_told_and_the_others_are_shown(
+def test_an_unreadable_photo_is_reported_and_others_are_shown(
     watched: Callable[..., Watched], broken: tuple[int, ...]
 ) -> None:
     one = watched(a=FakePhotos(3, broken))
@@ -386,7 +386,7 @@ def test_a_photo_that_cannot_be_read_is_told_and_the_others_are_shown(
     assert all(frame.index not in broken for frame in one.frames)
 
 
-def test_photos_follow_one_another_as_fast_as_they_are_taken(watched: Callable[..., Watched]) -> None:
+def test_photos_are_shown_as_fast_as_they_are_processed(watched: Callable[..., Watched]) -> None:
     one = watched({"photos_wait": False}, a=FakePhotos(30, (0, 7, 29)))
     one.open("a")
     one.wait_state(SourceState.ENDED)

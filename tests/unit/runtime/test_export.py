@@ -1,4 +1,4 @@
-"""The export run, with fakes at its ports: nothing is lost, reordered or left behind, whatever fails."""
+"""Exports with fakes: no frame is lost or reordered, and resources are released after any failure."""
 
 import threading
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def no_thread_is_left() -> bool:
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 40))
-def test_frames_in_equal_frames_out(count: int) -> None:
+def test_all_frames_are_written_in_order(count: int) -> None:
     source, sink, masks = FakeSource(count), FakeSink(), FakeSink()
     result = export(source, FakeEngine(), sink, data=[masks]).run()
     assert result.frames == count
@@ -74,7 +74,7 @@ def test_frames_in_equal_frames_out(count: int) -> None:
     st.one_of(st.none(), st.integers(0, 30)),
     st.booleans(),
 )
-def test_whatever_fails_everything_is_closed_once(
+def test_everything_is_closed_once_after_any_failure(
     count: int, source_at: int | None, engine_at: int | None, sink_at: int | None, keep: bool
 ) -> None:
     source = FakeSource(count, breaks_at=source_at)
@@ -95,29 +95,29 @@ def test_whatever_fails_everything_is_closed_once(
     assert no_thread_is_left()
 
 
-def test_a_source_that_breaks_is_exported_as_far_as_it_goes() -> None:
+def test_a_damaged_source_is_exported_up_to_the_damage() -> None:
     sink = FakeSink()
     with pytest.raises(SourceError, match=r"breaks here; 7 frames were exported, up to 0\.06 s, and nothing was kept"):
         export(FakeSource(20, breaks_at=7), FakeEngine(), sink).run()
     assert len(sink.frames) == 7
-    assert not sink.kept
+    assert not sink.keeps_partial
 
 
-def test_what_was_done_is_kept_when_asked_for() -> None:
+def test_a_partial_result_is_kept_on_request() -> None:
     sink = FakeSink()
     with pytest.raises(SourceError, match=r"kept in kept\.partial\.mp4"):
         export(FakeSource(20, breaks_at=7), FakeEngine(), sink, keep_partial=True).run()
-    assert sink.kept
+    assert sink.keeps_partial
 
 
-def test_nothing_is_kept_of_a_file_that_could_not_be_written() -> None:
+def test_no_partial_result_of_an_unwritable_file_is_kept() -> None:
     sink = FakeSink(fails_at=3)
     with pytest.raises(SinkError, match="disk is full; 3 frames were exported"):
         export(FakeSource(20), FakeEngine(), sink, keep_partial=True).run()
-    assert not sink.kept
+    assert not sink.keeps_partial
 
 
-def test_what_was_finished_before_another_file_failed_is_named() -> None:
+def test_files_finished_before_a_failure_are_named() -> None:
     sink, masks = FakeSink(fails_at_end=True), FakeSink(name="fake.jsonl")
     with pytest.raises(SinkError, match=r"4 frames were exported, up to .* s, and kept in fake\.jsonl"):
         export(FakeSource(4), FakeEngine(), sink, data=[masks]).run()
@@ -125,7 +125,7 @@ def test_what_was_finished_before_another_file_failed_is_named() -> None:
 
 
 @pytest.mark.parametrize("blocked", ["a.jsonl", "a.mp4"])
-def test_a_whole_export_that_cannot_be_moved_is_kept_with_its_other_files(tmp_path: Path, blocked: str) -> None:
+def test_a_complete_export_that_cannot_be_moved_is_kept(tmp_path: Path, blocked: str) -> None:
     sink, data = VideoWriter(tmp_path / "a.mp4"), JsonLinesMaskSink(tmp_path / "a.jsonl", {})
 
     def block(progress: Progress) -> None:
@@ -141,12 +141,12 @@ def test_a_whole_export_that_cannot_be_moved_is_kept_with_its_other_files(tmp_pa
     assert len(read_all(VideoFileSource(next(tmp_path.glob("a.*.mp4"))))[1]) == 4
 
 
-def test_one_frame_is_told_as_one() -> None:
+def test_one_frame_is_reported_in_the_singular() -> None:
     with pytest.raises(SourceError, match="1 frame was exported"):
         export(FakeSource(9, breaks_at=1), FakeEngine(), FakeSink()).run()
 
 
-def test_a_file_that_a_thread_still_writes_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_a_running_thread_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clipseg_live.runtime.export.JOIN_SECONDS", 0.2)
     source, sink = FakeSource(50), FakeSink(blocks_at=3)
     run = export(source, FakeEngine(), sink)
@@ -163,15 +163,15 @@ def test_a_file_that_a_thread_still_writes_is_left_to_it(monkeypatch: pytest.Mon
     assert no_thread_is_left()
 
 
-def test_a_source_without_frames_is_a_failure() -> None:
+def test_a_source_without_frames_is_an_error() -> None:
     sink = FakeSink()
     with pytest.raises(Failure, match="no frames in the requested range"):
         export(FakeSource(0), FakeEngine(), sink, keep_partial=True).run()
-    assert (sink.aborted, sink.kept) == (1, False)
+    assert (sink.aborted, sink.keeps_partial) == (1, False)
 
 
 class Uncertain(FakeEngine):
-    """An engine whose predictions are not finite for some frames."""
+    """An engine with non-finite predictions for some frames."""
 
     def __init__(self, *broken: int) -> None:
         super().__init__()
@@ -197,7 +197,7 @@ def test_an_export_without_any_finite_prediction_fails() -> None:
     assert (sink.finished, sink.aborted) == (0, 1)
 
 
-def test_ctrl_c_says_how_far_it_got() -> None:
+def test_ctrl_c_reports_the_progress() -> None:
     engine = FakeEngine(fails_at=12, error=KeyboardInterrupt())
     sink = FakeSink()
     with pytest.raises(ExportStopped, match=r"stopped; \d+ frames were exported"):
@@ -206,14 +206,14 @@ def test_ctrl_c_says_how_far_it_got() -> None:
     assert no_thread_is_left()
 
 
-def test_an_unexpected_error_stays_what_it_is() -> None:
+def test_an_unexpected_error_keeps_its_type() -> None:
     with pytest.raises(ZeroDivisionError):
         export(FakeSource(5), FakeEngine(fails_at=2, error=ZeroDivisionError("bug")), FakeSink()).run()
     assert no_thread_is_left()
 
 
 @pytest.mark.parametrize("blocked", ["source", "sink"])
-def test_a_stop_beats_a_blocked_stage(blocked: str) -> None:
+def test_a_stop_ends_a_blocked_stage(blocked: str) -> None:
     source = FakeSource(50, blocks_at=3 if blocked == "source" else None)
     sink = FakeSink(blocks_at=3 if blocked == "sink" else None)
     held = source if blocked == "source" else sink
@@ -239,23 +239,23 @@ def test_a_stop_beats_a_blocked_stage(blocked: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_slow_sink_bounds_what_is_decoded() -> None:
+def test_a_slow_exporter_limits_decoded_frames() -> None:
     source, sink = FakeSource(200), FakeSink(blocks_at=0)
     run = export(source, FakeEngine(), sink)
     thread = threading.Thread(target=run.run)
     thread.start()
     assert sink.blocked.wait(10)
     given = -1
-    while given != source.given:  # until nothing moves any more
-        given = source.given
+    while given != source.read_count:  # until the count is stable
+        given = source.read_count
         thread.join(0.3)
-    assert source.given <= 2 * 4 + 4
+    assert source.read_count <= 2 * 4 + 4
     sink.release.set()
     thread.join(20)
     assert len(sink.frames) == 200
 
 
-def test_progress_counts_up_to_all_frames() -> None:
+def test_progress_reaches_all_frames() -> None:
     seen: list[Progress] = []
     export(FakeSource(30), FakeEngine(), FakeSink(), on_progress=seen.append).run()
     assert [progress.frames for progress in seen] == sorted(progress.frames for progress in seen)
@@ -264,7 +264,7 @@ def test_progress_counts_up_to_all_frames() -> None:
 
 
 @pytest.mark.parametrize("late", [0, 3, 50])
-def test_mattes_may_come_later_than_their_frames(late: int) -> None:
+def test_mattes_may_be_delayed(late: int) -> None:
     video, masks = FakeSink(), FakeSink()
     export(FakeSource(10), FakeEngine(), video, late=late, data=[masks]).run()
     assert [frame.index for frame in video.frames] == [frame.index for frame in masks.frames] == list(range(10))
@@ -272,7 +272,7 @@ def test_mattes_may_come_later_than_their_frames(late: int) -> None:
     np.testing.assert_allclose(values, np.arange(10) / 255, atol=1e-6)
 
 
-def test_data_is_written_without_a_video_and_nothing_is_drawn() -> None:
+def test_data_without_a_video_needs_no_rendering() -> None:
     source, labels = FakeSource(5), (Label("a", 0.5), Label("b", 0.25))
     one, other = FakeSink(name="one"), FakeSink(name="other")
     plan = plan_of(PROMPTS, [PromptStyle(threshold=label.threshold) for label in labels])

@@ -1,4 +1,4 @@
-"""The frame pipeline: every way to run the program gives the same mattes, labels, areas, presence and pixels."""
+"""The frame pipeline: live sessions, streams, exports and functions give the same mattes, labels, areas and pixels."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -64,7 +64,7 @@ def rows(texts: Sequence[str] = NAMES, styles: Sequence[PromptStyle] = STYLES) -
 
 
 def predicted(settings: LiveSettings, shown: Frame, values: np.ndarray, version: int = 1) -> Prediction:
-    """The prediction of the worker for all rows with content."""
+    """Return the worker's prediction for all rows with content."""
     keys = {row_id: key for row_id, key in keys_of(settings.rows).items() if key[1] is not None}
     return Prediction(shown.index, shown.epoch, version, tuple(keys), values, keys=tuple(keys.values()))
 
@@ -78,7 +78,7 @@ class Live:
         self.pipeline = FramePipeline(live_plan(settings, 1), tools, guard=self.guard, on_error=self.errors.append)
 
 
-def lived(matte: MatteSettings, effects: tuple[AnyEffect, ...], shown: Frame) -> RenderedFrame:
+def live_frame(matte: MatteSettings, effects: tuple[AnyEffect, ...], shown: Frame) -> RenderedFrame:
     settings = LiveSettings(rows=rows(), matte=matte, effects=effects)
     live = Live(settings)
     live.pipeline.add_prediction(predicted(settings, shown, maps()))
@@ -95,7 +95,7 @@ def exported(matte: MatteSettings, effects: tuple[AnyEffect, ...], shown: Frame)
 
 
 class Still(FakeLiveSource):
-    """One frame of the picture."""
+    """A source with one frame."""
 
     def read(self) -> Frame | None:
         read = super().read()
@@ -103,7 +103,7 @@ class Still(FakeLiveSource):
 
 
 class Engine:
-    """Gives the maps of the picture."""
+    """Returns the maps of the image."""
 
     def __init__(self, *levels: float) -> None:
         self.levels = list(levels)
@@ -123,11 +123,11 @@ def stream(engine: Engine, settings: StreamSettings, count: int = 1) -> Stream:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.5])
 @pytest.mark.parametrize("effects", [EFFECTS, (BlackOut(),)])
-def test_live_stream_export_and_functions_give_the_same(smoothing: float, effects: tuple[AnyEffect, ...]) -> None:
+def test_live_stream_export_and_functions_are_equal(smoothing: float, effects: tuple[AnyEffect, ...]) -> None:
     matte = MatteSettings(smoothing=smoothing, motion_tracking=smoothing > 0, edge_refinement=smoothing > 0)
     with stream(Engine(), StreamSettings(matte, styles=STYLES)) as frames:
         streamed = next(frames)
-    one = lived(matte, effects, frame(epoch=streamed.epoch))
+    one = live_frame(matte, effects, frame(epoch=streamed.epoch))
     two = exported(matte, effects, frame())
     found = Engine().segment(picture(), PROMPTS)
     made = make_mattes(picture(), found, matte, styles=STYLES)
@@ -140,7 +140,7 @@ def test_live_stream_export_and_functions_give_the_same(smoothing: float, effect
     hides = effects is not EFFECTS
     for rendered in (two, streamed):
         assert rendered.labels == one.labels == (Label("a cup", 0.4), Label("a plate", 0.6))
-        assert rendered.areas == one.areas or hides  # hiding effects have mattes of their own
+        assert rendered.areas == one.areas or hides  # privacy effects have their own mattes
         assert rendered.presence == one.presence
         assert (rendered.drawn_ids, rendered.ids) == (one.drawn_ids, one.ids) == ((0, 1), (0, 1, 2))
         assert rendered.own
@@ -152,7 +152,7 @@ def test_live_stream_export_and_functions_give_the_same(smoothing: float, effect
     assert streamed.milliseconds == {"decoder": 1.0} and set(one.milliseconds) == {"follow", "mattes", "compose"}
 
 
-def test_areas_are_those_of_masks_and_of_maps_where_there_is_no_mask() -> None:
+def test_areas_are_from_masks_or_from_maps_without_masks() -> None:
     rendered = exported(MatteSettings(), EFFECTS, frame())
     alphas = [matte.alpha for matte in rendered.mattes.each]
     negative = float((maps()[2] >= np.float32(STYLES[2].threshold)).mean())
@@ -172,7 +172,7 @@ def test_negative_and_contrast_prompts_change_the_mattes_of_others_only() -> Non
     assert 0 < rendered.areas[0] < whole.areas[0]
 
 
-def test_maps_that_are_not_finite_give_empty_mattes_and_hide(caplog: pytest.LogCaptureFixture) -> None:
+def test_non_finite_maps_give_empty_mattes_and_hide_the_frame(caplog: pytest.LogCaptureFixture) -> None:
     plan = plan_of(PROMPTS, STYLES, effects=(BlackOut(),), cautious=True)
     pipeline = FramePipeline(plan, TOOLS)
     broken = maps().copy()
@@ -190,7 +190,7 @@ def test_maps_that_are_not_finite_give_empty_mattes_and_hide(caplog: pytest.LogC
     assert rendered.problem == "" and rendered.own and rendered.composed.any()
 
 
-def test_a_live_session_keeps_its_mattes_when_maps_are_not_finite() -> None:
+def test_a_live_session_keeps_mattes_if_maps_are_not_finite() -> None:
     settings = LiveSettings(rows=rows(), effects=EFFECTS)
     live = Live(settings)
     live.pipeline.add_prediction(predicted(settings, frame(), maps()))
@@ -202,7 +202,7 @@ def test_a_live_session_keeps_its_mattes_when_maps_are_not_finite() -> None:
     assert [type(error) for error in live.errors] == [ModelError]
 
 
-def test_prompts_without_a_prediction_are_left_out_live_and_empty_elsewhere() -> None:
+def test_prompts_without_a_prediction_are_omitted_live_and_empty_elsewhere() -> None:
     settings = LiveSettings(rows=rows()[:1], effects=EFFECTS)
     live = Live(settings)
     live.pipeline.add_prediction(predicted(settings, frame(), maps()[:1]))
@@ -228,14 +228,14 @@ def test_edited_prompts_of_a_stream_do_not_keep_the_mattes_of_others() -> None:
 
 
 class Broken(EffectRenderer):
-    """Fails to draw."""
+    """An effect that fails."""
 
     def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction = Fraction(0)) -> Pixels:
         raise KeyError("a bug")
 
 
 @pytest.mark.parametrize("effects", [EFFECTS, (BlackOut(),)])
-def test_a_failing_effect_hides_the_frame_if_it_had_to(effects: tuple[AnyEffect, ...]) -> None:
+def test_a_failing_privacy_effect_hides_the_frame(effects: tuple[AnyEffect, ...]) -> None:
     settings = LiveSettings(rows=rows(), effects=effects)
     live = Live(settings, RenderTools(CausalMattes, Broken))
     live.pipeline.add_prediction(predicted(settings, frame(), maps()))
@@ -244,7 +244,7 @@ def test_a_failing_effect_hides_the_frame_if_it_had_to(effects: tuple[AnyEffect,
     assert [type(error) for error in live.errors] == [KeyError]
 
 
-def test_without_a_survivor_errors_are_raised() -> None:
+def test_errors_are_raised_without_a_handler() -> None:
     plan = plan_of(PROMPTS, STYLES, effects=EFFECTS)
     pipeline = FramePipeline(plan, RenderTools(CausalMattes, Broken))
     pairs = [(frame(), plan.prediction(frame(), maps()))]
@@ -252,7 +252,7 @@ def test_without_a_survivor_errors_are_raised() -> None:
         list(pipeline.in_order(iter(pairs)))
 
 
-def test_hiding_effects_need_the_present_prompts_and_a_reliable_model() -> None:
+def test_privacy_effects_need_current_prompts_and_a_reliable_model() -> None:
     settings = LiveSettings(rows=rows(), effects=(BlackOut(),))
     live = Live(settings)
     live.pipeline.add_prediction(predicted(settings, frame(), maps()))
@@ -285,7 +285,7 @@ def test_frames_come_in_order_with_their_own_predictions(delay: int) -> None:
     assert [float(rendered.maps.max()) for rendered in done] == pytest.approx(newest, rel=1e-5)
 
 
-def test_nothing_is_copied_for_frames_that_are_not_drawn() -> None:
+def test_frames_that_are_not_rendered_are_not_copied() -> None:
     plan, shown = plan_of(PROMPTS, STYLES), frame()
     pipeline = FramePipeline(plan, RenderTools(CausalMattes, pytest.fail))
     pipeline.add_prediction(plan.prediction(shown, maps()))

@@ -1,4 +1,4 @@
-"""A crew of real processes: jobs are shared, what dies costs one job, and nothing is left behind."""
+"""A pool of real processes: shared jobs, a crash that costs one job, and released resources."""
 
 import errno
 import os
@@ -15,14 +15,18 @@ import pytest
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
 from clipseg_live.runtime.process_pool import run_jobs
-from tests.helpers.crew_work import prepare
 from tests.helpers.paths import ROOT
+from tests.helpers.pool_work import prepare
 
 pytestmark = pytest.mark.usefixtures("quick_workers")
 
 
 class Heard:
-    """Keeps what it hears. raises_at: the kind of word that Ctrl-C comes with, and how many of it there must be."""
+    """Keeps progress messages.
+
+    Attributes:
+        raises_at: Kind and number of the message at which Ctrl-C is simulated.
+    """
 
     def __init__(self, raises_at: tuple[str, int] | None = None) -> None:
         self.raises_at = raises_at
@@ -69,7 +73,7 @@ def test_no_more_processes_than_jobs() -> None:
     assert heard.outcomes[0][2] == 1
 
 
-def test_a_member_that_dies_costs_its_job_alone() -> None:
+def test_a_crashing_process_fails_only_its_job() -> None:
     heard = Heard()
     jobs = [("crash", 7), ("echo", 1), ("raise", "slip"), ("echo", 3)]
     run_jobs(1, prepare, None, jobs, heard)
@@ -80,13 +84,13 @@ def test_a_member_that_dies_costs_its_job_alone() -> None:
 @pytest.mark.parametrize(
     ("argument", "kind", "words"),
     [
-        ("usage", UsageError, "asked for wrongly"),
-        ("failure", Failure, "did not work"),
+        ("usage", UsageError, "job is invalid"),
+        ("failure", Failure, "job failed"),
         ("bug", Failure, "ZeroDivisionError: a slip"),
         ("dies", Failure, "the process was ended by signal 9"),
     ],
 )
-def test_where_no_member_can_be_prepared_it_is_said_why(
+def test_failed_preparation_of_all_processes_is_reported(
     argument: str, kind: type[ClipsegLiveError], words: str
 ) -> None:
     heard = Heard()
@@ -95,7 +99,7 @@ def test_where_no_member_can_be_prepared_it_is_said_why(
     assert heard.order == []
 
 
-def test_ctrl_c_lets_members_give_up_what_they_do(tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_jobs_of_processes(tmp_path: Path) -> None:
     heard = Heard(raises_at=("progress", 2))
     jobs = [("wait", str(tmp_path / str(number))) for number in range(4)]
     with pytest.raises(KeyboardInterrupt):
@@ -106,7 +110,7 @@ def test_ctrl_c_lets_members_give_up_what_they_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [("start", 1), ("done", 1)])
-def test_ctrl_c_at_any_other_time_leaves_nothing(tmp_path: Path, at: tuple[str, int]) -> None:
+def test_ctrl_c_at_any_time_leaves_no_processes(tmp_path: Path, at: tuple[str, int]) -> None:
     jobs = [("echo", 1), ("wait", str(tmp_path / "x")), ("echo", 2)]
     with pytest.raises(KeyboardInterrupt):
         run_jobs(1, prepare, None, jobs, Heard(raises_at=at))
@@ -116,7 +120,7 @@ def test_ctrl_c_at_any_other_time_leaves_nothing(tmp_path: Path, at: tuple[str, 
 PROGRAM = """
 import sys
 from clipseg_live.runtime.process_pool import run_jobs
-from tests.helpers.crew_work import prepare
+from tests.helpers.pool_work import prepare
 from tests.unit.runtime.test_process_pool import Heard
 
 if __name__ == "__main__":
@@ -125,7 +129,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_members_end_with_a_parent_that_was_killed_and_clean_up_first(tmp_path: Path) -> None:
+def test_processes_of_a_killed_parent_clean_up_and_end(tmp_path: Path) -> None:
     paths = [tmp_path / "a", tmp_path / "b"]
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
@@ -135,16 +139,16 @@ def test_members_end_with_a_parent_that_was_killed_and_clean_up_first(tmp_path: 
     try:
         until(lambda: all(path.exists() and path.read_text() for path in paths))
         members = [int(path.read_text()) for path in paths]
-        assert all(map(is_there, members))
+        assert all(map(is_running, members))
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    until(lambda: not any(map(is_there, members)))
+    until(lambda: not any(map(is_running, members)))
     assert not any(path.exists() for path in paths)
 
 
-def is_there(process: int) -> bool:
-    """Whether it runs; one that has ended and that nobody has collected does not."""
+def is_running(process: int) -> bool:
+    """Return whether a process runs. A zombie process does not count."""
     try:
         status = Path(f"/proc/{process}/stat").read_text()
     except OSError:
@@ -159,7 +163,7 @@ def until(holds: Any, seconds: float = 60) -> None:
         tick.wait(0.02)
 
 
-def test_where_only_some_members_can_be_started_these_do_all_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_started_processes_do_all_jobs_if_others_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     start, started = SpawnProcess.start, []
 
     def limited(process: SpawnProcess) -> None:
@@ -174,7 +178,7 @@ def test_where_only_some_members_can_be_started_these_do_all_jobs(monkeypatch: p
     assert [heard.outcomes[number][0] for number in range(3)] == [0, 1, 2] and len(started) == 3
 
 
-def test_where_no_member_can_be_started_it_is_said_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_start_of_all_processes_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(process: SpawnProcess) -> None:
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 

@@ -1,4 +1,4 @@
-"""Failures while one frame is rendered: the picture continues, and nothing that should be hidden is shown."""
+"""Failures during the rendering of a frame: the video continues, and hidden pixels are not shown."""
 
 import logging
 from fractions import Fraction
@@ -25,7 +25,11 @@ GREY.setflags(write=False)
 
 
 class Rig:
-    """A compose thread whose parts fail at chosen frames. ``fails`` maps a frame's index to the failing step."""
+    """A render thread whose parts fail at selected frames.
+
+    Attributes:
+        fails: Failing step by index of the frame.
+    """
 
     def __init__(self, settings: LiveSettings, fails: dict[int, str], error: Exception) -> None:
         self.fails, self.error = fails, error
@@ -45,14 +49,14 @@ class Rig:
             raise self.error
 
     def frame(self, index: int) -> RenderedFrame:
-        """Render a frame and its prediction and return the picture."""
+        """Render a frame with its prediction, and return the result."""
         self.current = index
         frame = Frame(GREY, index, Fraction(index, 30))
         maps = np.full((1, 2, 2), 0.9, np.float32)
         self.composing.put_result(Prediction(index, 0, 1, (0,), maps, keys=(keys_of(ROWS)[0],)), frame)
         self.composing.put_frame(frame)
         while (picture := self.pictures.get(timeout=PATIENCE)).index != index:
-            pass  # a slow machine draws the prediction on the frame before as well
+            pass  # a slow machine also renders the prediction with the frame before
         return picture
 
     def stop(self) -> None:
@@ -89,7 +93,7 @@ class _Composer(EffectRenderer):
 
 @pytest.mark.parametrize("step", ["mattes", "compose"])
 @pytest.mark.parametrize("error", [KeyError("state"), ValueError("zip() argument 2 is longer"), MemoryError()])
-def test_the_picture_continues_when_one_frame_fails(
+def test_the_video_continues_after_a_failed_frame(
     step: str, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig = Rig(LiveSettings(rows=ROWS, effects=(Tint(),)), {1: step}, error)
@@ -111,7 +115,7 @@ def test_the_picture_continues_when_one_frame_fails(
 
 
 @pytest.mark.parametrize("step", ["mattes", "compose", "make composer"])
-def test_a_frame_that_fails_is_hidden_when_a_privacy_effect_is_on(step: str) -> None:
+def test_a_failed_frame_is_hidden_with_a_privacy_effect(step: str) -> None:
     rig = Rig(LiveSettings(rows=ROWS, effects=(BlackOut(),)), {0: step, 2: step}, KeyError("state"))
     try:
         pictures = [rig.frame(index).composed for index in range(4)]
@@ -122,7 +126,7 @@ def test_a_frame_that_fails_is_hidden_when_a_privacy_effect_is_on(step: str) -> 
     assert rig.errors
 
 
-def test_every_frame_failing_still_shows_every_frame() -> None:
+def test_every_frame_is_shown_if_all_frames_fail() -> None:
     rig = Rig(LiveSettings(rows=ROWS, effects=(Tint(),)), dict.fromkeys(range(8), "compose"), KeyError("state"))
     try:
         assert [rig.frame(index).index for index in range(8)] == list(range(8))
@@ -131,7 +135,7 @@ def test_every_frame_failing_still_shows_every_frame() -> None:
     assert len(rig.errors) >= 8
 
 
-def test_predictions_of_a_replacement_model_are_not_relied_on_for_hiding() -> None:
+def test_predictions_of_a_replacement_model_are_not_used_for_privacy() -> None:
     settings = LiveSettings(rows=ROWS, effects=(BlackOut(),))
     rig = Rig(settings, {}, KeyError())
     rig.composing.set_settings(settings, version=1)

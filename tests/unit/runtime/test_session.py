@@ -1,4 +1,4 @@
-"""A whole session over fakes at its edges and a real worker process: edits, modes, recordings, failures, the end."""
+"""A session with fake sources and outputs and a real worker process: edits, modes, recordings, failures, end."""
 
 import multiprocessing
 import os
@@ -28,7 +28,7 @@ from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.pipeline import RenderTools
 from clipseg_live.runtime.session import Session, SessionTools
 from tests.helpers.fakes import FakeLiveSource, FakeMatting, FakeOutput, FakeReplaySink, FakeSink, FakeTrack
-from tests.helpers.live_engine import fake
+from tests.helpers.live_engine import make_fake_engine
 from tests.unit.runtime.inference.test_client import shared_blocks
 
 pytestmark = pytest.mark.usefixtures("quick_workers")
@@ -38,8 +38,10 @@ RECORD = RecordingSettings(pattern="x")
 
 
 class Paint:
-    """A composer that gives each pixel the colour of the last prompt whose matte covers it; with a privacy effect,
-    frames without mattes of their own are black."""
+    """Draws each pixel in the colour of the last prompt that covers it.
+
+    With a privacy effect, frames without own mattes are black.
+    """
 
     def __init__(self, look: RenderSettings) -> None:
         self.look = look
@@ -57,7 +59,7 @@ class Paint:
 
 
 class Running:
-    """A session with one source "a" (and others by name), and everything that it showed and said."""
+    """A session with the source "a" and others by name, and its frames and messages."""
 
     def __init__(self, settings: LiveSettings, sources: dict[str, FakeLiveSource]) -> None:
         self.sources = sources
@@ -74,7 +76,7 @@ class Running:
                 open_source=lambda spec: sources[spec.name],
                 frame_filter=lambda pixels, to: np.ascontiguousarray(pixels[:, ::-1]) if to.mirror else pixels,
                 rendering=RenderTools(FakeMatting, Paint),
-                make_engine=fake,
+                make_engine=make_fake_engine,
                 recording=self._tools(),
                 make_camera=self._camera,
             ),
@@ -127,7 +129,7 @@ class Running:
             assert self.changed.wait_for(condition, PATIENCE), (self.session.status(), len(self.pictures))
 
     def wait_shown(self, right: tuple[int, int, int]) -> RenderedFrame:
-        """A picture whose right half (where the fakes have their colour) is of this colour."""
+        """Wait for a frame whose right half, where the fakes have their colour, has this colour."""
         self.wait(lambda: self.pictures and tuple(self.pictures[-1].composed[20, -3]) == right)
         return self.pictures[-1]
 
@@ -156,14 +158,14 @@ def row(number: int, text: str, colour: tuple[int, int, int] = (0, 0, 255), **va
     return PromptRow(id=number, text=text, style=PromptStyle(colour=colour), **values)  # type: ignore[arg-type]
 
 
-def asking(*rows: PromptRow, **values: object) -> LiveSettings:
+def settings_with(*rows: PromptRow, **values: object) -> LiveSettings:
     return LiveSettings(rows=rows, **values)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("new_interpreters")
-def test_the_picture_comes_before_the_model_and_the_mask_after_it(running: Callable[..., Running]) -> None:
-    one = running(asking(row(3, "red")), a=FakeLiveSource(rate=100))
+def test_frames_are_shown_before_the_model_is_loaded(running: Callable[..., Running]) -> None:
+    one = running(settings_with(row(3, "red")), a=FakeLiveSource(rate=100))
     one.wait(lambda: one.pictures)
     assert tuple(one.pictures[0].composed[20, -3]) == (200, 0, 0) and not len(one.pictures[0].maps)
     picture = one.wait_shown((0, 0, 255))
@@ -174,58 +176,60 @@ def test_the_picture_comes_before_the_model_and_the_mask_after_it(running: Calla
     assert status.rates.display > 5 and status.rates.capture > 5 and 0 < status.rates.delay[0] < 500
 
 
-def test_edits_show_while_it_runs(running: Callable[..., Running]) -> None:
-    one = running(asking(row(0, "green")), a=FakeLiveSource(rate=100))
+def test_edits_are_applied_during_the_session(running: Callable[..., Running]) -> None:
+    one = running(settings_with(row(0, "green")), a=FakeLiveSource(rate=100))
     one.wait(lambda: one.pictures and one.pictures[-1].ids)
     assert tuple(one.pictures[-1].composed[20, -3]) == (200, 0, 0)
-    one.session.apply(asking(row(0, "red")))
+    one.session.apply(settings_with(row(0, "red")))
     one.wait_shown((0, 0, 255))
-    one.session.apply(asking(row(0, "red", GREEN)))
+    one.session.apply(settings_with(row(0, "red", GREEN)))
     one.wait_shown(GREEN)
-    one.session.apply(asking(row(0, "red", GREEN, visible=False)))
+    one.session.apply(settings_with(row(0, "red", GREEN, visible=False)))
     one.wait_shown((200, 0, 0))
-    one.session.apply(asking(row(0, "red", GREEN), row(1, "red", (9, 9, 9))))
+    one.session.apply(settings_with(row(0, "red", GREEN), row(1, "red", (9, 9, 9))))
     one.wait_shown((9, 9, 9))
-    one.session.apply(asking(row(0, "red", GREEN, solo=True), row(1, "red", (9, 9, 9))))
+    one.session.apply(settings_with(row(0, "red", GREEN, solo=True), row(1, "red", (9, 9, 9))))
     one.wait_shown(GREEN)
-    one.session.apply(asking(row(1, "red", (9, 9, 9)), row(0, "red", GREEN)))
+    one.session.apply(settings_with(row(1, "red", (9, 9, 9)), row(0, "red", GREEN)))
     one.wait_shown(GREEN)
-    one.session.apply(asking())
+    one.session.apply(settings_with())
     one.wait_shown((200, 0, 0))
 
 
-def test_a_look_changes_without_asking_the_engine_again(running: Callable[..., Running]) -> None:
-    one = running(asking(row(0, "red")), a=FakeLiveSource(live=False, count=1))
+def test_style_changes_need_no_new_prediction(running: Callable[..., Running]) -> None:
+    one = running(settings_with(row(0, "red")), a=FakeLiveSource(live=False, count=1))
     picture = one.wait_shown((0, 0, 255))
-    one.session.apply(asking(row(0, "red", GREEN)))
+    one.session.apply(settings_with(row(0, "red", GREEN)))
     assert one.wait_shown(GREEN).version == picture.version
 
 
-def test_a_hundred_edits_end_with_the_last(running: Callable[..., Running]) -> None:
-    one = running(asking(row(0, "green")), a=FakeLiveSource(rate=100))
+def test_the_last_of_a_hundred_edits_is_shown(running: Callable[..., Running]) -> None:
+    one = running(settings_with(row(0, "green")), a=FakeLiveSource(rate=100))
     one.wait(lambda: one.pictures and one.pictures[-1].ids)
     for number in range(100):
-        one.session.apply(asking(row(0, f"word {number}"), row(1, "red", GREEN)))
-    one.session.apply(asking(row(0, "red", RED)))
+        one.session.apply(settings_with(row(0, f"word {number}"), row(1, "red", GREEN)))
+    one.session.apply(settings_with(row(0, "red", RED)))
     one.wait_shown(RED)
     assert one.session.status().worker.restarts == 0
 
 
-def test_a_paused_picture_is_drawn_again_after_an_edit(running: Callable[..., Running]) -> None:
-    one = running(asking(row(0, "green")), a=FakeLiveSource(live=False, count=500, rate=100))
+def test_a_paused_frame_is_rendered_again_after_an_edit(running: Callable[..., Running]) -> None:
+    one = running(settings_with(row(0, "green")), a=FakeLiveSource(live=False, count=500, rate=100))
     one.wait(lambda: one.pictures and one.pictures[-1].ids)
     one.session.pause()
     one.wait(lambda: one.session.status().source.state is SourceState.PAUSED)
-    one.session.apply(asking(row(0, "red")))
+    one.session.apply(settings_with(row(0, "red")))
     one.wait_shown((0, 0, 255))
 
 
 @pytest.mark.slow
 def test_locked_shows_only_frames_with_their_own_mask(running: Callable[..., Running]) -> None:
-    one = running(asking(row(0, "red"), row(1, "slow"), mode="locked"), a=FakeLiveSource(rate=100, flickers=True))
+    one = running(
+        settings_with(row(0, "red"), row(1, "slow"), mode="locked"), a=FakeLiveSource(rate=100, flickers=True)
+    )
     one.wait(lambda: sum(picture.own for picture in one.pictures) >= 3)
     first = next(number for number, picture in enumerate(one.pictures) if picture.own)
-    assert not any(len(picture.maps) for picture in one.pictures[:first])  # from before the model was there
+    assert not any(len(picture.maps) for picture in one.pictures[:first])  # from before the model was loaded
     assert all(picture.own and len(picture.maps) == 2 for picture in one.pictures[first:])
     assert all(tuple(picture.composed[20, -3]) == (0, 0, 255) for picture in one.pictures[first:])
     indices = [picture.index for picture in one.pictures[first:]]
@@ -233,9 +237,9 @@ def test_locked_shows_only_frames_with_their_own_mask(running: Callable[..., Run
 
 
 @pytest.mark.slow
-def test_answers_of_another_epoch_are_never_shown(running: Callable[..., Running]) -> None:
+def test_predictions_of_another_epoch_are_never_shown(running: Callable[..., Running]) -> None:
     one = running(
-        asking(row(0, "red"), row(1, "slow")),
+        settings_with(row(0, "red"), row(1, "slow")),
         a=FakeLiveSource(rate=100), b=FakeLiveSource(rate=100, colour=(0, 200, 0)),
     )  # fmt: skip
     one.wait_shown((0, 0, 255))
@@ -251,16 +255,16 @@ def is_hidden(picture: RenderedFrame) -> bool:
 
 @pytest.mark.usefixtures("new_interpreters")
 @pytest.mark.slow
-def test_privacy_shows_no_frame_without_its_own_masks(running: Callable[..., Running], tmp_path: Path) -> None:
-    """While the model loads, after an edit, and with the worker down; in what is shown and in what is recorded."""
-    settings = asking(row(0, "red"), effects=(BlackOut(),), mode="smooth")
+def test_privacy_effects_hide_frames_without_own_masks(running: Callable[..., Running], tmp_path: Path) -> None:
+    """During loading, after an edit, and without a worker, on screen and in the recording."""
+    settings = settings_with(row(0, "red"), effects=(BlackOut(),), mode="smooth")
     one = running(settings, a=FakeLiveSource(rate=100, flickers=True))
     one.wait(lambda: one.pictures)
     one.session.start_recording(tmp_path, RECORD)
     one.wait_shown((0, 0, 255))
     version = one.pictures[-1].version
     one.session.apply(settings.model_copy(update={"rows": (row(0, "green"),)}))
-    edited = len(one.pictures) + 1  # one may just have been drawn
+    edited = len(one.pictures) + 1  # one may just have been rendered
     one.wait(lambda: one.pictures[-1].version > version and one.pictures[-1].own)
     assert all(is_hidden(picture) for picture in one.pictures[edited:] if picture.version == version)
     process = one.session.status().worker.process_id
@@ -277,31 +281,33 @@ def test_privacy_shows_no_frame_without_its_own_masks(running: Callable[..., Run
     assert one.sinks[0].frames and all(id(written.pixels) in shown for written in one.sinks[0].frames)
 
 
-def test_locked_frames_go_on_without_masks_while_the_worker_is_down(running: Callable[..., Running]) -> None:
-    one = running(asking(row(0, "red"), mode="locked", engine=EngineSettings(model="slow")), a=FakeLiveSource(rate=100))
+def test_locked_mode_continues_without_masks_while_the_worker_is_down(running: Callable[..., Running]) -> None:
+    one = running(
+        settings_with(row(0, "red"), mode="locked", engine=EngineSettings(model="slow")), a=FakeLiveSource(rate=100)
+    )
     one.wait(lambda: len(one.pictures) > 5)
     assert not any(picture.own for picture in one.pictures)
 
 
-def test_what_only_works_on_others_is_not_drawn(running: Callable[..., Running]) -> None:
+def test_negative_and_contrast_prompts_are_not_drawn(running: Callable[..., Running]) -> None:
     helper = row(1, "green", (255, 255, 0))
     helper = helper.model_copy(update={"style": helper.style.model_copy(update={"role": "negative"})})
-    one = running(asking(row(0, "red"), helper), a=FakeLiveSource(rate=100))
+    one = running(settings_with(row(0, "red"), helper), a=FakeLiveSource(rate=100))
     one.wait_shown((0, 0, 255))
     assert one.pictures[-1].ids == (0, 1) and one.pictures[-1].presence == (1.0, 0.0)
 
 
-def test_a_row_with_a_picture_asks_with_it(running: Callable[..., Running]) -> None:
+def test_a_row_with_an_image_uses_an_image_prompt(running: Callable[..., Running]) -> None:
     example = PromptImage.of(np.zeros((4, 4, 3), np.uint8))
-    one = running(asking(row(0, "", picture=example), row(1, "red"), row(2, " ")), a=FakeLiveSource(rate=100))
+    one = running(settings_with(row(0, "", picture=example), row(1, "red"), row(2, " ")), a=FakeLiveSource(rate=100))
     one.wait_shown((0, 0, 255))
     assert one.pictures[-1].ids == (0, 1)
 
 
 @pytest.mark.usefixtures("new_interpreters")
 @pytest.mark.slow
-def test_video_goes_on_while_the_worker_is_killed(running: Callable[..., Running]) -> None:
-    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+def test_video_continues_while_the_worker_is_killed(running: Callable[..., Running]) -> None:
+    one = running(settings_with(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait_shown((0, 0, 255))
     process = one.session.status().worker.process_id
     assert process is not None
@@ -313,19 +319,19 @@ def test_video_goes_on_while_the_worker_is_killed(running: Callable[..., Running
     one.wait(lambda: one.messages[-1].topic == "worker" and one.messages[-1].text == "")
 
 
-def test_another_model_is_loaded_while_it_runs(running: Callable[..., Running]) -> None:
-    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+def test_another_model_is_loaded_during_the_session(running: Callable[..., Running]) -> None:
+    one = running(settings_with(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait_shown((0, 0, 255))
-    one.session.apply(asking(row(0, "red"), engine=EngineSettings(model="missing")))
+    one.session.apply(settings_with(row(0, "red"), engine=EngineSettings(model="missing")))
     one.wait(lambda: any("no model named missing" in message.text for message in one.messages))
-    one.session.apply(asking(row(0, "red", GREEN), engine=EngineSettings(model="fake", size=96)))
+    one.session.apply(settings_with(row(0, "red", GREEN), engine=EngineSettings(model="fake", size=96)))
     one.wait(lambda: one.pictures[-1].maps.shape == (1, 6, 6))
     one.wait_shown(GREEN)
 
 
 @pytest.mark.slow
-def test_a_recording_holds_what_was_shown(running: Callable[..., Running], tmp_path: Path) -> None:
-    one = running(asking(row(0, "red")), a=FakeLiveSource(live=False, count=400, rate=100))
+def test_a_recording_has_the_shown_frames(running: Callable[..., Running], tmp_path: Path) -> None:
+    one = running(settings_with(row(0, "red")), a=FakeLiveSource(live=False, count=400, rate=100))
     one.wait_shown((0, 0, 255))
     one.session.start_recording(tmp_path, RECORD)
     with pytest.raises(UsageError, match="is running"):
@@ -348,9 +354,9 @@ def test_a_recording_holds_what_was_shown(running: Callable[..., Running], tmp_p
 
 @pytest.mark.slow
 def test_a_recording_is_finished_when_the_session_ends(running: Callable[..., Running], tmp_path: Path) -> None:
-    one = running(asking(), a=FakeLiveSource(rate=100))
+    one = running(settings_with(), a=FakeLiveSource(rate=100))
     with pytest.raises(UsageError, match="no frame to record"):
-        running(asking()).session.start_recording(tmp_path, RECORD)
+        running(settings_with()).session.start_recording(tmp_path, RECORD)
     one.wait(lambda: one.pictures)
     one.session.start_recording(tmp_path, RECORD)
     one.wait(lambda: one.session.status().recording.seconds > 0.1)
@@ -358,10 +364,8 @@ def test_a_recording_is_finished_when_the_session_ends(running: Callable[..., Ru
     assert one.sinks[0].finished == 1
 
 
-def test_a_source_of_another_size_goes_on_in_the_same_recording(
-    running: Callable[..., Running], tmp_path: Path
-) -> None:
-    one = running(asking(), a=FakeLiveSource(rate=100), b=FakeLiveSource(rate=100, size=(30, 40)))
+def test_a_source_of_another_size_continues_the_recording(running: Callable[..., Running], tmp_path: Path) -> None:
+    one = running(settings_with(), a=FakeLiveSource(rate=100), b=FakeLiveSource(rate=100, size=(30, 40)))
     one.wait(lambda: one.pictures)
     one.session.start_recording(tmp_path, RECORD)
     one.wait(lambda: one.session.status().recording.seconds > 0.1)
@@ -375,10 +379,10 @@ def test_a_source_of_another_size_goes_on_in_the_same_recording(
     assert {frame.pixels.shape for frame in sink.frames} == {(48, 64, 3)} and sink.finished == 1
 
 
-def test_what_is_shown_what_the_camera_saw_and_mattes_are_recorded_together(
+def test_rendered_original_and_matte_tracks_are_recorded_together(
     running: Callable[..., Running], tmp_path: Path
 ) -> None:
-    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one = running(settings_with(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait_shown((0, 0, 255))
     tracks = RecordingSettings(pattern="x", tracks=("composed", "camera", "mattes"))
     one.session.start_recording(tmp_path, tracks)
@@ -393,41 +397,39 @@ def test_what_is_shown_what_the_camera_saw_and_mattes_are_recorded_together(
     assert len({tuple(frame.time for frame in sink.frames) for sink in one.sinks}) == 1
 
 
-def test_an_untouched_camera_beside_a_privacy_effect_is_told(running: Callable[..., Running], tmp_path: Path) -> None:
-    one = running(asking(row(0, "red"), effects=(BlackOut(),)), a=FakeLiveSource(rate=100))
+def test_an_original_track_with_a_privacy_effect_is_reported(running: Callable[..., Running], tmp_path: Path) -> None:
+    one = running(settings_with(row(0, "red"), effects=(BlackOut(),)), a=FakeLiveSource(rate=100))
     one.wait(lambda: one.pictures)
     one.session.start_recording(tmp_path, RecordingSettings(pattern="x", tracks=("composed", "camera")))
     one.wait(lambda: any("nothing is hidden" in message.text for message in one.messages))
 
 
-def test_what_was_kept_for_a_replay_is_forgotten_where_an_effect_begins_to_hide(
+def test_a_new_privacy_effect_clears_the_replay(
     running: Callable[..., Running],
 ) -> None:
-    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one = running(settings_with(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait_shown((0, 0, 255))
     one.session.set_replay(RecordingSettings(replay_seconds=10))
     one.wait(lambda: one.replays and one.replays[0].frames)
     for count, effects in ((2, (BlackOut(),)), (2, (BlackOut(), BlackOut())), (2, ()), (3, (BlackOut(),))):
-        one.session.apply(asking(row(0, "red"), effects=effects))
+        one.session.apply(settings_with(row(0, "red"), effects=effects))
         one.wait(lambda: len(one.replays) == count and one.replays[-1].frames)  # noqa: B023
         one.wait(lambda: all(each.closed for each in one.replays[:-1]))
 
 
-def test_an_effect_that_begins_to_hide_beside_an_untouched_camera_is_told(
+def test_a_new_privacy_effect_with_an_original_track_is_reported(
     running: Callable[..., Running], tmp_path: Path
 ) -> None:
-    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one = running(settings_with(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait(lambda: one.pictures)
     one.session.start_recording(tmp_path, RecordingSettings(pattern="x", tracks=("composed", "camera")))
     assert not one.messages
-    one.session.apply(asking(row(0, "red"), effects=(BlackOut(),)))
+    one.session.apply(settings_with(row(0, "red"), effects=(BlackOut(),)))
     assert ["nothing is hidden" in message.text for message in one.messages] == [True]
 
 
-def test_finished_videos_are_finalised_and_nothing_is_recorded_after_the_end(
-    running: Callable[..., Running], tmp_path: Path
-) -> None:
-    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+def test_finished_videos_are_finalised_and_recording_ends(running: Callable[..., Running], tmp_path: Path) -> None:
+    one = running(settings_with(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait_shown((0, 0, 255))
     one.session.start_recording(tmp_path, RecordingSettings(pattern="x", data=("alpha-prores",)))
     one.wait(lambda: one.session.status().recording.seconds > 0.1)
@@ -440,10 +442,10 @@ def test_finished_videos_are_finalised_and_nothing_is_recorded_after_the_end(
         one.session.start_recording(tmp_path, RECORD)
 
 
-def test_a_picture_that_cannot_be_drawn_is_told_and_the_next_comes(
+def test_a_frame_that_cannot_be_rendered_is_reported_and_the_next_is_shown(
     running: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one = running(settings_with(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait_shown((0, 0, 255))
     broken = threading.Event()
 
@@ -460,9 +462,11 @@ def test_a_picture_that_cannot_be_drawn_is_told_and_the_next_comes(
 
 @pytest.mark.parametrize("model", ["fake", "slow", "missing"])
 @pytest.mark.parametrize("source", ["running", "missing", "none"])
-def test_it_ends_in_two_seconds_from_every_state(running: Callable[..., Running], model: str, source: str) -> None:
+def test_the_session_ends_in_two_seconds_from_every_state(
+    running: Callable[..., Running], model: str, source: str
+) -> None:
     sources = {} if source == "none" else {"a": FakeLiveSource(rate=100, missing=source == "missing")}
-    one = running(asking(row(0, "red"), engine=EngineSettings(model=model)), **sources)
+    one = running(settings_with(row(0, "red"), engine=EngineSettings(model=model)), **sources)
     wanted = {"fake": WorkerState.READY, "slow": WorkerState.LOADING, "missing": WorkerState.WAITING}[model]
     limit = time.monotonic() + PATIENCE
     while one.session.status().worker.state is not wanted and time.monotonic() < limit:
@@ -471,9 +475,9 @@ def test_it_ends_in_two_seconds_from_every_state(running: Callable[..., Running]
 
 
 @pytest.mark.slow
-def test_a_thread_held_by_a_device_is_left_by_name() -> None:
+def test_a_blocked_thread_is_abandoned_and_named() -> None:
     source = FakeLiveSource(blocks_open=True)
-    one = Running(asking(), {"a": source})
+    one = Running(settings_with(), {"a": source})
     assert source.blocked.wait(PATIENCE)
     start = time.monotonic()
     assert one.session.stop(0.5) == ("clipseg-live capture a",)
@@ -487,7 +491,7 @@ def test_a_thread_held_by_a_device_is_left_by_name() -> None:
 
 
 def test_frames_are_frozen(running: Callable[..., Running]) -> None:
-    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one = running(settings_with(row(0, "red")), a=FakeLiveSource(rate=100))
     picture = one.wait_shown((0, 0, 255))
     assert not (picture.composed.flags.writeable or picture.original.flags.writeable or picture.maps.flags.writeable)
     assert isinstance(Frame(picture.composed, 0, Fraction(0)), Frame)

@@ -1,4 +1,4 @@
-"""Streams for programs: frames with maps, edits while it runs, reconnection, files to their end."""
+"""Streams for programs: frames with maps, edits, reconnection, and complete files."""
 
 import gc
 import threading
@@ -37,7 +37,7 @@ def stream(source: FakeLiveSource, *prompts: Prompt, **options: object) -> Strea
     )
 
 
-def test_a_file_gives_every_frame_and_ends() -> None:
+def test_a_stream_of_a_file_has_every_frame_and_ends() -> None:
     with stream(FakeLiveSource(live=False, count=12, rate=400)) as found:
         items = list(found)
     assert [item.frame.index for item in items] == list(range(12))
@@ -65,7 +65,7 @@ def test_a_live_source_gives_its_newest_frame() -> None:
         assert next(found).frame.index >= seen + 10
 
 
-def test_prompts_are_edited_while_it_runs() -> None:
+def test_prompts_can_be_edited_during_a_stream() -> None:
     with stream(FakeLiveSource(rate=200), RED) as found:
         assert next(found).maps.max() == 1
         found.prompts = (GREEN, RED)
@@ -76,18 +76,18 @@ def test_prompts_are_edited_while_it_runs() -> None:
 
 
 @pytest.mark.slow
-def test_it_goes_on_when_a_source_is_back() -> None:
+def test_a_stream_continues_after_a_reconnection() -> None:
     states: list[SourceState] = []
 
-    def told(status: SourceStatus) -> None:
+    def on_status(status: SourceStatus) -> None:
         states.append(status.state)
 
-    with stream(FakeLiveSource(rate=500, fails_at=9), on_status=told) as found:
+    with stream(FakeLiveSource(rate=500, fails_at=9), on_status=on_status) as found:
         epochs = [next(found).frame.index for _ in range(20)]
     assert len(epochs) == 20 and SourceState.RECONNECTING in states
 
 
-def test_a_source_that_is_not_there_and_one_that_breaks_raise() -> None:
+def test_missing_and_damaged_sources_raise() -> None:
     with stream(FakeLiveSource(missing=True)) as found, pytest.raises(SourceError, match="is not there"):
         next(found)
     broken = FakeLiveSource(live=False, count=9, rate=400, fails_at=5)
@@ -95,7 +95,7 @@ def test_a_source_that_is_not_there_and_one_that_breaks_raise() -> None:
         list(found)
 
 
-def test_styles_matte_settings_and_framing() -> None:
+def test_styles_matte_settings_and_transform_are_applied() -> None:
     source = FakeLiveSource(live=False, count=40, rate=400)
     styles, matte = [PromptStyle(threshold=0.25), PromptStyle(threshold=0.75)], MatteSettings(smoothing=0.7)
     settings = StreamSettings(matte, styles=(styles[0],), framing=FrameTransform(mirror=True))
@@ -118,7 +118,7 @@ def test_closing_from_another_thread_ends_the_iteration() -> None:
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError])
-def test_an_engine_that_fails_is_told_to_the_caller(error: type[Exception]) -> None:
+def test_errors_of_the_engine_are_raised(error: type[Exception]) -> None:
     def broken(frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
         raise error
 
@@ -129,9 +129,9 @@ def test_an_engine_that_fails_is_told_to_the_caller(error: type[Exception]) -> N
         next(found)
 
 
-def test_several_threads_can_read_each_frame_goes_to_one_of_them() -> None:
+def test_each_frame_goes_to_one_of_several_readers() -> None:
     class Alone(FakeLiveEngine):
-        """Waits for a second caller, who can only come if two threads are inside at once."""
+        """Waits for a second caller, which can only arrive if two threads are inside at the same time."""
 
         meeting = threading.Barrier(2)
 
@@ -167,7 +167,7 @@ def capture_threads() -> list[str]:
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_a_loop_that_is_left_releases_the_source(live: bool) -> None:
+def test_leaving_a_loop_releases_the_source(live: bool) -> None:
     source = FakeLiveSource(live=live, rate=500)
     for item in stream(source):
         if item.frame.index >= 3:
@@ -220,7 +220,7 @@ def test_a_stream_in_a_reference_cycle_is_released_by_the_garbage_collector() ->
     assert is_released(source)
 
 
-def test_the_end_of_a_file_and_a_broken_one_release_the_source() -> None:
+def test_finished_and_damaged_files_release_the_source() -> None:
     for source in (FakeLiveSource(live=False, count=4, rate=400), FakeLiveSource(live=False, rate=400, fails_at=4)):
         found = stream(source)
         try:
@@ -231,7 +231,7 @@ def test_the_end_of_a_file_and_a_broken_one_release_the_source() -> None:
         assert list(found) == [] or source.fails_at
 
 
-def test_collection_in_the_capture_thread_itself_releases_the_source() -> None:
+def test_garbage_collection_in_the_capture_thread_releases_the_source() -> None:
     """The capture may collect garbage while it holds its own locks."""
     source = FakeLiveSource(rate=500)
     held: list[Stream] = []
@@ -251,7 +251,7 @@ def test_collection_in_the_capture_thread_itself_releases_the_source() -> None:
 
 
 class Broken(FakeLiveEngine):
-    """Gives values that are not numbers for the second frame."""
+    """Returns non-finite values for the second frame."""
 
     calls = 0
 
@@ -263,7 +263,7 @@ class Broken(FakeLiveEngine):
         return found
 
 
-def test_maps_that_are_not_finite_give_no_mattes(caplog: pytest.LogCaptureFixture) -> None:
+def test_non_finite_maps_give_no_mattes(caplog: pytest.LogCaptureFixture) -> None:
     source = FakeLiveSource(live=False, count=3, rate=400)
     with Stream(
         SourceSpec(name="fake"), (RED, GREEN), Broken(), lambda spec: source, lambda pixels, framing: pixels,

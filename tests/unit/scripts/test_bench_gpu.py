@@ -1,4 +1,4 @@
-"""The benchmark of precisions prints its table and writes the same figures; on a CPU with a small network."""
+"""The precision benchmark prints its table and writes the same values as JSON, here on a CPU with a small network."""
 
 import importlib.util
 import json
@@ -25,13 +25,13 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     program = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(program)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # with so small a network threads only wait for one another
+    torch.set_num_threads(1)  # threads do not pay off with a network this small
     yield program
     torch.set_num_threads(threads)
 
 
 @pytest.mark.slow
-def test_it_prints_a_row_for_each_precision_and_count(
+def test_a_row_is_printed_for_each_precision_and_prompt_count(
     program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = program.main(["--device", "cpu", "--quick", "--json", str(tmp_path / "figures.json")])
@@ -48,7 +48,7 @@ def test_it_prints_a_row_for_each_precision_and_count(
 
 
 @pytest.mark.slow
-def test_a_precision_without_a_prediction_is_told_in_its_row(
+def test_a_precision_without_a_prediction_is_reported_in_its_row(
     program: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real = program.in_precision

@@ -1,4 +1,4 @@
-"""What the benchmark of mattes measures by is itself right, and its clips' truth fits their pictures."""
+"""Measures of the matte benchmark are correct, and the ground truth of its clips matches their frames."""
 
 import itertools
 import sys
@@ -28,7 +28,7 @@ def disc(x, y, radius=30, size=(120, 200)):
     return np.clip(radius + 0.5 - np.hypot(columns - x, rows - y), 0, 1).astype(np.float32)
 
 
-def test_overlap():
+def test_iou_of_empty_disjoint_and_overlapping_masks():
     from quality_measures import iou
 
     one, other = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
@@ -39,7 +39,7 @@ def test_overlap():
     assert iou(one, other) == pytest.approx(4 / 12)
 
 
-def test_borders_within_two_pixels_count_as_the_same():
+def test_boundary_f_tolerates_two_pixels():
     from quality_measures import boundary_f
 
     true = disc(100, 60) > 0.5
@@ -51,21 +51,21 @@ def test_borders_within_two_pixels_count_as_the_same():
     assert boundary_f(np.zeros_like(true), np.zeros_like(true)) == 1
 
 
-def test_a_matte_that_moves_with_its_object_does_not_flicker():
+def test_flicker_is_zero_for_a_matte_that_moves_with_its_object():
     from quality_measures import flicker, halved
 
     step, camera = np.array([(1.0, 0, 8), (0, 1, 4)]), np.array([(1.0, 0, 0), (0, 1, 0)])
     past, now = halved(disc(80, 50)), halved(disc(88, 54))
     assert flicker(now, past, now, past, step, camera) == pytest.approx(0, abs=2e-4)
-    # one that is too small by as much in both frames does not either
+    # a constant error of size is not flicker
     assert flicker(halved(disc(88, 54, 25)), halved(disc(80, 50, 25)), now, past, step, camera) < 5e-4
-    # one that stays where it was, or changes its size, does
+    # a matte that does not move or changes its size flickers
     moved = flicker(past, past, now, past, step, camera)
     assert moved > 0.02
     assert 0.01 < flicker(halved(disc(88, 54, 25)), past, now, past, step, camera) < 0.1
 
 
-def test_the_delay_is_of_the_truth_that_a_matte_is_most_like():
+def test_delay_is_the_age_of_the_most_similar_true_matte():
     from quality_measures import delay
 
     truths = deque(disc(100 - 6 * ago, 60) for ago in range(6))
@@ -74,28 +74,28 @@ def test_the_delay_is_of_the_truth_that_a_matte_is_most_like():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", ["pasted", "panned"])
-def test_a_photograph_moves_as_its_truth_says(make):
+def test_photograph_motion_matches_ground_truth(make):
     import quality_clips as clips
 
     first, second = itertools.islice(getattr(clips, make)("coffee.png", 2), 2)
     assert first.steps is None and first.camera is None
-    carried = cv2.warpAffine(first.mattes[0], shifted(second.steps[0]), (clips.WIDTH, clips.HEIGHT))
-    assert np.abs(carried - second.mattes[0]).mean() < 0.002
-    seen = cv2.warpAffine(first.pixels, shifted(second.camera), (clips.WIDTH, clips.HEIGHT)).astype(float)
-    away = cv2.dilate(np.maximum(first.mattes[0], second.mattes[0]), np.ones((15, 15))) == 0
-    away[:30], away[-30:], away[:, :30], away[:, -30:] = False, False, False, False
-    still = np.abs(first.pixels.astype(float) - second.pixels)[away].mean()
-    assert np.abs(seen - second.pixels)[away].mean() < 0.6 * still
+    warped_matte = cv2.warpAffine(first.mattes[0], opencv_matrix(second.steps[0]), (clips.WIDTH, clips.HEIGHT))
+    assert np.abs(warped_matte - second.mattes[0]).mean() < 0.002
+    warped = cv2.warpAffine(first.pixels, opencv_matrix(second.camera), (clips.WIDTH, clips.HEIGHT)).astype(float)
+    outside = cv2.dilate(np.maximum(first.mattes[0], second.mattes[0]), np.ones((15, 15))) == 0
+    outside[:30], outside[-30:], outside[:, :30], outside[:, -30:] = False, False, False, False
+    still = np.abs(first.pixels.astype(float) - second.pixels)[outside].mean()
+    assert np.abs(warped - second.pixels)[outside].mean() < 0.6 * still
 
 
-def shifted(step):
-    """For OpenCV, whose pixel centres lie at whole numbers."""
-    made = np.array(step)
-    made[:, 2] += step[:, :2] @ (0.5, 0.5) - 0.5
-    return made
+def opencv_matrix(step):
+    """Convert a map to OpenCV's convention, where pixel centres are at whole numbers."""
+    matrix = np.array(step)
+    matrix[:, 2] += step[:, :2] @ (0.5, 0.5) - 0.5
+    return matrix
 
 
-def test_every_photograph_is_there_and_every_outline_lies_in_it():
+def test_photographs_exist_and_outlines_are_inside():
     import quality_clips as clips
 
     assert len(clips.PHOTOGRAPHS) >= 10
@@ -106,27 +106,27 @@ def test_every_photograph_is_there_and_every_outline_lies_in_it():
 
 
 @pytest.mark.slow
-def test_the_oracle_is_disturbed_as_it_says():
+def test_oracle_disturbances_have_the_declared_strength():
     from quality_methods import Oracle
 
     matte = np.zeros((2, 352, 352), np.float32)
     matte[:, 100:260, 100:260] = 1
     plain = Oracle(1, noise=0, misses=0, blobs=0)(None, matte)
     assert plain.shape == (2, 352, 352) and plain[0, 180, 180] == 1 and plain[0, 20, 20] == 0
-    assert 0.2 < plain[0, 97, 180] < 0.8  # soft where a token lies half inside
+    assert 0.2 < plain[0, 97, 180] < 0.8  # soft where a token is half inside
     missed = Oracle(1, noise=0, misses=1, blobs=0)(None, matte)
     assert missed[0, 180, 180] == pytest.approx(0.3)
     false = Oracle(1, noise=0, misses=0, blobs=1)(None, 0 * matte)
     assert 0.5 < false[0].max() <= 0.9
     noisy = Oracle(1, noise=0.06, misses=0, blobs=0)
     half = np.full((2, 352, 352), 0.5, np.float32)
-    answers = np.stack([noisy(None, half)[0, 8::16, 8::16] for _ in range(200)]) - 0.5
-    assert answers.std() == pytest.approx(0.06, rel=0.15)
-    together = np.corrcoef(answers[1:].ravel(), answers[:-1].ravel())[0, 1]
-    assert together == pytest.approx(0.7, abs=0.1)
+    noise = np.stack([noisy(None, half)[0, 8::16, 8::16] for _ in range(200)]) - 0.5
+    assert noise.std() == pytest.approx(0.06, rel=0.15)
+    correlation = np.corrcoef(noise[1:].ravel(), noise[:-1].ravel())[0, 1]
+    assert correlation == pytest.approx(0.7, abs=0.1)
 
 
-def test_seeds_for_tuning_are_not_reported():
+def test_reported_seeds_are_not_tuning_seeds():
     import quality_clips as clips
 
     assert not set(clips.TUNING_SEEDS) & set(clips.REPORTED_SEEDS)

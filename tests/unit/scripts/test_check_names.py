@@ -1,4 +1,4 @@
-"""Names that several modules define."""
+"""The check for names that several modules define."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ finally:
     sys.path.pop(0)
 
 
-def test_names_that_two_modules_define_are_found(tmp_path: Path) -> None:
+def test_shared_names_are_found(tmp_path: Path) -> None:
     (tmp_path / "part").mkdir()
     (tmp_path / "a.py").write_text("from x import imported\nA, B = 1, 2\n_PRIVATE = 1\ndef run(): ...\n")
     (tmp_path / "part" / "b.py").write_text("from x import imported\nB: int = 3\n_PRIVATE = 1\nclass run: ...\n")

@@ -1,4 +1,4 @@
-"""``scripts/test``: what it runs, with which arguments, and what it says at the end."""
+"""``scripts/test``: arguments of pytest, environment, and summary."""
 
 import importlib.util
 import os
@@ -26,7 +26,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_all_tests_run_in_several_processes_and_arguments_come_last(checks: ModuleType) -> None:
+def test_pytest_uses_several_processes_and_given_arguments_are_last(checks: ModuleType) -> None:
     assert checks.pytest_arguments([])[-5:] == [
         "-n",
         str(checks.processes()),
@@ -57,9 +57,7 @@ def test_quick_leaves_out_slow_tests(checks: ModuleType) -> None:
         ["-k", "x", "tests/e2e"],
     ],
 )
-def test_some_tests_or_a_chosen_number_of_processes_run_as_they_are_asked_for(
-    checks: ModuleType, arguments: list[str]
-) -> None:
+def test_selected_tests_or_processes_disable_parallel_options(checks: ModuleType, arguments: list[str]) -> None:
     found = checks.pytest_arguments(arguments)
     assert found[-len(arguments) :] == arguments and "--dist=loadfile" not in found
 
@@ -67,7 +65,7 @@ def test_some_tests_or_a_chosen_number_of_processes_run_as_they_are_asked_for(
 @pytest.mark.parametrize(
     ("cores", "processes", "quick"), [(1, 2, 1), (2, 3, 2), (3, 4, 3), (4, 4, 4), (6, 6, 6), (64, 8, 8)]
 )
-def test_there_are_as_many_processes_as_the_machine_can_use(
+def test_number_of_processes_depends_on_cores(
     checks: ModuleType, monkeypatch: pytest.MonkeyPatch, cores: int, processes: int, quick: int
 ) -> None:
     monkeypatch.setattr(checks.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
@@ -80,7 +78,7 @@ def test_there_are_as_many_processes_as_the_machine_can_use(
     assert checks.processes() == 2
 
 
-def test_compiled_files_are_kept(checks: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pytest_environment_allows_bytecode_files(checks: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("OTHER", "2")
     found = checks.variables()
@@ -89,7 +87,10 @@ def test_compiled_files_are_kept(checks: ModuleType, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def python(tmp_path: Path) -> Path:
-    """A program in place of Python: says what it was asked for, and fails if a file named like it is there."""
+    """Return a program that replaces Python. It prints the name of the check.
+
+    It fails if a file with this name exists; the file contains the exit code.
+    """
     program = tmp_path / "python"
     program.write_text(
         f"#!{sys.executable}\n"
@@ -115,7 +116,7 @@ def run(python: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def blocks(lines: Sequence[str]) -> dict[str, list[str]]:
-    """The lines that follow each announcement."""
+    """Return the lines that follow each announcement of a check."""
     found: dict[str, list[str]] = {}
     for line in lines:
         if line.startswith("Checking: "):
@@ -128,7 +129,7 @@ def blocks(lines: Sequence[str]) -> dict[str, list[str]]:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a script stands in for Python")
 @pytest.mark.parametrize("failing", [(), ("pytest",), ("mypy",), ("ruff", "import rules")])
-def test_each_check_is_shown_in_one_piece_and_failures_are_named(python: Path, failing: tuple[str, ...]) -> None:
+def test_output_of_each_check_is_contiguous_and_failures_are_named(python: Path, failing: tuple[str, ...]) -> None:
     for name in failing:
         python.with_name(name).write_text("3")
     done = run(python, "--quick")

@@ -1,4 +1,4 @@
-"""Damaged files, fewer than the programs in ``scripts/reliability`` give: nothing crashes, hangs or looks whole."""
+"""Short runs of the damage programs in ``scripts/reliability``: no crash, no hang, no incomplete result."""
 
 import shutil
 import sys
@@ -13,7 +13,7 @@ from scripts.reliability.mutations import MUTATIONS, mutate, mutated
 PICTURES = b"\x89PNG\r\n\0\0\0\x40\0\0\0\x30" + bytes(range(256)) * 4 + bytes(64)
 
 
-def test_damage_is_the_same_for_the_same_seed_and_never_none() -> None:
+def test_damage_is_deterministic_and_always_changes_the_file() -> None:
     files = [("a", PICTURES), ("b", PICTURES[::-1])]
     for number in range(200):
         name, what, data = mutated(files, 1, number)
@@ -23,7 +23,7 @@ def test_damage_is_the_same_for_the_same_seed_and_never_none() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 7, 12, 100])
-def test_the_shortest_files_can_be_damaged_too(length: int) -> None:
+def test_very_short_files_can_be_damaged(length: int) -> None:
     for number in range(50):
         mutate(bytes(range(length)), Random(number))
 
@@ -38,7 +38,7 @@ def test_damaged_sessions_and_settings_are_read_or_refused() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-def test_damaged_inputs_end_in_a_result_that_is_whole_or_in_a_sentence() -> None:
+def test_damaged_inputs_give_a_complete_result_or_a_one_sentence_error() -> None:
     verdicts = list(corrupt_inputs.judge_all(14, seed=11))
     assert [(each.number, each.outcome, each.live, each.why) for each in verdicts if each.failed] == []
     assert len({each.name for each in verdicts}) > 10 and {each.outcome for each in verdicts} >= {"exported", "refused"}
@@ -46,18 +46,18 @@ def test_damaged_inputs_end_in_a_result_that_is_whole_or_in_a_sentence() -> None
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-def test_a_result_that_is_cut_short_is_not_taken_for_whole(tmp_path: Path) -> None:
-    for name, data in corrupt_inputs.good_files(tmp_path / "good"):
+def test_a_truncated_result_is_detected(tmp_path: Path) -> None:
+    for name, data in corrupt_inputs.valid_files(tmp_path / "good"):
         if name in ("sound.mkv", "sound.mp4"):
             (tmp_path / name).write_bytes(data)
             assert corrupt_inputs.whole(tmp_path / name, 8) == ""
             assert "8 frames, not 9" in corrupt_inputs.whole(tmp_path / name, 9)
             (tmp_path / name).write_bytes(data[: len(data) * 2 // 3])
             assert corrupt_inputs.whole(tmp_path / name, 8) != ""
-    assert "there is no" in corrupt_inputs.whole(tmp_path / "none.mp4")
+    assert "does not exist" in corrupt_inputs.whole(tmp_path / "none.mp4")
 
 
-def test_a_process_that_dies_or_hangs_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crashed_or_hanging_process_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dying = corrupt_inputs.Worker(
         program=(sys.executable, "-c", "import os, signal; input(); os.kill(os.getpid(), 11)")
     )

@@ -1,4 +1,4 @@
-"""How the scripts make their environment, without making one."""
+"""Logic of the scripts' virtual environment, without creating one."""
 
 import importlib.util
 import os
@@ -46,7 +46,7 @@ def test_torch_is_pinned(environment: ModuleType) -> None:
         environment.constrained("nonsense")
 
 
-def test_what_is_installed_is_ready_and_extras_need_their_own_mark(environment: ModuleType, tmp_path: Path) -> None:
+def test_extras_need_their_own_stamp(environment: ModuleType, tmp_path: Path) -> None:
     python = environment.python_of(tmp_path)
     python.parent.mkdir()
     python.touch()
@@ -62,7 +62,7 @@ def test_what_is_installed_is_ready_and_extras_need_their_own_mark(environment: 
     assert not environment.is_ready(tmp_path, plain)
 
 
-def test_marks_change_with_the_requirements(
+def test_stamps_change_with_the_requirements(
     environment: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(environment, "ROOT", tmp_path)
@@ -73,7 +73,7 @@ def test_marks_change_with_the_requirements(
     assert environment.stamps([]).isdisjoint(before)
 
 
-def test_going_back_to_older_requirements_installs_again(
+def test_older_requirements_are_installed_again(
     environment: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed: list[str] = []
@@ -116,13 +116,13 @@ def test_an_interrupted_installation_is_not_ready(
     assert not environment.is_ready(tmp_path / ".venv", environment.stamps([]))
 
 
-def test_an_old_python_is_named(environment: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_python_is_rejected(environment: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "OLDEST_PYTHON", (9, 0))
     with pytest.raises(environment.EnvironmentProblem, match=r"Python 3\.11 or later is needed; this is 3\."):
         environment.prepare()
 
 
-def test_missing_libraries_are_installed_by_root_and_named_to_others(
+def test_missing_libraries_are_installed_as_root_and_named_otherwise(
     environment: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[list[str]] = []
@@ -150,7 +150,7 @@ def test_a_failed_command_shows_its_last_lines(environment: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("script", ["run", "test"])
-def test_scripts_say_what_they_are(script: str) -> None:
+def test_scripts_have_a_description(script: str) -> None:
     path = SCRIPTS / script
     assert path.read_text().startswith("#!/usr/bin/env python3\n")
     assert os.access(path, os.X_OK)

@@ -1,4 +1,4 @@
-"""The page of the command line says what the definitions say, and these say what the settings are."""
+"""The generated page of the command line is complete and matches the definitions."""
 
 import importlib.util
 from types import ModuleType
@@ -29,7 +29,7 @@ def options_of(command: str) -> dict[str, Any]:
     return {each.name: each for each in root.get_command(None, command).params}
 
 
-def test_every_command_and_option_is_in_the_page_and_has_words(program: ModuleType) -> None:
+def test_page_has_every_command_and_option_with_a_description(program: ModuleType) -> None:
     page = program.page()
     shared = page.split("\n## Shared options\n", 1)[1].split("\n## ", 1)[0]
     for name, command in program.all_commands().items():
@@ -42,7 +42,7 @@ def test_every_command_and_option_is_in_the_page_and_has_words(program: ModuleTy
                 assert option.is_flag or option.metavar, f"{name} {option.opts[0]}: say what its value is"
 
 
-def test_a_default_that_differs_is_told(program: ModuleType) -> None:
+def test_page_names_defaults_that_differ(program: ModuleType) -> None:
     page = " ".join(program.page().split())
     assert "with other defaults: `--smoothing`: 0; `--motion-tracking`, `--edges`: no." in page
 
@@ -59,8 +59,8 @@ def test_a_default_that_differs_is_told(program: ModuleType) -> None:
     ],
 )
 def test_help_names_every_choice(option: str, names: Any) -> None:
-    told = options_of("export")[option].help
-    assert [name for name in names if name not in told] == []
+    text = options_of("export")[option].help
+    assert [name for name in names if name not in text] == []
 
 
 def test_every_effect_has_a_section_with_its_options(program: ModuleType) -> None:

@@ -1,4 +1,4 @@
-"""The language: every phrase it makes means what it was made from."""
+"""The demo language: generated phrases keep their meaning."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.training import phrases
-from scripts.training.drawn_images import Thing, wanted
+from scripts.training.drawn_images import DrawnObject, matching_parts
 from scripts.training.outlines import NAMED_COLOURS, SHAPE_NAMES
 from scripts.training.phrases import Meaning, parse, words
 
@@ -36,52 +36,52 @@ def test_unrelated_phrases_mean_nothing(seed: int, held_out: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", ["everything", "background"])
-def test_wholes(kind: str) -> None:
+def test_phrases_for_everything_and_background_are_parsed(kind: str) -> None:
     rng = np.random.default_rng(0)
     for _ in range(60):
         assert parse(words(Meaning(kind), rng)) == Meaning(kind)  # type: ignore[arg-type]
 
 
-def test_held_out_wordings_are_never_trained() -> None:
+def test_held_out_wordings_are_not_in_training() -> None:
     assert not set(phrases.SINGULAR) & set(phrases.HELD_OUT_SINGULAR)
     assert not set(phrases.PLURAL) & set(phrases.HELD_OUT_PLURAL)
     assert not set(phrases.UNRELATED) & set(phrases.HELD_OUT_UNRELATED)
 
 
 @given(st.text(max_size=40))
-def test_any_text_has_a_meaning(text: str) -> None:
+def test_any_text_can_be_parsed(text: str) -> None:
     assert isinstance(parse(text), Meaning)
 
 
 @pytest.mark.parametrize(
     "phrase", ["", "red blue", "red circle square", "green dog", "small large star", "the", "redcircle"]
 )
-def test_contradictions_and_strangers_mean_nothing(phrase: str) -> None:
+def test_contradictions_and_unknown_words_mean_nothing(phrase: str) -> None:
     assert parse(phrase) == Meaning("nothing")
 
 
-def things(*shares: float) -> list[Thing]:
-    return [Thing("red", "circle", share, (1.0, 0.0, 0.0)) for share in shares]
+def objects(*shares: float) -> list[DrawnObject]:
+    return [DrawnObject("red", "circle", share, (1.0, 0.0, 0.0)) for share in shares]
 
 
-def test_sizes() -> None:
+def test_size_words_select_by_share() -> None:
     small, large = Meaning(size="small"), Meaning(size="large")
-    assert wanted(things(0.005, 0.1), small) == [False, True, False]
-    assert wanted(things(0.005, 0.1), large) == [False, False, True]
-    assert wanted(things(0.02, 0.1), large) == [False, False, True]
-    assert wanted(things(0.014, 0.1), small) is None
-    assert wanted(things(0.005, 0.035), large) is None
-    assert wanted(things(0.02, 0.05), Meaning(size="biggest")) == [False, False, True]
-    assert wanted(things(0.02, 0.05), Meaning(size="smallest")) == [False, True, False]
-    assert wanted(things(0.04, 0.05), Meaning(size="biggest")) is None
-    assert wanted(things(0.02), Meaning(colour="blue", size="biggest")) == [False, False]
-    assert wanted(things(0.02), Meaning("background")) == [True, False]
-    assert wanted(things(0.02), Meaning("everything")) == [False, True]
+    assert matching_parts(objects(0.005, 0.1), small) == [False, True, False]
+    assert matching_parts(objects(0.005, 0.1), large) == [False, False, True]
+    assert matching_parts(objects(0.02, 0.1), large) == [False, False, True]
+    assert matching_parts(objects(0.014, 0.1), small) is None
+    assert matching_parts(objects(0.005, 0.035), large) is None
+    assert matching_parts(objects(0.02, 0.05), Meaning(size="biggest")) == [False, False, True]
+    assert matching_parts(objects(0.02, 0.05), Meaning(size="smallest")) == [False, True, False]
+    assert matching_parts(objects(0.04, 0.05), Meaning(size="biggest")) is None
+    assert matching_parts(objects(0.02), Meaning(colour="blue", size="biggest")) == [False, False]
+    assert matching_parts(objects(0.02), Meaning("background")) == [True, False]
+    assert matching_parts(objects(0.02), Meaning("everything")) == [False, True]
 
 
-def test_an_outline_without_a_name_belongs_to_its_colour_alone() -> None:
-    scene = [Thing("red", None, 0.1, (1.0, 0.0, 0.0))]
-    assert wanted(scene, Meaning(colour="red")) == [False, True]
-    assert wanted(scene, Meaning("everything")) == [False, True]
+def test_an_unnamed_outline_matches_only_its_colour() -> None:
+    scene = [DrawnObject("red", None, 0.1, (1.0, 0.0, 0.0))]
+    assert matching_parts(scene, Meaning(colour="red")) == [False, True]
+    assert matching_parts(scene, Meaning("everything")) == [False, True]
     for shape in SHAPE_NAMES:
-        assert wanted(scene, Meaning(shape=shape)) == [False, False]
+        assert matching_parts(scene, Meaning(shape=shape)) == [False, False]

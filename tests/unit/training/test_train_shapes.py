@@ -1,4 +1,4 @@
-"""The training program: it learns, resumes exactly, and exports a folder that transformers and the engine load."""
+"""The training program learns, resumes exactly, and exports a folder that transformers and the engine can load."""
 
 import csv
 import os
@@ -18,13 +18,13 @@ torch = pytest.importorskip("torch")
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    """scripts/training/train_shapes.py with the threads it sets put back afterwards."""
+    """Import scripts/training/train_shapes.py, and restore the global settings that it changes."""
     threads, path = torch.get_num_threads(), list(sys.path)
     before = os.environ.get("TOKENIZERS_PARALLELISM")
     from scripts.training import shapes_model, train_shapes
 
     with pytest.MonkeyPatch.context() as patch:
-        phrases = partial(shapes_model.corpus, 2000)  # drawing all of them would take most of the time
+        phrases = partial(shapes_model.corpus, 2000)  # generating all phrases would take most of the time
         patch.setattr(shapes_model, "corpus", phrases)
         yield train_shapes
     sys.path[:] = path
@@ -46,7 +46,7 @@ def start(program: ModuleType, folder: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def run(program: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three steps, of which the third came after an interruption."""
+    """Return the folder of a run of three steps, with an interruption before the third."""
     folder = tmp_path_factory.mktemp("run")
     stopped = RuntimeError("stopped")
     take_step = program.Run.advance
@@ -67,7 +67,7 @@ def run(program: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_it_resumes_and_logs_a_curve(run: Path) -> None:
+def test_training_resumes_and_writes_the_curve(run: Path) -> None:
     saved = torch.load(run / "checkpoint.pt", weights_only=True)
     assert saved["step"] == 3 and not (run / "checkpoint.partial").exists()
     rows = list(csv.DictReader((run / "curve.csv").read_text("utf-8").splitlines()))
@@ -76,7 +76,7 @@ def test_it_resumes_and_logs_a_curve(run: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_resumed_run_is_the_same_as_an_unbroken_one(program: ModuleType, run: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_run(program: ModuleType, run: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "measure", lambda *_: {})
         shutil.copytree(run / "tokenizer", tmp_path / "tokenizer")
@@ -95,7 +95,7 @@ def model(program: ModuleType, run: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.slow
-def test_the_exported_folder_loads(model: Path) -> None:
+def test_exported_model_loads_in_transformers_and_the_engine(model: Path) -> None:
     from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 
     from clipseg_live.model.segmenter import Segmenter
@@ -114,23 +114,23 @@ def test_the_exported_folder_loads(model: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_training_forward_pass_equals_transformers(program: ModuleType, model: Path) -> None:
-    """The faster decoder and attention of the training give the logits of transformers' own."""
+def test_training_forward_pass_equals_transformers(program: ModuleType, model: Path) -> None:
+    """The faster decoder and attention of the training give the same logits as transformers."""
     from transformers import CLIPSegForImageSegmentation
 
     from scripts.training import shapes_model
 
     stock = CLIPSegForImageSegmentation.from_pretrained(model)
-    ours = shapes_model.build(stock.config)
-    ours.load_state_dict(stock.state_dict())
+    own = shapes_model.build(stock.config)
+    own.load_state_dict(stock.state_dict())
     tokenizer = shapes_model.load_tokenizer(model)
     pixels = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     ids = tokenizer(["red", "find all the large blue stars"], padding=True, return_tensors="pt").input_ids
     with torch.no_grad():
         stock.config._attn_implementation = "eager"
         expected = stock(pixel_values=shapes_model.normalise(pixels), input_ids=ids).logits
-        ours.config._attn_implementation = "plain_products"
-        activations, _ = shapes_model.see(ours, pixels)
-        found = shapes_model.decode(ours, activations, shapes_model.read(ours, ids), (6, 6))
+        own.config._attn_implementation = "plain_products"
+        activations, _ = shapes_model.encode_images(own, pixels)
+        found = shapes_model.decode(own, activations, shapes_model.encode_phrases(own, ids), (6, 6))
     assert expected.std() > 1e-3
     torch.testing.assert_close(found, shapes_model.by_patch(expected), rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""A run that is killed again and again goes on each time where it was, and nothing has to be overwritten by hand."""
+"""A batch that is killed repeatedly resumes each time, without manual overwriting."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ print(*(outcome.ending.value + outcome.sentence for outcome in report.outcomes),
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_goes_on(tmp_path: Path) -> None:
+def test_a_killed_batch_resumes(tmp_path: Path) -> None:
     clips = [make_clip(tmp_path / f"{name}.mp4", count=4) for name in "abcd"]
     (tmp_path / "program.py").write_text(PROGRAM)
     out = tmp_path / "out"
@@ -41,7 +41,7 @@ def test_a_run_that_is_killed_goes_on(tmp_path: Path) -> None:
         )  # fmt: skip
 
     tick = threading.Event()
-    for name in ("a.mp4.jsonl", "b.mp4", "c.mp4.jsonl"):  # masks come to their place before their video
+    for name in ("a.mp4.jsonl", "b.mp4", "c.mp4.jsonl"):  # masks are moved before their video
         deadline = time.monotonic() + 60
         with begin() as process:
             while not (out / name).exists():

@@ -1,4 +1,4 @@
-"""What a folder of results remembers, and when a result is no longer what is asked for."""
+"""The manifest of a results folder, and outdated results."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from clipseg_live.core.settings.rendering import ExportSettings, RenderSettings
 ENTRY = ManifestEntry(digest="1", path="/a.mp4", identity=(("a.mp4", 1, 2),), files={"a.mp4": (1, 3)})
 
 
-def test_what_is_remembered_is_there_next_time(tmp_path: Path) -> None:
+def test_entries_are_restored(tmp_path: Path) -> None:
     record = Manifest(tmp_path)
     record.load()
     record.store({"a.mp4": ENTRY})
@@ -38,7 +38,7 @@ def test_what_is_remembered_is_there_next_time(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-def test_two_runs_into_one_folder_keep_each_others_results(tmp_path: Path) -> None:
+def test_two_runs_keep_the_entries_of_each_other(tmp_path: Path) -> None:
     first, second = Manifest(tmp_path), Manifest(tmp_path)
     first.load()
     second.load()
@@ -57,7 +57,7 @@ def test_two_runs_into_one_folder_keep_each_others_results(tmp_path: Path) -> No
      '{"format": "clipseg-live export", "version": "x"}', '{"format": "clipseg-live export", "more": 1}'],
     ids=lambda text: text[:12],
 )  # fmt: skip
-def test_a_damaged_record_is_put_aside(tmp_path: Path, text: str) -> None:
+def test_a_damaged_manifest_is_moved_aside(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)
     record = Manifest(tmp_path)
     record.load()
@@ -71,7 +71,7 @@ def test_a_damaged_record_is_put_aside(tmp_path: Path, text: str) -> None:
     assert aside.read_text() == text and len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_record_with_any_byte_changed_is_read_or_put_aside(tmp_path: Path) -> None:
+def test_any_damaged_byte_leads_to_a_readable_or_moved_manifest(tmp_path: Path) -> None:
     Manifest(tmp_path).store({"a.mp4": ENTRY})
     whole = (tmp_path / NAME).read_bytes()
     chance = random.Random(5)
@@ -82,28 +82,28 @@ def test_a_record_with_any_byte_changed_is_read_or_put_aside(tmp_path: Path) -> 
         (tmp_path / NAME).write_bytes(changed[: chance.randint(1, len(changed))])
         record = Manifest(tmp_path)
         newer = b'"version": ' in changed and changed.split(b'"version": ')[1][:1].isdigit()
-        with suppress(Failure) if newer else nullcontext():  # a digit that changed is another version's
+        with suppress(Failure) if newer else nullcontext():  # a changed digit is another version
             record.load()
         assert (tmp_path / NAME).exists() != any("damaged" in notice for notice in record.notices)
         for path in tmp_path.iterdir():
             path.unlink()
 
 
-def test_a_newer_record_is_left_alone(tmp_path: Path) -> None:
+def test_a_newer_manifest_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(json.dumps({"format": "clipseg-live export", "version": 2, "results": []}))
     with pytest.raises(Failure, match="newer version of clipseg-live"):
         Manifest(tmp_path).load()
     assert (tmp_path / NAME).exists()
 
 
-def test_a_record_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_manifest_gives_a_one_sentence_error(tmp_path: Path) -> None:
     record = Manifest(tmp_path / "gone")
     with pytest.raises(Failure, match="the next run will not recognise the finished results"):
         record.store({"a.mp4": ENTRY})
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> ExportRequest:
+def export_request(tmp_path: Path) -> ExportRequest:
     (tmp_path / "a.mp4").write_bytes(b"video")
     (tmp_path / "back.png").write_bytes(b"picture")
     look = RenderSettings(effects=(CutOut(backdrop="image", file=tmp_path / "back.png"),), styles=(PromptStyle(),))
@@ -157,43 +157,43 @@ def touch(request: ExportRequest) -> ExportRequest:
         touch,
     ],
 )
-def test_whatever_shapes_a_result_is_known_by_it(
-    asked: ExportRequest, change: Callable[[ExportRequest], ExportRequest]
+def test_every_setting_changes_the_fingerprint(
+    export_request: ExportRequest, change: Callable[[ExportRequest], ExportRequest]
 ) -> None:
-    before = entry_of(asked, "model").digest
-    assert entry_of(asked, "model").digest == before
-    assert entry_of(change(asked), "model").digest != before
+    before = entry_of(export_request, "model").digest
+    assert entry_of(export_request, "model").digest == before
+    assert entry_of(change(export_request), "model").digest != before
 
 
-def test_the_pixels_of_a_picture_count(asked: ExportRequest) -> None:
-    digests = {entry_of(replace(asked, prompts=(dot(value),)), "model").digest for value in (3, 3, 4)}
+def test_pixels_of_an_image_change_the_fingerprint(export_request: ExportRequest) -> None:
+    digests = {entry_of(replace(export_request, prompts=(dot(value),)), "model").digest for value in (3, 3, 4)}
     assert len(digests) == 2
 
 
-def test_the_model_counts_and_not_what_it_is_called(asked: ExportRequest) -> None:
-    before = entry_of(asked, "model").digest
-    assert entry_of(asked, "another").digest != before
-    assert entry_of(with_settings(asked, engine=EngineSettings(model="elsewhere")), "model").digest == before
+def test_the_fingerprint_depends_on_the_model_and_not_on_its_name(export_request: ExportRequest) -> None:
+    before = entry_of(export_request, "model").digest
+    assert entry_of(export_request, "another").digest != before
+    assert entry_of(with_settings(export_request, engine=EngineSettings(model="elsewhere")), "model").digest == before
 
 
-def test_where_things_lie_does_not_count(asked: ExportRequest, tmp_path: Path) -> None:
-    before = entry_of(asked, "model").digest
+def test_the_fingerprint_does_not_depend_on_paths(export_request: ExportRequest, tmp_path: Path) -> None:
+    before = entry_of(export_request, "model").digest
     elsewhere = tmp_path / "other" / "a.mp4"
     elsewhere.parent.mkdir()
-    Path(asked.source).rename(elsewhere)
-    moved = replace(asked, source=str(elsewhere), output=tmp_path / "results" / "x.mp4")
+    Path(export_request.source).rename(elsewhere)
+    moved = replace(export_request, source=str(elsewhere), output=tmp_path / "results" / "x.mp4")
     assert entry_of(with_settings(moved, overwrite=True, keep_partial=True), "model").digest == before
 
 
-def test_sizes_of_what_was_written(asked: ExportRequest) -> None:
-    asked = replace(asked, masks=asked.output.with_name("masks"))
-    asked.output.parent.mkdir()
-    assert output_sizes(asked) is None
-    asked.output.write_bytes(b"1234")
-    assert output_sizes(asked) is None
-    assert asked.masks is not None
-    asked.masks.mkdir()
-    assert output_sizes(asked) is None
-    (asked.masks / "1.png").write_bytes(b"12")
-    (asked.masks / "2.png").write_bytes(b"3")
-    assert output_sizes(asked) == {"a.mp4": (1, 4), "masks": (2, 3)}
+def test_sizes_of_results_are_recorded(export_request: ExportRequest) -> None:
+    export_request = replace(export_request, masks=export_request.output.with_name("masks"))
+    export_request.output.parent.mkdir()
+    assert output_sizes(export_request) is None
+    export_request.output.write_bytes(b"1234")
+    assert output_sizes(export_request) is None
+    assert export_request.masks is not None
+    export_request.masks.mkdir()
+    assert output_sizes(export_request) is None
+    (export_request.masks / "1.png").write_bytes(b"12")
+    (export_request.masks / "2.png").write_bytes(b"3")
+    assert output_sizes(export_request) == {"a.mp4": (1, 4), "masks": (2, 3)}

@@ -1,4 +1,4 @@
-"""Which sources many inputs name, and that every result has a name of its own."""
+"""Sources of a batch, and unique names of results."""
 
 import os
 from pathlib import Path
@@ -37,17 +37,17 @@ def put(*names: str) -> None:
             path.write_bytes(name.encode())
 
 
-def test_a_folder_means_each_of_its_videos_in_natural_order() -> None:
+def test_a_folder_gives_its_videos_in_natural_order() -> None:
     put("takes/take10.mp4", "takes/take2.MOV", "takes/notes.txt", "takes/.hidden.mp4", "takes/deeper/x.mp4")
     assert sources_of(["takes"]).names == ("takes/take2.MOV", "takes/take10.mp4")
 
 
-def test_a_folder_of_pictures_stays_one_source() -> None:
+def test_a_folder_of_images_is_one_source() -> None:
     put("shots/1.png", "shots/2.png", "shots/notes.txt")
     assert sources_of(["shots", "shots/*.png"]).names == ("shots", "shots/*.png")
 
 
-def test_videos_beside_pictures_are_taken_and_the_pictures_told_of() -> None:
+def test_images_next_to_videos_are_reported() -> None:
     put("both/1.png", "both/2.png", "both/a.mp4")
     found = sources_of(["both"])
     assert found.names == ("both/a.mp4",)
@@ -67,12 +67,12 @@ def test_videos_beside_pictures_are_taken_and_the_pictures_told_of() -> None:
         (f"{'x' * 300}.mp4", (f"{'x' * 300}.mp4",)),
     ],
 )
-def test_patterns_that_no_shell_has_expanded(pattern: str, expected: tuple[str, ...]) -> None:
+def test_patterns_are_expanded(pattern: str, expected: tuple[str, ...]) -> None:
     put("in/a.mp4", "in/b.mp4", "in/a.mkv", "in/c.dv", "in/d.txt")
     assert sources_of([pattern]).names == expected
 
 
-def test_a_file_whose_name_looks_like_a_pattern_is_itself() -> None:
+def test_an_existing_file_with_a_pattern_name_is_not_expanded() -> None:
     put("in/[a].mp4", "in/a.mp4")
     assert sources_of(["in/[a].mp4"]).names == ("in/[a].mp4",)
 
@@ -86,7 +86,7 @@ def test_animations_become_videos_and_images_images() -> None:
         assert suffix_of(f"still{suffix}", None) == ".png"
 
 
-def test_what_is_named_twice_is_done_once(in_folder: Path) -> None:
+def test_duplicate_inputs_are_removed(in_folder: Path) -> None:
     put("in/a.mp4", "in/b.mp4")
     found = sources_of(["in/a.mp4", str(in_folder / "in" / "a.mp4"), "in/*.mp4", "demo:", "demo:"])
     assert found.names == ("in/a.mp4", "in/b.mp4", "demo:")
@@ -101,7 +101,7 @@ def test_what_is_named_twice_is_done_once(in_folder: Path) -> None:
         ("in/*.png", "in"), ("in/take 1 *_[0-9].png", "take-1"), ("in", "in"), ("日本.mp4", "日本"),
     ],
 )  # fmt: skip
-def test_stems(name: str, stem: str) -> None:
+def test_stem_is_the_name_without_suffix(name: str, stem: str) -> None:
     put("in/x.png")
     assert result_stem(name) == stem
 
@@ -125,7 +125,7 @@ def named(sources: list[str], suffix: str | None, held: dict[str, PreviousSource
         (["x/v.2.mp4", "x/v-2.mp4"], None, ["v.2.mp4", "v-2-2.mp4"]),
     ],
 )
-def test_results_are_told_apart(sources: list[str], suffix: str | None, names: list[str]) -> None:
+def test_results_have_different_names(sources: list[str], suffix: str | None, names: list[str]) -> None:
     assert named(sources, suffix, {}) == names
 
 
@@ -135,14 +135,14 @@ def held_by(sources: list[str], names: list[str]) -> dict[str, PreviousSource]:
     }
 
 
-def test_a_later_input_of_the_same_stem_leaves_the_earlier_name() -> None:
+def test_a_later_input_with_the_same_stem_keeps_the_earlier_name() -> None:
     put("x/a.mp4", "y/a.mp4")
     held = held_by(["x/a.mp4"], ["a.mp4"])
     assert named(["y/a.mp4", "x/a.mp4"], None, held) == ["y-a.mp4", "a.mp4"]
     assert named(["y/a.mp4"], None, held) == ["y-a.mp4"]
 
 
-def test_a_source_that_was_moved_keeps_its_name_and_a_changed_one_too() -> None:
+def test_moved_and_changed_sources_keep_their_names() -> None:
     put("x/a.mp4")
     held = held_by(["x/a.mp4"], ["x-a.mp4"])
     Path("x").rename("z")
@@ -163,7 +163,7 @@ SOURCES = st.lists(
 @pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(SOURCES, st.randoms(use_true_random=False))
-def test_names_differ_and_stay_in_later_runs(sources: list[str], random) -> None:  # type: ignore[no-untyped-def]
+def test_names_are_unique_and_stable_in_later_runs(sources: list[str], random) -> None:  # type: ignore[no-untyped-def]
     names = named(sources, None, {})
     assert len({name.casefold() for name in names}) == len(names) == len(sources)
     held = {name: PreviousSource(absolute(source), ()) for source, name in zip(sources, names, strict=True)}
@@ -175,7 +175,7 @@ def test_names_differ_and_stay_in_later_runs(sources: list[str], random) -> None
     assert named(new, None, held)[0] not in names
 
 
-def test_results_beside_their_inputs_are_refused() -> None:
+def test_results_among_inputs_are_rejected() -> None:
     put("in/a.mp4", "in/b.mp4")
     with pytest.raises(UsageError, match=r"results.*: choose another folder"):
         check_result_folder(["in"], ["in/a.mp4"], Path("in"), ["a.mkv"])
@@ -187,7 +187,7 @@ def test_results_beside_their_inputs_are_refused() -> None:
     check_result_folder(["demo:"], ["demo:"], Path("in"), ["demo.mp4"])
 
 
-def test_an_input_is_known_through_links(in_folder: Path) -> None:
+def test_an_input_is_identified_through_links(in_folder: Path) -> None:
     put("in/a.mp4")
     os.symlink(in_folder / "in", in_folder / "link")
     with pytest.raises(UsageError, match="is also an input"):

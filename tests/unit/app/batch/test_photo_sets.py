@@ -1,4 +1,4 @@
-"""Exports of photo sets: no photo changes another, each has a picture under its name, and a broken one stops none."""
+"""Exports of photo sets: independent photos, outputs under their names, and failures that do not stop the set."""
 
 import json
 import os
@@ -30,7 +30,7 @@ from tests.unit.app.batch.test_runner import Loaded
 
 
 class Reddish(Loaded):
-    """Maps of 12×16: how red each part of a picture is."""
+    """Maps of 12×16 with the redness of each part of an image."""
 
     def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
         red = np.asarray(Image.fromarray(frame[..., 0]).resize((16, 12)), np.float32) / 255
@@ -46,7 +46,7 @@ class Kept(FakeSink):
 
 
 def scene(seed: int, width: int, height: int) -> Image.Image:
-    """A picture with a red spot somewhere."""
+    """Return an image with a red spot at a given position."""
     values = np.random.default_rng(seed)
     pixels = np.full((height, width, 3), values.integers(0, 60, 3), np.uint8)
     top, left = values.integers(0, height // 2), values.integers(0, width // 2)
@@ -66,7 +66,7 @@ def run(asked: ExportRequest) -> FinishedExport:
 
 
 def exported(asked: ExportRequest, monkeypatch: pytest.MonkeyPatch) -> Kept:
-    """Return what the data sinks of an export are given."""
+    """Return what the data sinks of an export receive."""
     kept = Kept()
     monkeypatch.setattr(export_module, "_open_data_outputs", lambda request, header: [kept])
     run(asked)
@@ -75,7 +75,7 @@ def exported(asked: ExportRequest, monkeypatch: pytest.MonkeyPatch) -> Kept:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder with photos of different kinds and sizes."""
+    """Return a folder with photos of different types and sizes."""
     folder = tmp_path / "in"
     folder.mkdir()
     for number, (name, size) in enumerate({"IMG_10.png": (64, 48), "IMG_2.jpg": (48, 64), "x.webp": (80, 40)}.items()):
@@ -95,10 +95,10 @@ def photos(tmp_path: Path) -> Path:
         auto_hide=st.booleans(),
     ),
 )  # fmt: skip
-def test_no_photo_changes_another(  # type: ignore[no-untyped-def]
+def test_photos_of_a_set_are_independent(  # type: ignore[no-untyped-def]
     tmp_path_factory, time: str, seeds: list[int], mixed: bool, matte: MatteSettings
 ) -> None:
-    """Mattes and composed pictures of a photo in a set are those of the photo alone, bit by bit."""
+    """Mattes and rendered images of a photo in a set equal those of the photo alone, bit by bit."""
     folder = tmp_path_factory.mktemp("set")
     (folder / "in").mkdir()
     files = [folder / "in" / f"{number}.png" for number in range(len(seeds))]
@@ -125,7 +125,7 @@ def described(path: Path) -> tuple[str | None, tuple[int, int]]:
         return image.format, image.size
 
 
-def test_each_photo_has_a_picture_under_its_name(photos: Path, tmp_path: Path) -> None:
+def test_each_photo_has_an_output_under_its_name(photos: Path, tmp_path: Path) -> None:
     finished = run(request(photos, tmp_path / "out"))
     assert finished.result.frames == 3 and finished.result.problems == ()
     assert {path.name: described(path) for path in (tmp_path / "out").iterdir()} == {
@@ -147,7 +147,7 @@ def test_each_photo_has_a_picture_under_its_name(photos: Path, tmp_path: Path) -
         (["[1].png", "%d.png"], None, ["[1].png", "%d.png"]),
     ],
 )
-def test_names_of_pictures(
+def test_output_names_follow_photo_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], suffix: str | None, names: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -157,7 +157,7 @@ def test_names_of_pictures(
     assert picture_names([Path(file) for file in files], suffix) == names
 
 
-def test_a_broken_photo_stops_no_other(photos: Path, tmp_path: Path) -> None:
+def test_a_broken_photo_does_not_stop_the_set(photos: Path, tmp_path: Path) -> None:
     (photos / "IMG_1.png").write_bytes(b"no picture")
     (photos / "z.png").write_bytes(b"")
     data = (("coco", tmp_path / "set"),)
@@ -192,7 +192,7 @@ def test_a_photo_and_several_inputs_make_a_set(photos: Path, tmp_path: Path) -> 
         ("in", {}, r"The input is in .*in, which the images would replace"),
     ],
 )
-def test_what_needs_a_film_is_refused_in_one_sentence(
+def test_video_options_are_rejected_for_photos(
     photos: Path, tmp_path: Path, output: str, changes: dict[str, object], words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
@@ -201,13 +201,13 @@ def test_what_needs_a_film_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize("form", ["mask-video", "alpha-vp9", "animation-gif"])
-def test_data_that_are_films_are_refused(photos: Path, tmp_path: Path, form: str) -> None:
+def test_video_data_formats_are_rejected_for_photos(photos: Path, tmp_path: Path, form: str) -> None:
     asked = replace(request(photos), data=((form, tmp_path / "x"),))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=f"add --sequence for --data {form}"):
         run(asked)
 
 
-def test_a_sequence_is_a_film(tmp_path: Path) -> None:
+def test_a_sequence_is_exported_as_video(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(3):
         scene(number, 64, 48).save(tmp_path / "in" / f"{number}.png")
@@ -218,8 +218,8 @@ def test_a_sequence_is_a_film(tmp_path: Path) -> None:
         run(request(tmp_path / "in", tmp_path / "again.mkv", sequence=Fraction(10)))
 
 
-def test_a_set_may_go_into_a_folder_that_is_called_as_its_own(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The set is named after the folder of its photos, which is another one."""
+def test_a_set_may_be_written_into_a_folder_of_the_same_name(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The set is named after the folder of its photos, which is another folder."""
     monkeypatch.chdir(photos.parent)
     Path("in").rename("shots")
     Path("work/shots").mkdir(parents=True)
@@ -232,14 +232,14 @@ def test_a_set_may_go_into_a_folder_that_is_called_as_its_own(photos: Path, monk
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ["pipe", "pipe.png"])
-def test_a_named_pipe_is_never_waited_for(tmp_path: Path, name: str) -> None:
+def test_a_named_pipe_does_not_block(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     assert is_photos(str(tmp_path / name), None) == name.endswith(".png")
     with pytest.raises(ClipsegLiveError, match="is a named pipe"):
         run(request(tmp_path / name, tmp_path / "out.png"))
 
 
-def test_pictures_that_are_there_are_not_replaced(photos: Path, tmp_path: Path) -> None:
+def test_existing_outputs_are_not_replaced(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "x.webp").write_bytes(b"precious")
     with pytest.raises(UsageError, match=r"x\.webp exists already: use --overwrite to replace it\."):
@@ -249,7 +249,7 @@ def test_pictures_that_are_there_are_not_replaced(photos: Path, tmp_path: Path) 
     assert (tmp_path / "out" / "x.webp").read_bytes() != b"precious"
 
 
-def test_what_is_done_when_a_set_breaks_off_stays(photos: Path, tmp_path: Path) -> None:
+def test_finished_outputs_of_an_interrupted_set_are_kept(photos: Path, tmp_path: Path) -> None:
     class Breaks(Reddish):
         def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
             if self.calls == 2:
@@ -277,6 +277,6 @@ def test_data_name_and_copy_their_photos(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("source", "output"), [(None, "out"), (b"in", "out"), ("in", 3), (["a.png"], "out")])
-def test_an_export_refuses_names_of_other_types(source: Any, output: Any) -> None:
+def test_an_export_rejects_output_names_of_other_types(source: Any, output: Any) -> None:
     with pytest.raises(UsageError, match="is not the name of a file or folder"):
         api.export(source, "red circle", output)

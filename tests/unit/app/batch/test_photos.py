@@ -1,4 +1,4 @@
-"""Photos in a batch: one set with one set of data, pictures under their names, and runs that go on."""
+"""Photos in a batch: one set with one data set, outputs under their names, and resumed runs."""
 
 import json
 import shutil
@@ -50,7 +50,7 @@ def ends(report: BatchReport) -> list[Ending]:
 
 
 def names(folder: Path) -> list[str]:
-    """Return the results in a folder, without what describes them."""
+    """Return the results in a folder, without the manifest."""
     return sorted(path.name for path in folder.iterdir() if path.name != NAME and ".header." not in path.name)
 
 
@@ -59,7 +59,7 @@ def stamps(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("inputs", [["shots"], ["shots/*"], ["shots/IMG_2.png", "shots/IMG_10.png", "shots/b.jpg"]])
-def test_all_photos_are_one_set(
+def test_photos_form_one_set(
     photos: Path,
     tmp_path: Path,
     engine: Loaded,  # noqa: F811
@@ -80,14 +80,14 @@ def test_all_photos_are_one_set(
     assert engine.loads == 1  # type: ignore[attr-defined]
 
 
-def test_videos_stay_exports_of_their_own(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
+def test_videos_are_separate_exports(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     clip = make_clip(tmp_path / "IMG_2.mp4", count=2)
     report = run([photos / "b.jpg", clip, photos], tmp_path / "out")
     assert ends(report) == [D, D] and report.notices[0] == "1 photo was given twice and exported once."
     assert names(tmp_path / "out") == ["IMG_10.png", "IMG_2.mp4", "IMG_2.png", "b.jpg"]
 
 
-def test_pictures_of_one_kind_have_names_of_their_own(tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
+def test_outputs_of_photos_with_one_stem_have_different_names(tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     put(tmp_path / "in", "a.png", "a.jpg", "b.png")
     assert run([tmp_path / "in"], tmp_path / "out", suffix=".webp").is_whole
     assert names(tmp_path / "out") == ["a-jpg.webp", "a-png.webp", "b.webp"]
@@ -95,7 +95,7 @@ def test_pictures_of_one_kind_have_names_of_their_own(tmp_path: Path, engine: Lo
         run([tmp_path / "in"], tmp_path / "film", suffix=".mkv")
 
 
-def test_a_broken_photo_is_told_and_tried_again(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
+def test_a_broken_photo_is_reported_and_retried(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     whole = (photos / "b.jpg").read_bytes()
     (photos / "b.jpg").write_bytes(b"no picture")
     report = run([photos], tmp_path / "out")
@@ -111,7 +111,7 @@ def test_a_broken_photo_is_told_and_tried_again(photos: Path, tmp_path: Path, en
     assert before.items() <= stamps(tmp_path / "out").items()
 
 
-def test_a_photo_that_was_added_is_the_only_one_done(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
+def test_only_an_added_photo_is_processed(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     assert run([photos], tmp_path / "out").is_whole
     before = stamps(tmp_path / "out")
     put(photos, "new.png")
@@ -120,7 +120,7 @@ def test_a_photo_that_was_added_is_the_only_one_done(photos: Path, tmp_path: Pat
     assert before.items() <= stamps(tmp_path / "out").items() and "new.png" in names(tmp_path / "out")
 
 
-def test_data_of_another_set_are_replaced_only_where_asked(
+def test_data_of_another_set_are_replaced_only_with_overwrite(
     photos: Path,
     tmp_path: Path,
     engine: Loaded,  # noqa: F811
@@ -135,7 +135,7 @@ def test_data_of_another_set_are_replaced_only_where_asked(
     assert ends(run([photos], tmp_path / "out", "jsonl")) == [S]
 
 
-def test_a_run_that_was_stopped_goes_on(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
+def test_a_stopped_run_resumes(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     engine.fails_at, engine.error = 2, KeyboardInterrupt()
     report = run([photos], tmp_path / "out", "jsonl")
     assert ends(report) == [Ending.STOPPED] and report.stopped
@@ -147,8 +147,8 @@ def test_a_run_that_was_stopped_goes_on(photos: Path, tmp_path: Path, engine: Lo
     assert names(tmp_path / "out") == ["IMG_10.png", "IMG_2.png", "b.jpg", "shots.jsonl"]
 
 
-def test_a_run_that_was_killed_goes_on(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
-    """The record says only that pictures were begun: those that stand there are whole."""
+def test_a_killed_run_resumes(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
+    """The manifest says only that outputs were started; existing outputs are complete."""
     out = tmp_path / "out"
     assert run([photos], out).is_whole
     record = Manifest(out)
@@ -164,7 +164,7 @@ def test_a_run_that_was_killed_goes_on(photos: Path, tmp_path: Path, engine: Loa
     assert ends(run([photos], out)) == [S]
 
 
-def test_other_settings_replace_nothing_unless_asked_to(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
+def test_other_settings_need_overwrite(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     assert run([photos], tmp_path / "out").is_whole
     before = stamps(tmp_path / "out")
     report = run([photos], tmp_path / "out", every=2)
@@ -172,7 +172,7 @@ def test_other_settings_replace_nothing_unless_asked_to(photos: Path, tmp_path: 
     assert stamps(tmp_path / "out") == before
 
 
-def test_what_others_put_there_stays(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
+def test_foreign_files_are_kept(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "b.jpg").write_bytes(b"precious")
     report = run([photos], tmp_path / "out")
@@ -181,7 +181,7 @@ def test_what_others_put_there_stays(photos: Path, tmp_path: Path, engine: Loade
     assert (tmp_path / "out" / "b.jpg").read_bytes() == b"precious"
 
 
-def test_results_among_the_photos_are_refused(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
+def test_results_among_photos_are_rejected(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     with pytest.raises(UsageError, match=r"results.*: choose another folder"):
         run([photos], photos)
     with pytest.raises(UsageError, match=r"is also an input"):
@@ -190,7 +190,7 @@ def test_results_among_the_photos_are_refused(photos: Path, tmp_path: Path, engi
         run([photos / "**" / "*.png"], photos / "out")
 
 
-def test_a_sequence_is_a_film_of_its_own(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
+def test_a_sequence_is_a_separate_export(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     for file in photos.iterdir():
         Image.new("RGB", (16, 12)).save(file)
     report = run([photos], tmp_path / "out", sequence=Fraction(25))
@@ -199,13 +199,13 @@ def test_a_sequence_is_a_film_of_its_own(photos: Path, tmp_path: Path, engine: L
         run([photos / "b.jpg", photos / "IMG_2.png"], tmp_path / "out", sequence=Fraction(25))
 
 
-def test_an_empty_folder_fails_by_itself(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
+def test_an_empty_folder_fails_alone(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     (tmp_path / "empty").mkdir()
     report = run([photos, tmp_path / "empty"], tmp_path / "out")
     assert ends(report) == [D, F] and "contains no images" in report.outcomes[1].sentence
 
 
-def test_photos_are_told_apart_by_their_folders(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
+def test_photos_with_one_name_are_named_after_their_folders(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     shutil.copytree(photos, tmp_path / "more")
     assert run([photos, tmp_path / "more"], tmp_path / "out", "jsonl").is_whole
     assert names(tmp_path / "out") == [

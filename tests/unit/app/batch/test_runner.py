@@ -1,4 +1,4 @@
-"""Many exports in one run, with a fake engine: what one input does concerns no other, and nothing is done twice."""
+"""Batches with a fake engine: inputs are independent, and finished results are not repeated."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,14 +26,18 @@ D, S, F = Ending.DONE, Ending.FINISHED_BEFORE, Ending.FAILED
 
 
 class Loaded(FakeEngine):
-    """A fake engine that is loaded. calls: pictures that it has seen, in all exports."""
+    """A loaded fake engine.
+
+    Attributes:
+        calls: Number of predictions in all exports.
+    """
 
     files = loading.find_model_files("shapes")
     notices = ("A sentence of the engine.",)
 
 
 class Heard:
-    """A watch that keeps what it hears."""
+    """A watch that keeps its events."""
 
     def __init__(self) -> None:
         self.stages: list[str] = []
@@ -55,7 +59,7 @@ class Heard:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Loaded:
-    """Taken in the place of the network; ``loads`` counts how often."""
+    """Replace the network. ``loads`` counts how often it is loaded."""
     engine = Loaded()
     engine.loads = 0  # type: ignore[attr-defined]
 
@@ -98,7 +102,7 @@ def endings(report: BatchReport) -> list[Ending]:
     return [outcome.ending for outcome in report.outcomes]
 
 
-def test_one_bad_input_keeps_no_other_from_its_turn(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
+def test_a_failed_input_does_not_stop_the_batch(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     Path(clips[1]).write_bytes(b"no video at all")
     watch = Heard()
     planned = plan_batch([*clips, str(tmp_path / "missing.mp4"), "x" * 300], tmp_path / "out", template())
@@ -120,7 +124,7 @@ def test_one_bad_input_keeps_no_other_from_its_turn(clips: list[str], tmp_path: 
     assert "shapes" in watch.stages[0] and watch.stages[1:] == ["Exporting"]
 
 
-def test_what_is_finished_is_left_and_no_model_is_loaded(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
+def test_finished_results_are_skipped_without_loading_a_model(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     assert run(clips[:2], tmp_path / "out").is_whole
     stamps = [(tmp_path / "out" / name).stat().st_mtime_ns for name in ("a.mp4", "b.mp4")]
     report = run(clips, tmp_path / "out")
@@ -131,7 +135,7 @@ def test_what_is_finished_is_left_and_no_model_is_loaded(clips: list[str], tmp_p
     assert [(tmp_path / "out" / name).stat().st_mtime_ns for name in ("a.mp4", "b.mp4")] == stamps
 
 
-def test_other_settings_replace_nothing_unless_asked_to(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
+def test_other_settings_need_overwrite(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     run(clips[:1], tmp_path / "out")
     before = (tmp_path / "out" / "a.mp4").read_bytes()
     report = run(clips[:2], tmp_path / "out", template(threshold=0.95))
@@ -145,7 +149,7 @@ def test_other_settings_replace_nothing_unless_asked_to(clips: list[str], tmp_pa
     assert endings(run(clips[:2], tmp_path / "out", template(threshold=0.95))) == [S, S]
 
 
-def test_a_result_that_is_gone_or_changed_is_not_finished(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
+def test_a_missing_or_changed_result_is_repeated(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     out = tmp_path / "out"
     assert run(clips, out, masks="jsonl").is_whole
     (out / "a.mp4").unlink()
@@ -160,7 +164,9 @@ def test_a_result_that_is_gone_or_changed_is_not_finished(clips: list[str], tmp_
     assert (out / "c.mp4.jsonl").exists()
 
 
-def test_what_other_programs_leave_in_data_changes_no_result(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
+def test_files_of_other_programs_in_data_do_not_outdate_a_result(
+    clips: list[str], tmp_path: Path, engine: Loaded
+) -> None:
     out = tmp_path / "out"
     assert run(clips[:1], out, data=["yolo"]).is_whole
     (folder,) = (path for path in out.iterdir() if path.is_dir())
@@ -177,7 +183,7 @@ def test_a_split_needs_a_format_that_can_be_split(clips: list[str], tmp_path: Pa
     plan_batch(clips, tmp_path / "out", replace(template(), settings=settings), data=["coco", "yolo"])
 
 
-def test_masks_lie_beside_their_results(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
+def test_masks_are_next_to_their_results(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     two = [clips[0], str(make_clip(tmp_path / "in" / "v.2.mp4", count=2))]
     assert run(two, tmp_path / "out", masks="png").is_whole
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -186,7 +192,7 @@ def test_masks_lie_beside_their_results(clips: list[str], tmp_path: Path, engine
     assert endings(run(two, tmp_path / "out", masks="png")) == [S, S]
 
 
-def test_what_others_put_there_is_never_overwritten(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
+def test_foreign_files_are_never_overwritten(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "b.mp4").write_bytes(b"precious")
     report = run(clips[:2], tmp_path / "out")
@@ -195,7 +201,7 @@ def test_what_others_put_there_is_never_overwritten(clips: list[str], tmp_path: 
     assert (tmp_path / "out" / "b.mp4").read_bytes() == b"precious"
 
 
-def test_an_unexpected_error_is_one_sentence(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
+def test_an_unexpected_error_gives_one_sentence(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     engine.fails_at, engine.error = 4, ZeroDivisionError("a\nslip")
     report = run(clips, tmp_path / "out")
     engine.error = None
@@ -205,7 +211,7 @@ def test_an_unexpected_error_is_one_sentence(clips: list[str], tmp_path: Path, e
     assert endings(run(clips, tmp_path / "out")) == [S, D, D]
 
 
-def test_a_stop_gives_up_one_and_begins_no_other(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
+def test_a_stop_aborts_the_current_export_and_starts_no_other(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     engine.fails_at, engine.error = 4, KeyboardInterrupt()
     report = run(clips, tmp_path / "out")
     assert endings(report) == [D, Ending.STOPPED, Ending.NOT_STARTED]
@@ -215,21 +221,21 @@ def test_a_stop_gives_up_one_and_begins_no_other(clips: list[str], tmp_path: Pat
     assert endings(run(clips, tmp_path / "out")) == [S, D, D]
 
 
-def test_a_stop_keeps_a_part_where_that_was_asked_for(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
+def test_a_stop_keeps_a_partial_result_on_request(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     engine.fails_at, engine.error = 2, KeyboardInterrupt()
     report = run(clips[:1], tmp_path / "out", template(keep_partial=True))
     assert endings(report) == [Ending.STOPPED]
-    kept = "kept in" in report.outcomes[0].sentence  # whether a frame was written by then is up to the threads
+    kept = "kept in" in report.outcomes[0].sentence  # depends on the threads whether a frame was written
     assert (tmp_path / "out" / "a.partial.mp4").exists() == kept
     engine.error = None
     assert endings(run(clips[:1], tmp_path / "out", template(keep_partial=True))) == [D]
 
 
 @pytest.mark.parametrize("masks", [None, "png"])
-def test_a_result_that_was_finished_but_not_noted_is_known(
+def test_a_finished_result_without_a_manifest_entry_is_recognised(
     clips: list[str], tmp_path: Path, engine: Loaded, masks: MaskKind | None
 ) -> None:
-    """As where the program was killed between the two."""
+    """The program was killed between the two."""
     assert run(clips[:1], tmp_path / "out", masks=masks).is_whole
     record = Manifest(tmp_path / "out")
     record.load()
@@ -244,10 +250,10 @@ def test_a_result_that_was_finished_but_not_noted_is_known(
 
 @pytest.mark.parametrize("masks", ["jsonl", "png"])
 @pytest.mark.parametrize("threshold", [0.5, 0.3])
-def test_what_an_ended_run_left_of_a_result_is_replaced(
+def test_an_incomplete_result_of_a_killed_run_is_replaced(
     clips: list[str], tmp_path: Path, engine: Loaded, masks: MaskKind, threshold: float
 ) -> None:
-    """As where the program was killed when the masks were in their place and the video was not."""
+    """The program was killed after the masks were moved and before the video was."""
     out = tmp_path / "out"
     assert run(clips[:1], out, masks=masks).is_whole
     record = Manifest(out)
@@ -261,11 +267,11 @@ def test_what_an_ended_run_left_of_a_result_is_replaced(
     record.load()
     record.store({"a.mp4": entry})
     (out / "a.mp4").unlink()
-    report = run(clips[:1], out, masks=masks)  # what a run has finished is replaced by none that was not asked to
+    report = run(clips[:1], out, masks=masks)  # finished results are not replaced without a request
     assert endings(report) == [F] and "exists already" in report.outcomes[0].sentence
 
 
-def test_what_failed_leaves_no_word_of_being_begun(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
+def test_a_failed_export_leaves_no_started_entry(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     good = Path(clips[0]).read_bytes()
     Path(clips[0]).write_bytes(good[:300])
     assert endings(run(clips[:1], tmp_path / "out")) == [F]
@@ -285,7 +291,7 @@ def test_sources_of_one_stem_resume_under_their_own_names(tmp_path: Path, engine
     assert endings(report) == [D, S]
 
 
-def test_a_model_that_cannot_be_used_is_told_once(
+def test_an_unusable_model_is_reported_once(
     clips: list[str], tmp_path: Path, engine: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object) -> Loaded:
@@ -311,7 +317,7 @@ def test_a_model_that_cannot_be_used_is_told_once(
         ({"into": "in"}, {}, UsageError, "is also an input"),
     ],
 )
-def test_what_is_wrong_for_all_is_told_before_anything_is_done(
+def test_errors_for_all_inputs_are_raised_before_the_first_export(
     clips: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -327,7 +333,7 @@ def test_what_is_wrong_for_all_is_told_before_anything_is_done(
     assert "\n" not in str(raised.value)
 
 
-def test_a_damaged_record_is_told_of_and_nothing_lost(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
+def test_a_damaged_manifest_is_reported_and_results_are_kept(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     run(clips[:1], tmp_path / "out")
     (tmp_path / "out" / NAME).write_text("{")
     report = run(clips[:2], tmp_path / "out")
@@ -336,11 +342,11 @@ def test_a_damaged_record_is_told_of_and_nothing_lost(clips: list[str], tmp_path
 
 
 @pytest.mark.slow
-def test_a_member_of_the_crew_exports_with_the_real_model(
+def test_a_batch_process_exports_with_the_real_model(
     clips: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What runs in each process, in this one."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # the threads of this process stay as they are
+    """Runs the code of a batch process in this process."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # the threads of this process are unchanged
     work = runner.prepare_process(template(), 2)
     told: list[Progress] = []
     Path(clips[1]).write_bytes(b"no video")

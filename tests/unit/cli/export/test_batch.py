@@ -1,4 +1,4 @@
-"""The report of many exports, and where their results go, before anything heavy is loaded."""
+"""The report of a batch, and the choice of output paths, without heavy imports."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +22,7 @@ def report(*outcomes: Outcome, seconds: float = 3725.0) -> BatchReport:
     return BatchReport(exports, outcomes, seconds, stopped=False)
 
 
-def test_a_report_names_every_input_and_counts_what_became_of_them() -> None:
+def test_a_report_names_every_input_and_counts_outcomes() -> None:
     lines = report_lines(
         report(
             Outcome(Ending.DONE, result=ExportResult(1, 2.0, Fraction(0)), notices=("Sound was converted.",)),
@@ -43,7 +43,7 @@ def test_a_report_names_every_input_and_counts_what_became_of_them() -> None:
     ]
 
 
-def test_a_report_of_one_input() -> None:
+def test_a_report_of_one_input_is_short() -> None:
     lines = report_lines(report(Outcome(Ending.FINISHED_BEFORE, notices=("A word.",)), seconds=0.4))
     assert lines[-1] == "1 input: 1 already finished; 0 frames in 0:00"
 
@@ -58,12 +58,12 @@ def test_a_report_of_one_input() -> None:
         (["a"], PlaceOptions(output=Path("o.mp4"), jobs=2), "--jobs is for several inputs"),
     ],
 )
-def test_where_results_go_must_be_clear(sources: list[str], places: PlaceOptions, words: str) -> None:
+def test_ambiguous_output_paths_are_rejected(sources: list[str], places: PlaceOptions, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         check_places(sources, places)
 
 
-def test_where_results_go_is_clear() -> None:
+def test_output_paths_are_chosen_from_the_options() -> None:
     check_places(["a"], PlaceOptions(output=Path("o.mp4"), jobs=1))
     check_places(["a", "b"], PlaceOptions(into=Path("out"), suffix=".mkv", jobs=3))
     check_places(["a"], PlaceOptions(data=["coco:x"]))

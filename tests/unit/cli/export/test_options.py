@@ -1,4 +1,4 @@
-"""Options of ``export`` that are read before anything heavy is loaded."""
+"""Options of ``export`` that are parsed before heavy imports."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -22,14 +22,14 @@ def test_times_are_exact(hours: int, minutes: int, seconds: int, thousandths: in
     assert parse_time(f"{hours}:{minutes:02d}:{seconds:02d}.{thousandths:03d}") == expected
 
 
-def test_short_forms_of_times() -> None:
+def test_short_forms_of_times_are_parsed() -> None:
     assert parse_time("90") == 90
     assert parse_time("1:30.5") == Fraction(181, 2)
     assert parse_time(" 0.1 ") == Fraction(1, 10)
 
 
 @pytest.mark.parametrize("text", ["", "x", "1:2:3:4", "-1", "1:60", "1:-1", "1/3", "nan", "inf", "1::2", "1e"])
-def test_other_words_are_no_times(text: str) -> None:
+def test_other_texts_are_not_times(text: str) -> None:
     with pytest.raises(UsageError, match="is not a time"):
         parse_time(text)
 
@@ -44,7 +44,7 @@ def test_other_words_are_no_times(text: str) -> None:
         (EngineSettings, {"size": 5}, "size"),
     ],
 )
-def test_impossible_settings_are_one_sentence(kind: type, values: dict[str, object], name: str) -> None:
+def test_invalid_settings_give_a_one_sentence_error(kind: type, values: dict[str, object], name: str) -> None:
     with pytest.raises(UsageError, match=f"is not a valid {name}: ") as raised:
         validated(kind, **values)
     assert "\n" not in str(raised.value)
@@ -54,7 +54,7 @@ def data(words: list[str], *, many: bool) -> list[tuple[str, Path]]:
     return list(parse_data(PlaceOptions(data=words, into=Path("out") if many else None)))
 
 
-def test_data_are_named_by_format_and_place() -> None:
+def test_data_are_parsed_from_format_and_path() -> None:
     assert data(["coco:set", "sheet:C:/found.png"], many=False) == [
         ("coco", Path("set")), ("sheet", Path("C:/found.png"))
     ]  # fmt: skip
@@ -77,14 +77,14 @@ def test_annotations_have_one_default_for_all_formats() -> None:
 @pytest.mark.parametrize(
     "given", [{"segmentation": "mask"}, {"instances": "all"}, {"split": 0.0}, {"split": 1.0}, {"split": float("nan")}]
 )
-def test_impossible_annotations_are_one_sentence(given: dict[str, object]) -> None:
+def test_invalid_annotations_give_a_one_sentence_error(given: dict[str, object]) -> None:
     (name,) = given
     with pytest.raises(UsageError, match=f"is not a valid {name}: ") as raised:
         validated(AnnotationSettings, **given)
     assert "\n" not in str(raised.value)
 
 
-def test_a_place_is_needed_unless_only_data_are_wanted() -> None:
+def test_an_output_is_required_without_data() -> None:
     check_places(["a.mp4"], PlaceOptions(data=["coco:x"]))
     check_places(["a.mp4"], PlaceOptions(masks=Path("a.jsonl")))
     with pytest.raises(UsageError, match=r"-o out\.mp4, --into FOLDER .* --data coco:FOLDER"):

@@ -1,4 +1,4 @@
-"""When a recording without a window is over, and what it says."""
+"""The end of a headless recording, and its messages."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ BREAKS = "clip.mp4 ends at 0:01.000: the rest is damaged or missing."
 
 
 class Asked:
-    """A session that notes what it is asked for; its picture has a matte."""
+    """A session that records its calls. Its frame has a matte."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -45,7 +45,7 @@ def status(state: SourceState, seekable: bool = True, problem: str = "", active:
     )
 
 
-def test_a_file_that_ended_while_the_model_loaded_is_recorded_however_long_it_takes_to_rewind(tmp_path: Path) -> None:
+def test_a_file_that_ended_during_loading_is_rewound_and_recorded(tmp_path: Path) -> None:
     session, job = Asked(), _Recording(tmp_path, RecordingSettings(), None)
     going = [job.look(session, status(SourceState.ENDED)) for _ in range(20)]  # type: ignore[arg-type]
     assert session.asked == ["record", "seek", "play"] and all(going)
@@ -54,7 +54,7 @@ def test_a_file_that_ended_while_the_model_loaded_is_recorded_however_long_it_ta
     assert job.broken == ""
 
 
-def test_a_file_that_is_over_before_anybody_looks_is_recorded(tmp_path: Path) -> None:
+def test_a_very_short_file_is_recorded(tmp_path: Path) -> None:
     session, job = Asked(), _Recording(tmp_path, RecordingSettings(), None)
     for _ in range(2):
         assert job.look(session, status(SourceState.ENDED))  # type: ignore[arg-type]
@@ -62,7 +62,7 @@ def test_a_file_that_is_over_before_anybody_looks_is_recorded(tmp_path: Path) ->
     assert not job.look(session, status(SourceState.ENDED))  # type: ignore[arg-type]
 
 
-def test_a_file_that_cannot_be_played_again_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_replayed_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session, job = Asked(), _Recording(tmp_path, RecordingSettings(), None)
     for _ in range(2):
         assert job.look(session, status(SourceState.ENDED, problem="old"))  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ def test_a_file_that_cannot_be_played_again_is_not_waited_for(tmp_path: Path, mo
         job.look(session, status(SourceState.ENDED, problem="There is no file x.mp4."))  # type: ignore[arg-type]
 
 
-def test_what_cannot_be_rewound_ends_with_its_source(tmp_path: Path) -> None:
+def test_a_recording_of_an_unseekable_source_ends_with_it(tmp_path: Path) -> None:
     session, job = Asked(), _Recording(tmp_path, RecordingSettings(), None)
     going = [job.look(session, status(SourceState.ENDED, seekable=False)) for _ in range(3)]  # type: ignore[arg-type]
     assert session.asked == ["record"] and going == [True, True, False]
@@ -104,7 +104,7 @@ NOT_FINISHED = Message("recording", "The disk is full; the part before the error
         ([], [], None, "Nothing was recorded: it was interrupted before the first frame with masks."),
     ],
 )
-def test_a_recording_that_is_not_whole_is_a_failure_that_names_what_is_kept(
+def test_an_incomplete_recording_is_an_error_that_names_the_kept_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -135,7 +135,7 @@ def test_a_recording_that_is_not_whole_is_a_failure_that_names_what_is_kept(
         assert capsys.readouterr().out == RECORDED.text + "\n"
 
 
-def test_wrong_usage_stays_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_usage_error_keeps_its_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*arguments: object) -> None:
         raise UsageError("There is no such source.")
 

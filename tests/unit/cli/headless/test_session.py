@@ -1,4 +1,4 @@
-"""What ends a command without a window that would otherwise wait for ever, and what it says meanwhile."""
+"""Conditions that end a headless command, and its messages."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from clipseg_live.core.status import SessionStatus, SourceState, SourceStatus, WorkerState, WorkerStatus
-from tests.helpers.live_engine import fake
+from tests.helpers.live_engine import make_fake_engine
 
 RUNNING = SourceStatus(SourceState.RUNNING)
 READY = WorkerStatus(WorkerState.READY)
@@ -44,7 +44,7 @@ def check(
 
 
 @pytest.mark.parametrize("before", [WorkerState.STARTING, WorkerState.READY])
-def test_a_worker_that_waits_for_a_restart_is_a_failure(before: WorkerState) -> None:
+def test_a_worker_that_waits_for_a_restart_is_an_error(before: WorkerState) -> None:
     watch = ResponseWatch()
     check(watch, worker=WorkerStatus(before))
     with pytest.raises(Failure, match=r"^again and again$"):
@@ -52,16 +52,16 @@ def test_a_worker_that_waits_for_a_restart_is_a_failure(before: WorkerState) -> 
 
 
 @pytest.mark.parametrize("state", [WorkerState.STARTING, WorkerState.LOADING, WorkerState.RESTARTING])
-def test_a_worker_that_starts_again_is_waited_for(state: WorkerState) -> None:
+def test_a_restarting_worker_is_awaited(state: WorkerState) -> None:
     check(ResponseWatch(), worker=WorkerStatus(state, problem="Segmentation is restarting."))
 
 
-def test_prompts_and_frames_that_cannot_be_taken_are_a_failure() -> None:
+def test_rejected_prompts_and_frames_are_an_error() -> None:
     with pytest.raises(Failure, match=r"^no room$"):
         check(ResponseWatch(), worker=WorkerStatus(WorkerState.READY, problem="no room"))
 
 
-def test_a_source_that_never_opened_is_a_failure_and_a_lost_one_is_not() -> None:
+def test_a_source_that_never_opened_is_an_error_and_a_lost_one_is_not() -> None:
     failed = SourceStatus(SourceState.FAILED, problem="There is no camera.")
     with pytest.raises(Failure, match=r"^There is no camera\.$"):
         check(ResponseWatch(), failed)
@@ -70,13 +70,13 @@ def test_a_source_that_never_opened_is_a_failure_and_a_lost_one_is_not() -> None
     check(watch, SourceStatus(SourceState.RECONNECTING, problem="lost"))
 
 
-def test_frames_without_masks_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_masks_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=lambda: clock.now))
     answered = WorkerStatus(WorkerState.READY, version=1)
     watch, drawn = ResponseWatch(), ResponseWatch()
     check(drawn, worker=answered, masks=True)
-    check(watch)  # the model takes its time
+    check(watch)  # the model is slow
     clock.now = 100.0
     check(watch, worker=answered)
     clock.now = 125.0
@@ -90,7 +90,7 @@ def test_frames_without_masks_are_not_waited_for_without_end(monkeypatch: pytest
         check(watch, worker=answered)
 
 
-def test_a_file_that_breaks_off_ends_the_virtual_camera() -> None:
+def test_a_damaged_file_ends_the_virtual_camera() -> None:
     job = _VirtualCamera(VirtualCameraSettings())
     ended = SourceStatus(SourceState.ENDED)
     assert job.look(Shown(), SessionStatus(ended))  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ def test_a_file_that_breaks_off_ends_the_virtual_camera() -> None:
         job.look(Shown(), SessionStatus(broken))  # type: ignore[arg-type]
 
 
-def test_a_lost_source_and_its_return_are_told_once() -> None:
+def test_a_lost_source_and_its_return_are_reported_once() -> None:
     told = SourceMessages()
     lost = SourceStatus(SourceState.RECONNECTING, SourceName("the camera"), problem="The camera is gone.")
     again = SourceStatus(SourceState.RECONNECTING, SourceName("the camera"), problem="There is no camera.")
@@ -120,13 +120,13 @@ def test_a_lost_source_and_its_return_are_told_once() -> None:
         ("no room", "fake", "Shared memory has no room for a frame (No space left on device)"),
     ],
 )
-def test_a_recording_never_waits_for_a_worker_that_cannot_work(
+def test_a_recording_does_not_wait_for_a_failed_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompt: str, model: str, sentence: str
 ) -> None:
     def full(*arguments: object) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(app_session, "make_exact_engine", fake)
+    monkeypatch.setattr(app_session, "make_exact_engine", make_fake_engine)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     if prompt == "no room":
         monkeypatch.setattr(os, "posix_fallocate", full)

@@ -26,17 +26,17 @@ def test_short_and_named_colours() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "#12", "#12345", "reddish", "#gggggg"])
-def test_other_words_are_no_colours(text: str) -> None:
+def test_other_words_are_not_colours(text: str) -> None:
     with pytest.raises(UsageError, match="not a colour"):
         parse_colour(text)
 
 
 @given(st.integers(1, 40))
-def test_prompts_get_the_palettes_colours_in_order(count: int) -> None:
+def test_prompts_get_palette_colours_in_order(count: int) -> None:
     assert [style.colour for style in prompt_styles(count)] == [PALETTE[n % len(PALETTE)] for n in range(count)]
 
 
-def test_values_are_given_once_or_once_for_each() -> None:
+def test_one_value_applies_to_all_prompts() -> None:
     assert [style.threshold for style in prompt_styles(3, thresholds=[0.2])] == [0.2] * 3
     assert [style.threshold for style in prompt_styles(2, thresholds=[0.2, 0.7])] == [0.2, 0.7]
     with pytest.raises(UsageError, match="2 values of threshold for 3 prompts"):
@@ -44,16 +44,16 @@ def test_values_are_given_once_or_once_for_each() -> None:
 
 
 @pytest.mark.parametrize("options", [{"thresholds": [2.0]}, {"thresholds": [float("nan")]}, {"opacity": -0.1}])
-def test_values_out_of_range_are_refused(options: dict[str, object]) -> None:
+def test_values_out_of_range_are_rejected(options: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="from 0 to 1"):
         prompt_styles(1, **options)  # type: ignore[arg-type]
 
 
-def test_the_palette_tells_sixteen_prompts_apart() -> None:
+def test_palette_has_sixteen_distinct_colours() -> None:
     assert len(set(PALETTE)) == 16
 
 
-def test_settings_are_frozen_and_closed() -> None:
+def test_settings_are_frozen_and_reject_unknown_fields() -> None:
     settings = ExportSettings()
     with pytest.raises(ValidationError):
         settings.quality = 3  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Effects as values, and how they are written on a command line."""
+"""Effects as values, and their notation on the command line."""
 
 import pickle
 from pkgutil import resolve_name
@@ -36,14 +36,14 @@ effects = st.lists(st.sampled_from([kind() for kind in KINDS.values()]), max_siz
 
 @pytest.mark.slow
 @given(effects)
-def test_a_list_is_written_by_its_names(chosen):
+def test_a_list_of_effects_is_parsed_from_names(chosen):
     if chosen:
         assert parse_effects("+".join(effect.kind for effect in chosen)) == tuple(chosen)
 
 
 @pytest.mark.slow
 @given(effects)
-def test_privacy_is_drawn_first_and_the_rest_stays_in_order(chosen):
+def test_privacy_effects_are_drawn_first_and_others_keep_their_order(chosen):
     ordered = in_order(chosen)
     assert sorted(each.kind for each in ordered) == sorted(each.kind for each in chosen)
     hiding = [each.info.private for each in ordered]
@@ -54,7 +54,7 @@ def test_privacy_is_drawn_first_and_the_rest_stays_in_order(chosen):
         ]
 
 
-def test_options_are_given_in_parentheses():
+def test_options_are_parsed_from_parentheses():
     assert parse_effects("tint + outline( width=0.4 )+cutout(backdrop=colour,colour=#00b140)") == (
         Tint(), Outline(width=0.4), CutOut(backdrop="colour", colour=(0, 177, 64)),
     )  # fmt: skip
@@ -70,13 +70,13 @@ def test_options_are_given_in_parentheses():
         ("cutout(colour=reddish)", "not a colour"), ("tint(kind=glow)", "is not an option"),
     ],
 )  # fmt: skip
-def test_other_words_are_one_sentence(text, said):
+def test_invalid_notation_gives_a_one_sentence_error(text, said):
     with pytest.raises(UsageError) as raised:
         parse_effects(text)
     assert said in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_private_sessions_are_locked_whatever_the_mode():
+def test_privacy_effects_force_the_locked_mode():
     settings = LiveSettings(mode="smooth")
     assert settings.display == "smooth"
     private = with_preset(settings, "privacy")
@@ -87,7 +87,7 @@ def test_private_sessions_are_locked_whatever_the_mode():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_effect_is_described(kind):
+def test_an_effect_is_formatted_with_its_changed_options(kind):
     effect = KINDS[kind]
     assert effect.info.title and effect.info.help.endswith(".") and effect.__doc__.strip().endswith(".")
     assert callable(resolve_name(effect.info.drawing))
@@ -97,7 +97,7 @@ def test_an_effect_is_described(kind):
     assert len(modules_with(kind) - OTHER_MEANINGS.get(kind, set())) <= 2
 
 
-def test_effects_go_through_files_and_processes():
+def test_effects_survive_json_and_pickle():
     settings = LiveSettings(effects=tuple(effect() for effect in KINDS.values()))
     assert LiveSettings.model_validate_json(settings.model_dump_json()) == settings
     assert pickle.loads(pickle.dumps(settings)) == settings
@@ -112,7 +112,7 @@ def test_effects_go_through_files_and_processes():
         (3, "valid dictionary"),
     ],
 )  # fmt: skip
-def test_a_value_that_is_no_effect_is_refused(value, said):
+def test_a_value_that_is_not_an_effect_is_rejected(value, said):
     with pytest.raises(ValueError) as raised:
         LiveSettings(effects=[value])
     assert said in raised.value.errors()[0]["msg"] and raised.value.errors()[0]["loc"][:2] == ("effects", 0)
@@ -127,20 +127,20 @@ class Dots(EffectSettings):
 
 
 class Bare(EffectSettings):
-    """Without info."""
+    """An effect without info."""
 
     kind: Literal["bare"] = "bare"
 
 
 class Needy(Dots):
-    """With an option that must be given."""
+    """An effect with a required option."""
 
     kind: Literal["needy"] = "needy"
     depth: float
 
 
 class Newer(Dots):
-    """For another version."""
+    """An effect for another version."""
 
     info: ClassVar = EffectInfo(title="Newer", help="Newer.", group="mark", drawing="a:b", interface=2)
     kind: Literal["newer"] = "newer"
@@ -154,7 +154,7 @@ class Newer(Dots):
         ("newer", Newer, "made for interface 2"),
     ],
 )  # fmt: skip
-def test_an_effect_of_a_package_is_checked(name, part, reason):
+def test_an_effect_of_a_package_is_validated(name, part, reason):
     assert EFFECT_KINDS._accept("dots", Dots) is Dots
     with pytest.raises(PluginError, match=reason):
         EFFECT_KINDS._accept(name, part)

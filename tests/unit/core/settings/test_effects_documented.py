@@ -1,4 +1,4 @@
-"""docs/effects.md has every effect as it is defined, with a picture."""
+"""docs/effects.md has every effect with an image."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.helpers.paths import ROOT
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_an_effect_has_a_picture(kind: str) -> None:
+def test_an_effect_has_an_image(kind: str) -> None:
     assert (ROOT / "docs" / "pictures" / "effects" / f"{kind}.webp").is_file()

@@ -1,4 +1,4 @@
-"""What a session file may read without asking: nothing outside its own folder, whatever it is called."""
+"""References of a session file: nothing outside its folder is read without permission."""
 
 import json
 import os
@@ -20,7 +20,7 @@ SECRET = "secret.png"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder ``mine`` with links out of it, beside what it should not reach."""
+    """Return a folder ``mine`` with links that lead out of it, next to forbidden files."""
     root = tmp_path_factory.mktemp("reach").resolve()
     mine = root / "mine"
     (mine / "deep").mkdir(parents=True)
@@ -37,8 +37,8 @@ def on(path: str | Path, backdrop: str = "image") -> LiveSettings:
     return LiveSettings(effects=(Tint(), CutOut(backdrop=backdrop, file=Path(path))))
 
 
-def written(folder: Path, settings: LiveSettings, name: str = "s.json") -> Path:
-    """A session file with the paths as they are, not as ``save_session`` would write them."""
+def write_session(folder: Path, settings: LiveSettings, name: str = "s.json") -> Path:
+    """Write a session file with the given paths, without the changes of ``save_session``."""
     path = folder / name
     content = {"format": "clipseg-live session", "version": 1, "settings": settings.model_dump(mode="json")}
     path.write_text(json.dumps(content))
@@ -50,7 +50,7 @@ parts = st.sampled_from(["..", ".", "deep", "out", "mine", "minefield", SECRET, 
 
 @pytest.mark.slow
 @given(parts=st.lists(parts, min_size=1, max_size=7), absolute=st.booleans())
-def test_what_stays_lies_in_the_folder_when_links_are_followed(home: Path, parts: list[str], absolute: bool) -> None:
+def test_allowed_paths_stay_in_the_folder_after_resolving_links(home: Path, parts: list[str], absolute: bool) -> None:
     path = Path(*parts)
     if absolute:
         path = home / path
@@ -58,7 +58,7 @@ def test_what_stays_lies_in_the_folder_when_links_are_followed(home: Path, parts
     truth = os.path.realpath(os.path.normpath(home / path))
     inside = os.path.commonpath((home, truth)) == str(home)
     if inside:
-        # A way that leaves the folder by name and comes back through a link is asked about as well.
+        # A path that leaves the folder by name and returns through a link needs permission.
         assume(os.path.commonpath((home, os.path.normpath(home / path))) == str(home))
         assert place is None
     else:
@@ -67,7 +67,7 @@ def test_what_stays_lies_in_the_folder_when_links_are_followed(home: Path, parts
 
 @pytest.mark.slow
 @given(name=st.text(min_size=1, max_size=12))
-def test_any_name_at_all_is_judged(home: Path, name: str) -> None:
+def test_any_name_is_classified(home: Path, name: str) -> None:
     place = escapes_folder(Path(name), home)
     if place is None:
         assert os.path.realpath(home / name).startswith(str(home))
@@ -81,8 +81,8 @@ def test_any_name_at_all_is_judged(home: Path, name: str) -> None:
         "concat:a|b", "../minefield/secret.png", "nul\0.png",
     ],
 )  # fmt: skip
-def test_what_leads_out_is_asked_about_and_left_out_until_then(home: Path, name: str) -> None:
-    path = written(home, on(name))
+def test_external_references_are_omitted_until_allowed(home: Path, name: str) -> None:
+    path = write_session(home, on(name))
     opened = open_session(path)
     assert len(opened.outside) == 1 and opened.outside[0].kind == "file"
     assert opened.outside[0].name.isprintable()
@@ -94,14 +94,16 @@ def test_what_leads_out_is_asked_about_and_left_out_until_then(home: Path, name:
 
 
 @pytest.mark.parametrize("name", ["secret.png", "deep/secret.png", "./deep/../secret.png", "inner.png", "none.png"])
-def test_what_lies_beside_is_found_from_anywhere(home: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = written(home, on(name))
+def test_relative_paths_are_resolved_from_the_session_folder(
+    home: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_session(home, on(name))
     monkeypatch.chdir(home.parent)
     effect = load_session(Path("mine") / path.name).effects[1]
     assert isinstance(effect, CutOut) and effect.file == Path(os.path.normpath(home / name))
 
 
-def test_another_machine_is_not_even_asked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_other_machines_are_not_resolved(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
     monkeypatch.setattr(os.path, "realpath", lambda place: looked.append(str(place)) or str(place))
     for name in ("//there/share/x.png", "\\\\there\\share\\x.png", "/net/there/x.png", "../x.png"):
@@ -109,13 +111,13 @@ def test_another_machine_is_not_even_asked(home: Path, monkeypatch: pytest.Monke
     assert looked == []
 
 
-def test_a_backdrop_that_is_not_shown_is_judged_too(home: Path) -> None:
-    opened = open_session(written(home, on("/etc/hostname", "checkerboard")))
+def test_a_hidden_backdrop_is_checked(home: Path) -> None:
+    opened = open_session(write_session(home, on("/etc/hostname", "checkerboard")))
     assert [each.name for each in opened.outside] == ["/etc/hostname"]
     assert opened.within.effects[1] == CutOut(backdrop="checkerboard")
 
 
-def test_a_saved_session_moves_with_its_folder(tmp_path: Path) -> None:
+def test_a_saved_session_can_be_moved_with_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "one"
     (folder / "pictures").mkdir(parents=True)
     settings = on(folder / "pictures" / "sea.png")
@@ -127,7 +129,7 @@ def test_a_saved_session_moves_with_its_folder(tmp_path: Path) -> None:
     assert [each.name for each in open_session(tmp_path / "s.json").outside] == [str(tmp_path.parent / "sea.png")]
 
 
-def test_a_model_of_its_own_is_asked_about(tmp_path: Path) -> None:
+def test_an_unknown_model_needs_permission(tmp_path: Path) -> None:
     for model in sorted(NAMED_MODELS):
         save_session(tmp_path / "s.json", LiveSettings(engine=EngineSettings(model=model)))
         assert load_session(tmp_path / "s.json").engine.model == model
@@ -141,17 +143,17 @@ def test_a_model_of_its_own_is_asked_about(tmp_path: Path) -> None:
             load_session(tmp_path / "s.json")
 
 
-def test_a_model_s_folder_is_saved_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_folder_is_saved_as_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model").mkdir()
     monkeypatch.chdir(tmp_path)
     save_session(tmp_path / "s.json", LiveSettings(engine=EngineSettings(model="model")))
     assert load_session(tmp_path / "s.json", trusted=True).engine.model == str(tmp_path / "model")
 
 
-def test_all_that_leads_out_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_one_sentence_names_all_external_references(tmp_path: Path) -> None:
     settings = LiveSettings(
         effects=(CutOut(file=Path("/a\u202e.png")), CutOut(file=Path("/b.png")), CutOut(file=Path("/b.png"))),
         engine=EngineSettings(model="x/y"),
     )
     with pytest.raises(UsageError, match=r"uses the file /a\ufffd.png, the file /b.png and the model x/y outside"):
-        load_session(written(tmp_path, settings))
+        load_session(write_session(tmp_path, settings))

@@ -1,4 +1,4 @@
-"""Registries: parts of this package and of installed ones, which may be broken, of another version, or clash."""
+"""Registries with parts of this package and of installed packages, which may be broken, incompatible or in conflict."""
 
 import logging
 import sys
@@ -35,7 +35,7 @@ def left_out(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_parts_of_packages_come_after_those_of_this_one(folder: Path, registry: Registry[int]) -> None:
+def test_parts_of_packages_follow_built_in_parts(folder: Path, registry: Registry[int]) -> None:
     install(folder, "more-numbers", {GROUP: {"three": "more_numbers:THREE"}}, "THREE = 3\n")
     assert registry.names() == ("one", "two", "three")
     assert registry.get("three") == 3
@@ -44,7 +44,7 @@ def test_parts_of_packages_come_after_those_of_this_one(folder: Path, registry: 
     assert registry.refusal("four") == "use one of one, two, three"
 
 
-def test_a_package_is_imported_when_its_part_is_asked_for(folder: Path, registry: Registry[int]) -> None:
+def test_a_package_is_imported_at_the_first_use_of_its_part(folder: Path, registry: Registry[int]) -> None:
     install(folder, "lazy-numbers", {GROUP: {"lazy": "lazy_numbers:LAZY"}}, "LAZY = 5\n")
     assert registry.get("one") == 1 and registry._entries is None, "nothing is listed for parts of this package"
     assert "lazy" in registry.names() and "lazy_numbers" not in sys.modules
@@ -63,7 +63,7 @@ def test_a_package_is_imported_when_its_part_is_asked_for(folder: Path, registry
         ("", "ModuleNotFoundError: No module named 'broken_{0}'"),
     ],
 )
-def test_a_broken_part_is_left_out_with_one_warning(
+def test_a_broken_part_is_omitted_with_one_warning(
     source: str,
     reason: str,
     folder: Path,
@@ -71,7 +71,7 @@ def test_a_broken_part_is_left_out_with_one_warning(
     caplog: pytest.LogCaptureFixture,
     request: pytest.FixtureRequest,
 ) -> None:
-    number = request.node.callspec.indices["source"]  # a module of its own for each case
+    number = request.node.callspec.indices["source"]  # a separate module for each case
     module = f"broken_{number}"
     install(folder, module.replace("_", "-"), {GROUP: {"bad": f"{module}:PART", "good": "good_part:PART"}}, source)
     (folder / "good_part.py").write_text("PART = 7\n", "utf-8")
@@ -97,7 +97,7 @@ def test_a_part_cannot_replace_another_one(
     ]
 
 
-def test_damaged_metadata_of_any_package_leave_the_parts_of_this_one(
+def test_built_in_parts_survive_damaged_package_metadata(
     registry: Registry[int], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(**_: str) -> None:
@@ -108,7 +108,7 @@ def test_damaged_metadata_of_any_package_leave_the_parts_of_this_one(
     assert left_out(caplog) == [f"The entry points {GROUP} cannot be listed"]
 
 
-def test_the_names_for_packages_are_there() -> None:
+def test_public_names_for_packages_exist() -> None:
     assert all(getattr(plugins, name) is not None for name in plugins.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'Sparkle'"):
         _ = plugins.Sparkle

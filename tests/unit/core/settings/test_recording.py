@@ -1,4 +1,4 @@
-"""What recordings are called, and what cannot be asked for."""
+"""File names of recordings, and invalid recording settings."""
 
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from clipseg_live.core.settings.recording import SUFFIXES, RecordingSettings, al
 WHEN = datetime(2026, 11, 27, 8, 5, 9)
 
 
-def test_names_are_filled_in() -> None:
+def test_pattern_fields_are_replaced() -> None:
     assert file_stem("clipseg-live {date} {time}", WHEN) == "clipseg-live 2026-11-27 08.05.09"
     assert file_stem("{source}: {prompts}", WHEN, ["a cup", " ", "hair"], "cam") == "cam- a cup, hair"
     assert file_stem("{prompts}", WHEN, []) == "no prompt"
@@ -22,7 +22,7 @@ def test_names_are_filled_in() -> None:
 
 @pytest.mark.slow
 @given(st.text(max_size=60), st.lists(st.text(max_size=80), max_size=4), st.text(max_size=40))
-def test_any_name_can_stand_in_a_folder(
+def test_names_are_valid_file_names(
     tmp_path_factory: pytest.TempPathFactory, text: str, prompts: list[str], source: str
 ) -> None:
     stem = file_stem(text + "{prompts}{source}", WHEN, prompts, source)
@@ -32,26 +32,26 @@ def test_any_name_can_stand_in_a_folder(
 
 
 @pytest.mark.parametrize("reserved", ["con", "NUL", "com1.tar", "..", "", "   ", "..."])
-def test_names_that_mean_something_else_are_changed(reserved: str) -> None:
+def test_reserved_names_are_changed(reserved: str) -> None:
     assert file_stem(reserved, WHEN).startswith("clipseg-live")
 
 
-def test_a_pattern_with_an_unknown_field_is_refused() -> None:
+def test_a_pattern_with_an_unknown_field_is_rejected() -> None:
     with pytest.raises(UsageError, match=r"\{camera\} is not a placeholder"):
         validated(RecordingSettings, pattern="{camera}")
 
 
-def test_nothing_is_recorded_twice() -> None:
+def test_duplicate_tracks_are_rejected() -> None:
     with pytest.raises(UsageError, match="only once"):
         validated(RecordingSettings, tracks=("camera", "camera"))
 
 
-def test_what_shows_the_untouched_picture_is_known() -> None:
+def test_outputs_with_original_pixels_are_detected() -> None:
     assert not RecordingSettings(tracks=("composed", "mattes"), data=("jsonl", "npz", "mask-video")).untouched
     assert RecordingSettings(tracks=("camera",)).untouched and RecordingSettings(data=("alpha-vp9",)).untouched
 
 
-def test_every_file_of_a_recording_has_a_name_of_its_own() -> None:
+def test_files_of_a_recording_have_different_names() -> None:
     assert set(SUFFIXES) == set(CODECS)
     settings = RecordingSettings(tracks=("composed", "camera", "mattes"), data=DATA_FORMATS)
     paths = all_paths(Path("there"), "a {b}", settings)

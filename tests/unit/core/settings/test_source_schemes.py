@@ -1,4 +1,4 @@
-"""Sources with a scheme: of this package, of others, and broken ones."""
+"""Sources with a scheme: built-in ones, those of packages, and broken ones."""
 
 import logging
 import sys
@@ -29,7 +29,7 @@ class Device:
 
 
 def open_device(request: SourceRequest) -> Device:
-    """Return a live source, or raise an error that the name asks for."""
+    """Return a live source, or raise the error that the name requests."""
     if request.name.endswith("usage"):
         raise UsageError("There is no such device.")
     if request.name.endswith("fault"):
@@ -54,12 +54,12 @@ def device(monkeypatch: pytest.MonkeyPatch) -> SourceScheme:
         ("https:x", None), ("Demo:", None),
     ],
 )  # fmt: skip
-def test_a_scheme_is_the_start_of_a_name(device: SourceScheme, name: str, scheme: str | None) -> None:
+def test_a_scheme_is_the_prefix_of_a_name(device: SourceScheme, name: str, scheme: str | None) -> None:
     found = find_scheme(name)
     assert (None if found is None else found.name) == scheme
 
 
-def test_demo_scenes_end_in_exports_only() -> None:
+def test_demo_scenes_have_an_end_only_in_exports() -> None:
     assert open_demo(SourceRequest(name="demo:", endless=True)).frame_count is None
     assert open_demo(SourceRequest(name="demo:")).frame_count == DEMO_SECONDS * 30
     part = open_demo(SourceRequest(name="demo:", start=Fraction(1), end=Fraction(3), rate=Fraction(10)))
@@ -69,7 +69,7 @@ def test_demo_scenes_end_in_exports_only() -> None:
         open_named_source("demo:", sequence=Fraction(25))
 
 
-def test_a_live_source_is_not_exported(device: SourceScheme) -> None:
+def test_a_live_source_cannot_be_exported(device: SourceScheme) -> None:
     assert isinstance(open_session_source(SourceSpec(name=SourceName("device:1"))), Device)
     with pytest.raises(UsageError, match="device:1 is a live source, and export reads files: record it"):
         open_named_source("device:1")
@@ -98,6 +98,6 @@ def test_errors_of_a_package_are_one_sentence(device: SourceScheme, caplog: pyte
         ("device", SourceScheme(name="device", opener="a:b", interface=2), "made for interface 2"),
     ],
 )
-def test_a_scheme_of_a_package_is_checked(name: str, part: object, reason: str) -> None:
+def test_a_scheme_of_a_package_is_validated(name: str, part: object, reason: str) -> None:
     with pytest.raises(PluginError, match=reason):
         SOURCE_SCHEMES._accept(name, part)

@@ -1,4 +1,4 @@
-"""What a virtual camera is asked for, and which pictures may leave for one."""
+"""Settings of the virtual camera, and the frames that may be sent to it."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -40,7 +40,7 @@ def picture(
     st.sampled_from(LOOKS), st.sampled_from(LOOKS), st.booleans(), st.booleans(), st.integers(1, 4), st.integers(1, 4),
     st.sampled_from(WorkerState), st.sampled_from(SourceState),
 )  # fmt: skip
-def test_nothing_unhidden_leaves_with_a_privacy_effect(
+def test_unhidden_frames_are_not_sent_with_a_privacy_effect(
     drawn: LiveSettings, now: LiveSettings, own: bool, mattes_own: bool, of: int, asked: int,
     worker: WorkerState, source: SourceState,
 ) -> None:  # fmt: skip
@@ -56,18 +56,18 @@ def test_nothing_unhidden_leaves_with_a_privacy_effect(
 
 
 @pytest.mark.parametrize("worker", [state for state in WorkerState if state is not READY])
-def test_no_picture_leaves_while_the_worker_is_down(worker: WorkerState) -> None:
+def test_no_frame_is_sent_while_the_worker_is_down(worker: WorkerState) -> None:
     assert may_publish(picture(), HIDING, 3, READY, RUNNING)
     assert not may_publish(picture(), HIDING, 3, worker, RUNNING)
     assert not may_publish(picture(PLAIN), PLAIN, 3, worker, RUNNING)
 
 
-def test_a_picture_that_does_not_say_how_it_was_drawn_does_not_leave() -> None:
+def test_a_frame_without_settings_is_not_sent() -> None:
     assert not may_publish(picture(None), HIDING, 3, READY, RUNNING)
     assert not may_publish(replace(picture(), mattes=NO_MATTES), HIDING, 3, READY, RUNNING)
 
 
-def test_other_rows_to_hide_wait_for_their_picture() -> None:
+def test_changed_rows_block_frames_until_they_are_rendered() -> None:
     hidden = HIDING.model_copy(update={"rows": (PromptRow(id=0, text="face", visible=False),)})
     helper = HIDING.model_copy(update={"rows": (PromptRow(id=0, text="face", style=PromptStyle(role="negative")),)})
     for drawn in (hidden, helper):
@@ -90,7 +90,7 @@ SOURCE, HELD = VirtualCameraFormat(641, 361, Fraction(25)), VirtualCameraFormat(
         (VirtualCameraSettings(), None, VirtualCameraFormat(64, 64, Fraction(5000)), (64, 64, 120)),
     ],
 )
-def test_size_and_rate_are_what_somebody_wants(
+def test_size_and_rate_follow_settings_device_and_source(
     settings: VirtualCameraSettings,
     settled: VirtualCameraFormat | None,
     source: VirtualCameraFormat | None,
@@ -105,6 +105,6 @@ def test_size_and_rate_are_what_somebody_wants(
     [{"width": 640}, {"height": 480}, {"width": 641, "height": 480}, {"width": 16, "height": 16}, {"rate": 0},
      {"rate": 500}, {"rate": float("nan")}, {"fit": "stretch"}, {"device": "x" * 201}, {"unknown": 1}],
 )  # fmt: skip
-def test_what_no_camera_can_be_is_refused(values: dict[str, object]) -> None:
+def test_impossible_formats_are_rejected(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         VirtualCameraSettings(**values)  # type: ignore[arg-type]

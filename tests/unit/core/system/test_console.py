@@ -1,4 +1,4 @@
-"""Standard output and standard error: closed, full, slow and narrow ones never raise."""
+"""Standard output and standard error never raise if they are closed, full, slow or limited in encoding."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def python(
 @pytest.mark.slow
 @posix
 @pytest.mark.parametrize("closed", [[1], [2], [1, 2], [0, 1, 2], [0]])
-def test_a_closed_output_is_none_and_its_number_goes_to_no_file(closed: list[int], tmp_path: Path) -> None:
+def test_a_closed_output_is_none_and_its_descriptor_is_not_reused(closed: list[int], tmp_path: Path) -> None:
     path = tmp_path / "result"
     code = (
         f"file = open({str(path)!r}, 'w')\n"
@@ -49,7 +49,7 @@ def test_a_closed_output_is_none_and_its_number_goes_to_no_file(closed: list[int
 @posix
 @pytest.mark.parametrize("variables", [{}, {"PYTHONUNBUFFERED": "1"}])
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
-def test_a_reader_that_went_away_is_noticed_without_an_error(name: str, variables: dict[str, str]) -> None:
+def test_a_closed_pipe_is_detected_without_an_error(name: str, variables: dict[str, str]) -> None:
     other = "stderr" if name == "stdout" else "stdout"
     code = (
         "sys.stdin.readline()\n"
@@ -83,7 +83,7 @@ def test_the_c_locale_can_print_everything() -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is always full")
-def test_a_full_disk_is_told_apart_from_a_closed_pipe() -> None:
+def test_a_full_disk_is_distinguished_from_a_closed_pipe() -> None:
     code = "print('x', flush=True); print(console.output_failure().strerror, console.is_closed(), file=sys.stderr)"
     with open("/dev/full", "w") as full, python(code, stdout=full) as process:
         _, err = process.communicate(timeout=60)
@@ -99,7 +99,7 @@ def test_a_slow_reader_of_a_non_blocking_pipe_loses_nothing() -> None:
     assert [int(line) for line in out.split()] == list(range(3000))
 
 
-def test_json_is_escaped_only_where_it_has_to_be() -> None:
+def test_json_is_escaped_only_where_necessary() -> None:
     class Stream:
         def __init__(self, encoding: str | None) -> None:
             self.encoding = encoding

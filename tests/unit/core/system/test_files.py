@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole, and damaged ones that are set aside."""
+"""Atomic replacement of files, and damaged files that are moved aside."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from clipseg_live.core.system.files import replace_file, set_aside
 
 
 @pytest.mark.parametrize("content", ["grün\n", b"\x00\xff"])
-def test_the_content_is_written_and_nothing_is_left_beside_it(tmp_path: Path, content: str | bytes) -> None:
+def test_the_content_is_written_without_temporary_files(tmp_path: Path, content: str | bytes) -> None:
     path = tmp_path / ".hidden.json"
     path.write_text("old")
     replace_file(path, content)
@@ -33,7 +33,7 @@ def test_a_failure_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
-def test_private_files_are_for_this_user_alone(tmp_path: Path) -> None:
+def test_private_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     umask = os.umask(0o022)
     try:
         for private, mode in ((True, 0o600), (False, 0o644)):
@@ -43,7 +43,7 @@ def test_private_files_are_for_this_user_alone(tmp_path: Path) -> None:
         os.umask(umask)
 
 
-def test_damaged_files_never_replace_each_other(tmp_path: Path) -> None:
+def test_damaged_files_get_different_names(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     for name in ("settings.damaged.json", "settings.damaged-2.json"):
         path.write_text(name)

@@ -1,4 +1,4 @@
-"""The log: what is written, what is hidden, what is limited, and who shares the file."""
+"""The log: records, hidden details, limits, and a file that several processes share."""
 
 import logging
 import multiprocessing
@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield tmp_path / "log"
 
 
-def written(folder: Path) -> str:
+def log_text(folder: Path) -> str:
     return (folder / logs.FILE_NAME).read_text("utf-8")
 
 
@@ -43,7 +43,7 @@ def test_a_record_has_time_level_logger_thread_and_traceback(folder: Path) -> No
     thread = threading.Thread(target=lambda: fail(KeyError("state")), name="clipseg-live compose secret.mp4")
     thread.start()
     thread.join()
-    text = written(folder)
+    text = log_text(folder)
     assert "ERROR   clipseg_live.test [compose] It failed" in text
     assert "Traceback (most recent call last)" in text and "KeyError: 'state'" in text
     assert "secret" not in text
@@ -78,11 +78,11 @@ def test_private_details_are_logged_at_debug_level_only(folder: Path, error: Exc
             raise Failure("It is about zebra things.") from cause
     except Failure:
         log.exception("It failed")
-    assert "zebra" not in written(folder)
-    assert type(error).__name__ in written(folder)
+    assert "zebra" not in log_text(folder)
+    assert type(error).__name__ in log_text(folder)
     logs.set_level("debug")
     fail(error)
-    assert ("zebra" in written(folder)) is ("user:zebra" not in str(error))  # credentials stay masked
+    assert ("zebra" in log_text(folder)) is ("user:zebra" not in str(error))  # credentials stay masked
 
 
 def test_repeated_causes_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,28 +91,30 @@ def test_repeated_causes_are_counted(folder: Path, monkeypatch: pytest.MonkeyPat
     for _ in range(100):
         fail(KeyError("a"))
     log.warning("Something else")
-    assert written(folder).count("KeyError") == 3 and "Something else" in written(folder)
+    assert log_text(folder).count("KeyError") == 3 and "Something else" in log_text(folder)
     clock[0] = 61.0
     fail(KeyError("a"))
-    assert written(folder).count("KeyError") == 4
-    assert "It failed (97 similar records were suppressed)" in written(folder)
+    assert log_text(folder).count("KeyError") == 4
+    assert "It failed (97 similar records were suppressed)" in log_text(folder)
 
 
-def test_levels(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_levels_select_records(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     log.debug("one")
     log.info("two")
     logging.getLogger("PIL").info("other library")
-    assert "two" in written(folder) and "one" not in written(folder) and "other" not in written(folder)
+    assert "two" in log_text(folder) and "one" not in log_text(folder) and "other" not in log_text(folder)
     assert capsys.readouterr().err == ""
     logs.set_level("warning")
     log.info("three")
     log.warning("four")
     shown = capsys.readouterr().err
-    assert "four" in shown and "three" not in shown and "three" not in written(folder)
+    assert "four" in shown and "three" not in shown and "three" not in log_text(folder)
     monkeypatch.setenv("CLIPSEG_LIVE_DEBUG", "1")
     logs.set_level(None)
     log.debug("five")
-    assert "five" in written(folder) and "five" in capsys.readouterr().err
+    assert "five" in log_text(folder) and "five" in capsys.readouterr().err
 
 
 def test_uncaught_exceptions_of_threads_are_logged(folder: Path) -> None:
@@ -122,8 +124,8 @@ def test_uncaught_exceptions_of_threads_are_logged(folder: Path) -> None:
     thread = threading.Thread(target=broken, name="clipseg-live broken")
     thread.start()
     thread.join()
-    assert "[broken] Uncaught exception in a thread" in written(folder)
-    assert "nobody catches it" in written(folder)
+    assert "[broken] Uncaught exception in a thread" in log_text(folder)
+    assert "nobody catches it" in log_text(folder)
 
 
 def test_uncaught_exceptions_are_shown_once_per_type(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,7 +156,7 @@ def test_recent_lines_reach_into_the_rotated_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["a file is in the way", "none"])
-def test_without_a_file_the_last_lines_are_kept_in_memory(tmp_path: Path, kind: str) -> None:
+def test_last_lines_are_kept_in_memory_without_a_file(tmp_path: Path, kind: str) -> None:
     (tmp_path / "log").write_text("")
     with logs.installed(tmp_path / "log" if kind != "none" else None):
         log.warning("remembered")
@@ -163,7 +165,7 @@ def test_without_a_file_the_last_lines_are_kept_in_memory(tmp_path: Path, kind: 
     assert logs.recent_lines() == []
 
 
-def test_everything_is_restored_at_the_end(tmp_path: Path) -> None:
+def test_hooks_and_handlers_are_restored_at_the_end(tmp_path: Path) -> None:
     before = sys.excepthook, threading.excepthook, sys.unraisablehook, list(logging.getLogger().handlers)
     with logs.installed(tmp_path):
         assert sys.excepthook is not before[0]
@@ -189,7 +191,7 @@ with logs.installed(Path(sys.argv[1])):
     text = "".join(path.read_text("utf-8") for path in tmp_path.glob(f"{logs.FILE_NAME}*"))
     for name in "ab":
         assert f" {name} 49 x" in text
-    assert all(len(line) < 9200 for line in text.splitlines())  # whole lines, never mixed
+    assert all(len(line) < 9200 for line in text.splitlines())  # complete lines, never mixed
 
 
 def _child(connection: "multiprocessing.connection.Connection", crash: bool) -> None:
@@ -218,7 +220,7 @@ def test_records_and_crashes_of_a_child_process_reach_the_log(folder: Path) -> N
     process.join(60)
     logs.collect_crashes()
     ours.close()
-    text = written(folder)
+    text = log_text(folder)
     assert "[child/MainThread] hello from the child" in text
     assert "KeyError: 'child'" in text
     assert "A process crashed" in text and "Segmentation fault" in text and "test_logs.py" in text
@@ -243,10 +245,10 @@ def test_settings_changes_are_logged_once_a_second(folder: Path) -> None:
     for number in range(50):
         settings = settings.model_copy(update={"matte": settings.matte.model_copy(update={"smoothing": number / 100})})
         changes.put(settings)
-    assert written(folder).count("Settings") == 1
+    assert log_text(folder).count("Settings") == 1
     changes.flush(now=float("inf"))
-    assert written(folder).count("Settings changed") == 1 and "'smoothing': 0.49" in written(folder)
-    assert "'mode'" not in written(folder).splitlines()[-1]
+    assert log_text(folder).count("Settings changed") == 1 and "'smoothing': 0.49" in log_text(folder)
+    assert "'mode'" not in log_text(folder).splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -260,13 +262,13 @@ def test_settings_changes_are_logged_once_a_second(folder: Path) -> None:
 )
 def test_paths_in_messages_are_masked(folder: Path, message: str, kept: str) -> None:
     log.warning("%s", message)
-    assert kept in written(folder) and "zebra" not in written(folder)
+    assert kept in log_text(folder) and "zebra" not in log_text(folder)
     logs.set_level("debug")
     log.warning("again: %s", message)
-    assert message in written(folder)
+    assert message in log_text(folder)
 
 
-def test_a_record_that_is_logged_while_a_message_is_sent_does_not_block() -> None:
+def test_logging_during_a_message_does_not_deadlock() -> None:
     code = """
 import logging, threading
 from clipseg_live.core.system import logs

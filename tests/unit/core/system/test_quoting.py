@@ -1,4 +1,4 @@
-"""Quotations in messages: one line, whatever was typed."""
+"""Quotations in messages are one line for any text."""
 
 import unicodedata
 
@@ -26,7 +26,7 @@ from clipseg_live.core.system.quoting import LINE_COLUMNS, shorten
         ("", '""'),
     ],
 )
-def test_a_quotation(text: str, quoted: str) -> None:
+def test_short_texts_are_quoted(text: str, quoted: str) -> None:
     assert shorten(text) == quoted
 
 
@@ -41,7 +41,7 @@ def test_a_quotation_is_one_visible_line(text: str, width: int) -> None:
         assert len(inner) == len(" ".join(text.split()))
 
 
-def test_a_huge_text_is_quick() -> None:
+def test_a_huge_text_is_quoted_quickly() -> None:
     assert len(shorten("\N{COMBINING ACUTE ACCENT}" * 10_000_000)) < 30 * LINE_COLUMNS
 
 

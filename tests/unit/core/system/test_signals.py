@@ -1,4 +1,4 @@
-"""Signals: what each kind of handler does, and that none is lost or ends a process in the wrong place."""
+"""Signal handlers: no signal is lost, and none ends a process at the wrong time."""
 
 import os
 import select
@@ -31,7 +31,7 @@ def python(code: str, **options: object) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_the_first_signal_is_raised_and_later_ones_do_not_disturb_the_clean_up(number: int) -> None:
+def test_only_the_first_signal_is_raised(number: int) -> None:
     before = [signal.getsignal(each) for each in NUMBERS]
     cleaned = False
     with pytest.raises(KeyboardInterrupt), signals.raising():  # noqa: PT012
@@ -45,7 +45,7 @@ def test_the_first_signal_is_raised_and_later_ones_do_not_disturb_the_clean_up(n
     assert cleaned and [signal.getsignal(each) for each in NUMBERS] == before
 
 
-def test_within_another_context_the_first_signal_stays_the_first() -> None:
+def test_nested_contexts_keep_the_first_signal() -> None:
     with signals.raising():
         with pytest.raises(KeyboardInterrupt), signals.raising():
             send(signal.SIGINT)
@@ -58,14 +58,14 @@ class Dropped:
 
 
 class ExtensionFileLoader:
-    """Has the name of the class in whose methods extension modules are initialised."""
+    """Has the name of the class that initialises extension modules."""
 
     def exec_module(self) -> None:
         send(signal.SIGINT)
 
 
 @pytest.mark.parametrize("make", [Dropped, lambda: ExtensionFileLoader().exec_module()])
-def test_a_signal_where_an_exception_would_be_lost_is_raised_afterwards(make: object) -> None:
+def test_a_signal_during_an_import_is_raised_afterwards(make: object) -> None:
     went_on, began = False, time.monotonic()
     with pytest.raises(KeyboardInterrupt), signals.raising():  # noqa: PT012
         make()  # type: ignore[operator]
@@ -95,7 +95,7 @@ def test_other_threads_have_no_handlers_and_no_errors() -> None:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_at_the_start_a_signal_ends_the_process_with_one_sentence(number: int) -> None:
+def test_a_signal_during_the_start_ends_the_process_with_one_sentence(number: int) -> None:
     done = python(f"signals.begin()\nos.kill(os.getpid(), {int(number)})\nprint('still there')")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "clipseg-live: Stopped.\n")
 
@@ -120,7 +120,7 @@ def test_a_caught_interrupt_in_executed_code_does_not_end_the_process_later() ->
     assert (done.returncode, done.stdout) == (0, "caught\n"), done.stderr
 
 
-def test_processes_that_are_started_are_not_interrupted_with_their_parent() -> None:
+def test_child_processes_are_not_interrupted_with_their_parent() -> None:
     code = "import os, signal; os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGHUP); print('alive')"
     with signals.held_back(), subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         out, _ = process.communicate(timeout=60)
@@ -129,7 +129,7 @@ def test_processes_that_are_started_are_not_interrupted_with_their_parent() -> N
 
 
 @pytest.mark.slow
-def test_a_worker_process_ignores_signals_from_the_import_of_the_main_module_on(tmp_path: Path) -> None:
+def test_a_worker_process_ignores_signals_from_its_start(tmp_path: Path) -> None:
     script = tmp_path / "program.py"
     script.write_text(
         "import multiprocessing, signal\n"

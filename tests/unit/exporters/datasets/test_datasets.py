@@ -1,4 +1,4 @@
-"""Data sets, read back by others: pycocotools, OpenCV, Pillow, NumPy, PyYAML."""
+"""Data sets, read back by independent libraries: pycocotools, OpenCV, Pillow, NumPy, PyYAML."""
 
 import json
 from dataclasses import replace
@@ -24,24 +24,24 @@ from clipseg_live.exporters.datasets.instances import annotations_of
 from clipseg_live.exporters.datasets.polygons import coco_polygons, corner_polygons, join_polygons
 from clipseg_live.exporters.frame_files import indexed_palette
 from clipseg_live.exporters.registry import open_data_sink
-from tests.helpers.findings import HEADER, LABELS, findings, mask, mattes_of, write_into
+from tests.helpers.known_mattes import HEADER, LABELS, frames_with_mattes, mask, mattes_of, write_frames
 from tests.helpers.rendered import rendered
 
-INFO, FRAMES, MATTES = findings()
+INFO, FRAMES, MATTES = frames_with_mattes()
 UNIQUE = ["red circle", 'étoile/青 "x": 1', "red circle (2)"]
 MASKS = arrays.arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14)))
 
 
-def written(form: str, folder: Path, labels=LABELS, **annotations: object) -> Path:
+def write_data(form: str, folder: Path, labels=LABELS, **annotations: object) -> Path:
     sink = open_data_sink(
         form, folder / form, DataOptions(HEADER, tuple(labels), annotations=AnnotationSettings(**annotations))
     )
-    write_into(sink, INFO, FRAMES, MATTES)
+    write_frames(sink, INFO, FRAMES, MATTES)
     return folder / form
 
 
 def components(wanted: np.ndarray) -> list[np.ndarray]:
-    """Connected components with 8 neighbours, as SciPy tells them apart."""
+    """Return connected components with 8 neighbours, labelled by SciPy."""
     labels, count = ndimage.label(wanted, structure=np.ones((3, 3)))
     return [labels == number for number in range(1, count + 1)]
 
@@ -52,7 +52,7 @@ def test_coco_is_read_by_pycocotools(
     segmentation: str, instances: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = (*LABELS, Label("never there", 0.5))
-    folder = written("coco", tmp_path, labels, segmentation=segmentation, instances=instances)
+    folder = write_data("coco", tmp_path, labels, segmentation=segmentation, instances=instances)
     coco = COCO(str(folder / "annotations" / "instances_default.json"))
     capsys.readouterr()  # it prints
     assert [each["name"] for each in coco.loadCats(coco.getCatIds())] == [*UNIQUE, "never there"]
@@ -84,8 +84,8 @@ def test_coco_is_read_by_pycocotools(
 @pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(MASKS, st.sampled_from(["component", "prompt"]))
-def test_any_mask_comes_back_from_its_annotations(wanted: np.ndarray, rule: str) -> None:
-    _, frames, _ = findings(1, wanted.shape)
+def test_any_mask_is_restored_from_its_annotations(wanted: np.ndarray, rule: str) -> None:
+    _, frames, _ = frames_with_mattes(1, wanted.shape)
     mattes = mattes_of([wanted.astype(np.uint8) * np.uint8(255)])
     found = annotations_of(frames[0], mattes, 0, rule)
     parts = components(wanted) if rule == "component" else [wanted] * bool(wanted.any())
@@ -118,8 +118,8 @@ def test_coco_polygons_are_exact_in_pycocotools(wanted: np.ndarray) -> None:
 
 
 @pytest.mark.slow
-def test_polygons_of_large_smooth_masks_are_exact_and_their_size_is_known() -> None:
-    """Agreement as documented: pycocotools exact; supervision rounds COCO's vertices, and gains pixels at borders."""
+def test_polygons_of_large_masks_are_exact_with_known_size() -> None:
+    """Agreement as documented: exact in pycocotools. supervision rounds COCO's vertices and adds pixels at borders."""
     overlaps = []
     for number in range(20):
         noise = np.random.default_rng(number).random((300, 400))
@@ -135,7 +135,7 @@ def test_polygons_of_large_smooth_masks_are_exact_and_their_size_is_known() -> N
 
 
 def supervision_mask(line: str, width: int, height: int) -> np.ndarray:
-    """As ``supervision.dataset.formats.yolo`` reads a line: float32, rounded, filled with its border."""
+    """Return a mask as ``supervision.dataset.formats.yolo`` reads a line: float32, rounded, filled with its border."""
     polygon = np.array(line.split()[1:], np.float32).reshape(-1, 2) * np.array([width, height], np.float32)
     drawn = np.zeros((height, width), np.uint8)
     cv2.fillPoly(drawn, [np.round(polygon).astype(np.int32)], 1)
@@ -143,7 +143,7 @@ def supervision_mask(line: str, width: int, height: int) -> np.ndarray:
 
 
 def ultralytics_mask(line: str, width: int, height: int) -> np.ndarray:
-    """As ``ultralytics.data.utils.polygons2masks`` at the image's own size: float32, truncated, filled."""
+    """Return a mask as ``ultralytics.data.utils.polygons2masks`` at the image's size: float32, truncated, filled."""
     polygon = np.array(line.split()[1:], np.float32).reshape(-1, 2)
     polygon[:, 0] *= width
     polygon[:, 1] *= height
@@ -152,8 +152,8 @@ def ultralytics_mask(line: str, width: int, height: int) -> np.ndarray:
     return drawn.astype(bool)
 
 
-def test_yolo_polygons_fill_to_the_masks(tmp_path: Path) -> None:
-    folder = written("yolo", tmp_path)
+def test_filled_yolo_polygons_equal_the_masks(tmp_path: Path) -> None:
+    folder = write_data("yolo", tmp_path)
     described = yaml.safe_load((folder / "data.yaml").read_text("utf-8"))
     assert described == {"train": "images", "val": "images", "names": dict(enumerate(UNIQUE))}
     for frame, mattes in zip(FRAMES, MATTES, strict=True):
@@ -174,7 +174,7 @@ def test_yolo_polygons_fill_to_the_masks(tmp_path: Path) -> None:
 @settings(deadline=None, max_examples=200)
 @given(st.integers(1, 5000), st.integers(1, 5000), st.data())
 def test_yolo_corners_survive_rounding_and_truncation(width: int, height: int, data: st.DataObject) -> None:
-    """Also with six decimals, float32, and large images."""
+    """Six decimals, float32, and large images."""
     pixels = data.draw(st.lists(st.tuples(st.integers(0, width - 1), st.integers(0, height - 1)), min_size=3))
     text = " ".join(f"{(x + 0.25) / width:.6f} {(y + 0.25) / height:.6f}" for x, y in pixels)
     read = np.array(text.split(), np.float32).reshape(-1, 2) * np.array([width, height], np.float32)
@@ -198,7 +198,7 @@ def test_polygons_are_exact_with_holes_and_islands(wanted: np.ndarray) -> None:
 @pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(MASKS)
-def test_one_polygon_of_a_whole_prompt_covers_it_and_thin_bridges(wanted: np.ndarray) -> None:
+def test_one_polygon_of_a_prompt_covers_its_parts_and_bridges(wanted: np.ndarray) -> None:
     polygons = corner_polygons(wanted.astype(np.uint8))
     if not polygons:
         return
@@ -210,15 +210,15 @@ def test_one_polygon_of_a_whole_prompt_covers_it_and_thin_bridges(wanted: np.nda
 
 
 @pytest.mark.parametrize("instances", ["component", "prompt"])
-def test_all_formats_agree_on_what_an_annotation_is(instances: str, tmp_path: Path) -> None:
+def test_all_formats_have_the_same_annotations(instances: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
-    info, frames, _ = findings(3, (40, 60))
+    info, frames, _ = frames_with_mattes(3, (40, 60))
     smooth = [ndimage.gaussian_filter(rng.random((40, 60)), 3) > 0.5 for _ in range(9)]
     alphas = [each.astype(np.uint8) * np.uint8(255) for each in smooth]
     mattes = [mattes_of(alphas[3 * number : 3 * number + 3]) for number in range(3)]
     for form, name in (("coco", "coco"), ("yolo", "yolo"), ("jsonl", "m.jsonl")):
         sink = open_data_sink(form, tmp_path / name, DataOptions(annotations=AnnotationSettings(instances=instances)))
-        write_into(sink, info, frames, mattes)
+        write_frames(sink, info, frames, mattes)
     described = json.loads((tmp_path / "coco" / "annotations" / "instances_default.json").read_text("utf-8"))
     lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text("utf-8").splitlines()]
     for frame in range(3):
@@ -234,15 +234,15 @@ def test_all_formats_agree_on_what_an_annotation_is(instances: str, tmp_path: Pa
     assert len(lines) == len(described["annotations"])
 
 
-def test_splits_are_real_seeded_and_by_source(tmp_path: Path) -> None:
-    info, frames, _ = findings(10, (12, 14))
+def test_splits_are_seeded_and_by_source(tmp_path: Path) -> None:
+    info, frames, _ = frames_with_mattes(10, (12, 14))
     photos = [replace(frame, file=tmp_path / f"IMG_{frame.index // 2}.png") for frame in frames]  # two pages each
     mattes = [mattes_of([np.full((12, 14), 255, np.uint8)])] * 10
     divisions = []
     for number, seed in enumerate((0, 0, 1, 2)):
         folder = tmp_path / f"set{number}"
         sink = open_data_sink("yolo", folder, DataOptions(annotations=AnnotationSettings(split=0.6, seed=seed)))
-        write_into(sink, info, photos, mattes)
+        write_frames(sink, info, photos, mattes)
         described = yaml.safe_load((folder / "data.yaml").read_text("utf-8"))
         assert (described["train"], described["val"]) == ("images/train", "images/val")
         parts = {}
@@ -255,17 +255,17 @@ def test_splits_are_real_seeded_and_by_source(tmp_path: Path) -> None:
         divisions.append(frozenset(parts["val"]))
         with pytest.raises(UsageError, match="exists already"):
             open_data_sink("yolo", folder)
-        open_data_sink("yolo", folder, DataOptions(overwrite=True))  # all of it is ours
+        open_data_sink("yolo", folder, DataOptions(overwrite=True))  # no background pixel is included
     assert divisions[0] == divisions[1] and len(set(divisions)) > 1
 
 
 @pytest.mark.parametrize(
     ("count", "share", "train"), [(10, 0.8, 8), (2, 0.99, 1), (2, 0.01, 1), (3, 0.6, 2), (1, 0.5, 0)]
 )
-def test_a_film_is_split_in_time(count: int, share: float, train: int, tmp_path: Path) -> None:
-    info, frames, _ = findings(count, (12, 14))
+def test_a_video_is_split_by_time(count: int, share: float, train: int, tmp_path: Path) -> None:
+    info, frames, _ = frames_with_mattes(count, (12, 14))
     sink = open_data_sink("yolo", tmp_path / "set", DataOptions(annotations=AnnotationSettings(split=share)))
-    write_into(sink, info, frames, [mattes_of([np.full((12, 14), 255, np.uint8)])] * count)
+    write_frames(sink, info, frames, [mattes_of([np.full((12, 14), 255, np.uint8)])] * count)
     if count == 1:
         assert sink.notices == ["set was not split, because a split needs at least two images."]
         return
@@ -273,8 +273,8 @@ def test_a_film_is_split_in_time(count: int, share: float, train: int, tmp_path:
     assert [*names[0], *names[1]] == [f"{number:06}" for number in range(count)] and len(names[0]) == train
 
 
-def test_indexed_masks_hold_the_topmost_prompt(tmp_path: Path) -> None:
-    folder = written("indexed", tmp_path)
+def test_indexed_masks_have_the_topmost_prompt(tmp_path: Path) -> None:
+    folder = write_data("indexed", tmp_path)
     index = json.loads((folder / "index.json").read_text("utf-8"))
     assert [(each["value"], each["prompt"]) for each in index["prompts"]] == [
         (number, label.name) for number, label in enumerate(LABELS, start=1)
@@ -297,23 +297,23 @@ def test_indexed_masks_hold_the_topmost_prompt(tmp_path: Path) -> None:
 @pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.lists(MASKS, min_size=1, max_size=6), st.data())
-def test_any_masks_come_back_from_indexed_pictures(tmp_path_factory, masks: list[np.ndarray], data) -> None:
+def test_any_masks_are_restored_from_indexed_images(tmp_path_factory, masks: list[np.ndarray], data) -> None:
     height, width = masks[0].shape
     same = [data.draw(arrays.arrays(bool, (height, width))) for _ in masks[1:]]
     wanted = np.zeros((height, width), int)
     for number, one in enumerate([masks[0], *same], start=1):
         wanted[one] = number
     folder = tmp_path_factory.mktemp("any") / "set"
-    info, frames, _ = findings(1, (height, width))
+    info, frames, _ = frames_with_mattes(1, (height, width))
     mattes = mattes_of([one.astype(np.uint8) * np.uint8(255) for one in [masks[0], *same]])
     labels = [Label(str(number), 0.5) for number in range(len(masks))]
-    write_into(open_data_sink("indexed", folder), info, frames, [mattes], labels)
+    write_frames(open_data_sink("indexed", folder), info, frames, [mattes], labels)
     with Image.open(folder / "000000.png") as picture:
         assert np.array_equal(np.asarray(picture), wanted)
 
 
-def test_indexed_pictures_end_at_255_prompts(tmp_path: Path) -> None:
-    info, frames, _ = findings(2, (2, 3))
+def test_indexed_images_are_limited_to_255_prompts(tmp_path: Path) -> None:
+    info, frames, _ = frames_with_mattes(2, (2, 3))
     sink = open_data_sink("indexed", tmp_path / "set")
     sink.open(info)
     alphas = [np.full((2, 3), 255, np.uint8)] * 128
@@ -324,7 +324,7 @@ def test_indexed_pictures_end_at_255_prompts(tmp_path: Path) -> None:
 
 
 def test_probability_maps_are_read_without_pickles(tmp_path: Path) -> None:
-    folder = written("npz", tmp_path)
+    folder = write_data("npz", tmp_path)
     index = json.loads((folder / "index.json").read_text("utf-8"))
     assert index["header"] == HEADER and index["prompts"] == UNIQUE
     for entry, frame, mattes in zip(index["frames"], FRAMES, MATTES, strict=True):
@@ -337,9 +337,9 @@ def test_probability_maps_are_read_without_pickles(tmp_path: Path) -> None:
             assert (read["frame"], read["time"]) == (frame.index, float(frame.time))
 
 
-def test_prompts_that_change_in_the_middle_keep_what_they_were(tmp_path: Path) -> None:
-    """As in a live session: one goes, another comes, a threshold is moved."""
-    info, frames, _ = findings(3, (4, 5))
+def test_prompts_that_change_keep_their_earlier_data(tmp_path: Path) -> None:
+    """As in a live session: a prompt is removed, another is added, a threshold is changed."""
+    info, frames, _ = frames_with_mattes(3, (4, 5))
     full, none = np.full((4, 5), 255, np.uint8), np.zeros((4, 5), np.uint8)
     left = full.copy()
     left[:, 2:] = 0

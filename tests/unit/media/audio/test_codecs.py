@@ -1,4 +1,4 @@
-"""Sound of many codecs: copied where the container has a name for it, converted where not, and never lost."""
+"""Audio of many codecs is copied if the container supports it, converted otherwise, and never lost."""
 
 import re
 import shutil
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from clipseg_live.media.writers.video import VideoWriter
-from tests.helpers.clips import drawn, write_all
-from tests.helpers.jumping import export_all, ffmpeg
+from tests.helpers.clips import source_frames, write_all
+from tests.helpers.clock_jumps import export_all, ffmpeg
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")
 
@@ -62,7 +62,7 @@ _BIT_RATES = {"g726": "32k", "g723_1": "6.3k"}
 _PICTURES = {"ts": "mpeg2video", "mpg": "mpeg2video", "flv": "flv1"}
 
 
-_SINGLE = ("flv", "ts", "mpg")  # containers whose codecs are tried one by one
+_SINGLE = ("flv", "ts", "mpg")  # containers whose codecs are tested one by one
 GROUPS = [
     *([encoder] for encoder, (container, *_) in CODECS.items() if container in _SINGLE),
     *([encoder for encoder in CODECS if CODECS[encoder][0] == container] for container in ("mkv", "mov", "avi", "nut")),
@@ -73,7 +73,7 @@ SUFFIXES = ".mkv", ".mp4", ".mov", ".webm"
 
 
 class Arrived(NamedTuple):
-    """An export, the codecs of its sound tracks, and what they sound like to the ffmpeg program, at 8 kHz."""
+    """An export, the codecs of its audio tracks, and their samples at 8 kHz as decoded by ffmpeg."""
 
     notices: list[str]
     codecs: list[str]
@@ -81,7 +81,7 @@ class Arrived(NamedTuple):
 
 
 class Exports(NamedTuple):
-    """The encoders of a source, the codecs of its sound tracks, and its exports by suffix."""
+    """The encoders of a source, the codecs of its audio tracks, and its exports by suffix."""
 
     encoders: list[str]
     codecs: list[str]
@@ -90,7 +90,7 @@ class Exports(NamedTuple):
 
 @pytest.fixture(scope="module", params=GROUPS, ids=lambda group: f"{CODECS[group[0]][0]}-{group[0]}")
 def exports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exports:
-    """Export a source to all containers, and decode all tracks of all exports with one run of the ffmpeg program."""
+    """Export a source to all containers, and decode all tracks of all exports with one run of ffmpeg."""
     encoders, folder = request.param, tmp_path_factory.mktemp("codecs")
     source, targets = _source(folder, encoders), [folder / f"out{suffix}" for suffix in SUFFIXES]
     notices = export_all(source, targets)
@@ -113,22 +113,22 @@ def exports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def _codecs(told: str, count: int) -> list[list[str]]:
-    """Return the codecs of the sound tracks of each input, as the ffmpeg program tells them before it begins."""
+    """Return the codecs of the audio tracks of each input, as ffmpeg prints them at its start."""
     found = re.findall(r"^ +Stream #(\d+):\d+.*?: Audio: (\w+)", told.partition("Stream mapping:")[0], re.MULTILINE)
     return [[codec for number, codec in found if int(number) == each] for each in range(count)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_sound_of_any_codec_arrives_in_every_container(exports: Exports, suffix: str) -> None:
-    """The file has a track for each codec. The ffmpeg program decodes the results: a tone of 440 Hz, and its length."""
+def test_audio_of_any_codec_is_exported_to_every_container(exports: Exports, suffix: str) -> None:
+    """The file has a track for each codec. ffmpeg decodes the results: a tone of 440 Hz and its duration."""
     encoders, before, arrived = exports
     notices, after, waves = arrived[suffix]
     assert len(after) == len(waves) == len(encoders)
     for track, encoder in enumerate(encoders):
         told = [notice for notice in notices if notice.startswith(f"Audio track {track + 1} ")]
         if suffix in CODECS[encoder][2].split():
-            # FFmpeg calls all MPEG audio in MP4 by the name of its third layer
+            # FFmpeg calls all MPEG audio in MP4 "mp3"
             assert not told and after[track] in (before[track], "mp3" if encoder == "mp2" else "")
         else:
             assert len(told) == 1 and "is converted to" in told[0]
@@ -157,10 +157,10 @@ def _source(folder: Path, encoders: list[str]) -> Path:
 
 
 @pytest.fixture(scope="module", params=["aac", "libmp3lame", "libopus"])
-def begun(
+def audio_starts(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, dict[str, float], dict[str, Path]]:
-    """An encoder of sound, when the streams of a source by it begin, and the exports of the source."""
+    """Return an audio encoder, the start times of the streams of a source with it, and the exports of the source."""
     folder = tmp_path_factory.mktemp("begun")
     source, targets = folder / "in.mp4", {suffix: folder / f"out{suffix}" for suffix in SUFFIXES}
     ffmpeg(
@@ -173,13 +173,13 @@ def begun(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_sound_begins_where_it_began(begun: tuple[str, dict[str, float], dict[str, Path]], suffix: str) -> None:
-    """Encoders put samples before the beginning; ffprobe tells when what is heard begins."""
-    encoder, starts, targets = begun
+def test_audio_keeps_its_start_time(audio_starts: tuple[str, dict[str, float], dict[str, Path]], suffix: str) -> None:
+    """Encoders add priming samples; ffprobe reports when the audible samples start."""
+    encoder, starts, targets = audio_starts
     found = _starts(targets[suffix])
     assert found.keys() == {"video", "audio"}
     for kind, start in found.items():
-        opus = encoder == "libopus" or suffix == ".webm"  # whose delay ffprobe takes off the first time
+        opus = encoder == "libopus" or suffix == ".webm"  # ffprobe subtracts their delay from the first time
         assert abs(start - starts[kind]) <= (0.008 if opus else 0.001)
     if suffix in (".mkv", ".webm"):
         with av.open(str(targets[suffix])) as container:
@@ -197,7 +197,7 @@ def _starts(path: Path) -> dict[str, float]:
     return {kind: float(start) for kind, start in (line.split(",")[:2] for line in done.stdout.split())}
 
 
-def test_ffv1_has_its_own_name_in_matroska(tmp_path: Path) -> None:
-    write_all(VideoWriter(tmp_path / "out.mkv", "ffv1"), *drawn(3))
+def test_ffv1_has_its_codec_id_in_matroska(tmp_path: Path) -> None:
+    write_all(VideoWriter(tmp_path / "out.mkv", "ffv1"), *source_frames(3))
     data = (tmp_path / "out.mkv").read_bytes()
     assert b"\x86\x86V_FFV1" in data and b"V_MS/VFW" not in data  # the element CodecID

@@ -1,4 +1,4 @@
-"""Sound of a microphone in step with the pictures, whatever its clock does."""
+"""Microphone audio stays in sync with frames, for any clock of the device."""
 
 import threading
 import time
@@ -22,10 +22,10 @@ from clipseg_live.media.audio.microphone import (
 from clipseg_live.media.writers.recording import RecordingWriter
 from tests.helpers.fakes import FakeMicrophone
 from tests.helpers.recordings import (
-    clicks_heard_by_ffmpeg,
+    clicks_by_ffmpeg,
     clicks_in,
     flashes_in,
-    picture_at,
+    frame_index_at,
     source,
     times_by_ffprobe,
     write,
@@ -36,11 +36,11 @@ IN_STEP = 0.04
 RATE = 2000
 BLOCK = 200
 BEGAN = 5000.0
-"""Of the clock, when a simulated recording begins."""
+"""Clock time at the start of a simulated recording."""
 
 
 class PositionsOnly:
-    """A track that keeps no sound but the places of loud samples; as ``pcm_track.PcmTrack``."""
+    """A track that keeps only the positions of loud samples, with the interface of ``PcmTrack``."""
 
     def __init__(self) -> None:
         self.rate, self.position, self.clicks, self.silent = RATE, 0, [], 0
@@ -50,7 +50,7 @@ class PositionsOnly:
         samples = samples[:, self.position - at :]
         loud = np.flatnonzero(samples[0] > 0.3)
         at_second = (self.position + float(loud.mean())) / self.rate if len(loud) else 0.0
-        if len(loud) and not (self.clicks and at_second < self.clicks[-1] + 1):  # a click may lie in two blocks
+        if len(loud) and not (self.clicks and at_second < self.clicks[-1] + 1):  # a click may be in two blocks
             self.clicks.append(at_second)
         self.position += samples.shape[1]
 
@@ -63,9 +63,10 @@ class PositionsOnly:
 
 
 class Card:
-    """A sound card whose clock is ``off`` (1e-4 is 100 ppm too fast), that begins late and stops between two times.
+    """A sound card whose clock is ``off`` by a factor (1e-4 is 100 ppm too fast), which starts late and stops for a
+    while.
 
-    It clicks every ten seconds of real time. Blocks come up to 15 ms later than they were heard.
+    It clicks every ten seconds of real time. Blocks arrive up to 15 ms after they were recorded.
     """
 
     def __init__(self, off: float = 0.0, begins: float = 0.0, stops: tuple[float, float] = (0.0, 0.0)) -> None:
@@ -93,7 +94,7 @@ class Card:
 
 
 def simulated(card: Card, seconds: float, pauses: tuple[tuple[float, float], ...] = ()) -> PositionsOnly:
-    """Ten pictures a second; ``pauses``: (when, how long), in which nothing is recorded."""
+    """Simulate ten frames a second. ``pauses`` are (start, duration) of pauses of the recording."""
     track = PositionsOnly()
     heard = MicrophoneTrack(track, card, [])
     paused, waiting = 0.0, list(pauses)
@@ -108,34 +109,34 @@ def simulated(card: Card, seconds: float, pauses: tuple[tuple[float, float], ...
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("off", "minutes"), [(1e-4, 60), (-1e-4, 20), (5e-4, 10)])
-def test_a_card_that_is_off_stays_in_step_for_an_hour(off: float, minutes: int) -> None:
+def test_a_card_with_clock_error_stays_in_sync_for_an_hour(off: float, minutes: int) -> None:
     track = simulated(Card(off), 60 * minutes)
     assert 6 * minutes - 1 <= len(track.clicks) <= 6 * minutes
     beside = [click - 10 * round(click / 10) for click in track.clicks]
     assert max(map(abs, beside)) < IN_STEP
     assert max(map(abs, beside[12:])) < 0.02
-    assert track.silent < RATE / 5  # at both ends: what is corrected is corrected without holes
+    assert track.silent < RATE / 5  # at both ends: corrections leave no gaps
 
 
-def test_a_card_that_begins_late_and_stops_for_a_while() -> None:
+def test_a_card_that_starts_late_and_stops_stays_in_sync() -> None:
     track = simulated(Card(1e-4, begins=12.3, stops=(38.0, 55.0)), 120)
     assert [round(click) for click in track.clicks] == [20, 30, 60, 70, 80, 90, 100, 110]
     assert max(abs(click - round(click)) for click in track.clicks) < IN_STEP
     assert abs(track.silent / RATE - 29.3) < 0.3 and abs(track.position / RATE - 119.9) < 0.01
 
 
-def test_what_is_heard_while_recording_pauses_is_left_out() -> None:
+def test_audio_during_a_pause_is_omitted() -> None:
     track = simulated(Card(), 100, pauses=((25.0, 23.0), (55.5, 4.0)))
     assert [round(click) for click in track.clicks] == [0, 10, 20, 27, 37, 47, 63, 73, 83, 93]
     expected = [0, 10, 20, 27, 37, 47, 63, 73, 83, 93]
     assert max(abs(click - at) for click, at in zip(track.clicks, expected, strict=True)) < IN_STEP
 
 
-def test_the_oldest_are_dropped_and_counted() -> None:
+def test_oldest_blocks_are_dropped_and_counted() -> None:
     blocks = [np.full((1, 4800), number, np.float32) for number in range(120)]  # 12 seconds
     fake = FakeMicrophone(blocks, ends=False)
     listener = Listener(fake)
-    assert fake.said.wait(10)
+    assert fake.drained.wait(10)
     taken = listener.take(float("inf"))
     assert listener.dropped == 20 and [block.samples[0, 0] for block in taken] == list(range(20, 120))
     fake.release.set()
@@ -143,31 +144,31 @@ def test_the_oldest_are_dropped_and_counted() -> None:
     assert fake.closed == 1 and listener.take(float("inf")) == []
 
 
-def test_when_a_block_was_heard_follows_from_those_that_came_soonest() -> None:
-    """A device hands over its store at once in the beginning, comes late now and then, and loses a second."""
+def test_block_times_follow_the_earliest_arrivals() -> None:
+    """A device delivers its buffer at once at the start, is late now and then, and loses a second."""
     heard = [number * 0.01 for number in range(200)] + [3 + number * 0.01 for number in range(60)]
     fetched = [max(at, 0.12) + 0.01 + 0.008 * (number % 3) for number, at in enumerate(heard)]
     fake = FakeMicrophone([np.full((1, 480), number, np.float32) for number in range(260)], ends=False)
     listener = Listener(fake, clock=iter(fetched).__next__)
-    assert fake.said.wait(10)
+    assert fake.drained.wait(10)
     starts = [block.start for block in listener.take(float("inf"))]
     assert np.allclose(starts, heard, atol=0.001)
     fake.release.set()
     listener.stop()
 
 
-def test_nothing_is_taken_before_it_is_known_when_it_was_heard() -> None:
+def test_no_audio_is_used_before_its_time_is_known() -> None:
     fake = FakeMicrophone([np.zeros((1, 480), np.float32)] * 30, ends=False)
     listener = Listener(fake, clock=iter([0.01 * number for number in range(1, 31)]).__next__)
-    assert fake.said.wait(10)
+    assert fake.drained.wait(10)
     assert listener.take(float("inf")) == []
     fake.release.set()
     listener.stop()
     assert len(listener.take(0.095)) == 10 and len(listener.take(float("inf"))) == 20
 
 
-def written(path: Path, microphone: Microphone, codec: str, count: int = 50) -> RecordingWriter:
-    """Record five thirds of a second at real pace. A frame that comes late has a later time."""
+def record(path: Path, microphone: Microphone, codec: str, count: int = 50) -> RecordingWriter:
+    """Record five thirds of a second in real time. A frame that arrives late has a later time."""
     writer = RecordingWriter(path, codec, encoder="software", microphone=microphone)
     writer.open(source())
     pace, began = threading.Event(), time.monotonic()
@@ -175,20 +176,20 @@ def written(path: Path, microphone: Microphone, codec: str, count: int = 50) -> 
         while (now := time.monotonic()) < began + number / 30:
             pace.wait(began + number / 30 - now)
         time_of_frame = Fraction(round((now - began) * 1000), 1000)
-        writer.write(rendered(Frame(picture_at(None), number, time_of_frame, captured=now)))
+        writer.write(rendered(Frame(frame_index_at(None), number, time_of_frame, captured=now)))
     writer.finish()
     return writer
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", ["h264", "ffv1"])
-def test_what_ffmpeg_captures_is_recorded(tmp_path: Path, codec: str) -> None:
-    """FFmpeg's own device of tones, at real pace, through all that a sound card goes through."""
+def test_captured_audio_of_ffmpeg_is_recorded(tmp_path: Path, codec: str) -> None:
+    """FFmpeg's tone device runs in real time through the code for sound cards."""
     path = tmp_path / f"a{SUFFIXES[codec]}"
     tone = "aevalsrc='0.8*sin(6280*t)*lt(mod(t,0.5),0.02)':s=44100,arealtime"
-    writer = written(path, Microphone(capture=lambda: SoundDevice(tone, form="lavfi")), codec)
+    writer = record(path, Microphone(capture=lambda: SoundDevice(tone, form="lavfi")), codec)
     assert not writer.notices
-    clicks, again = clicks_in(path), clicks_heard_by_ffmpeg(path)
+    clicks, again = clicks_in(path), clicks_by_ffmpeg(path)
     times = times_by_ffprobe(path)
     end = times["video"][-1] + 1 / 30
     assert abs(len(clicks) - 2 * end) <= 1 and len(again) == len(clicks)
@@ -197,8 +198,8 @@ def test_what_ffmpeg_captures_is_recorded(tmp_path: Path, codec: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_flash_and_its_click_meet(tmp_path: Path) -> None:
-    """Blocks of a fake card and frames that carry the time at which both were there."""
+def test_flash_and_click_are_in_sync(tmp_path: Path) -> None:
+    """Blocks of a fake card, and frames with the times of both."""
     path = tmp_path / "a.mp4"
     began = time.monotonic()
 
@@ -217,7 +218,7 @@ def test_a_flash_and_its_click_meet(tmp_path: Path) -> None:
         blocks.append(block)
     fake = FakeMicrophone(blocks, ends=False)
     listener = Listener(fake, clock=Clock())
-    assert fake.said.wait(10)
+    assert fake.drained.wait(10)
 
     class Attached(Microphone):
         def attach(self, output, suffix, notices):
@@ -233,38 +234,38 @@ def test_a_flash_and_its_click_meet(tmp_path: Path) -> None:
     fake.release.set()
     write(RecordingWriter(path, microphone=Attached()), source(), frames)
     assert flashes_in(path) == [1.0, 2.0]
-    for heard in (clicks_in(path), clicks_heard_by_ffmpeg(path)):
+    for heard in (clicks_in(path), clicks_by_ffmpeg(path)):
         assert len(heard) == 2 and np.allclose(heard, [1, 2], atol=IN_STEP)
 
 
 def test_a_microphone_that_is_missing_or_lost_does_not_end_the_recording(tmp_path: Path) -> None:
-    missing = written(tmp_path / "a.mp4", Microphone(capture=lambda: FakeMicrophone(missing=True)), "h264", 3)
+    missing = record(tmp_path / "a.mp4", Microphone(capture=lambda: FakeMicrophone(missing=True)), "h264", 3)
     assert missing.notices == ["The fake microphone is not there; this recording has no audio."]
     fake = FakeMicrophone([np.zeros((1, 960), np.float32)] * 5, lost=True)
     lost = RecordingWriter(tmp_path / "b.mp4", microphone=Microphone(capture=lambda: fake))
     lost.open(source())
-    assert fake.said.wait(10)
+    assert fake.drained.wait(10)
     began = time.monotonic()
     while not lost.notices:
         number = int((time.monotonic() - began) * 1000)
-        lost.write(rendered(Frame(picture_at(None), number, Fraction(number, 1000), captured=time.monotonic())))
+        lost.write(rendered(Frame(frame_index_at(None), number, Fraction(number, 1000), captured=time.monotonic())))
     lost.finish()
     assert lost.notices == ["The fake microphone was lost; the recording continues without its audio."]
     assert fake.closed == 1
 
 
-def test_a_device_that_does_not_answer_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresponsive_device_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clipseg_live.media.audio.microphone._OPEN_SECONDS", 0.1)
     monkeypatch.setattr("clipseg_live.media.audio.microphone._STOP_SECONDS", 0.1)
     fake = FakeMicrophone(hangs=True)
-    writer = written(tmp_path / "a.mp4", Microphone(capture=lambda: fake), "h264", 3)
+    writer = record(tmp_path / "a.mp4", Microphone(capture=lambda: fake), "h264", 3)
     assert writer.notices == [
         "The microphone does not respond: choose another, or record without a microphone; this recording has no audio."
     ]
     fake.release.set()
 
 
-def test_a_device_that_is_not_there_is_named() -> None:
+def test_a_missing_device_is_named() -> None:
     with pytest.raises(SourceError, match="'nobody' is unavailable"):
         SoundDevice("nobody", form="lavfi").open()
     assert isinstance(find_microphones(), list)

@@ -1,4 +1,4 @@
-"""The quick conversion of planar YUV against FFmpeg's scaler."""
+"""The fast conversion of planar YUV compared with FFmpeg's scaler."""
 
 import av
 import cv2
@@ -16,7 +16,7 @@ def smooth_picture(height: int, width: int) -> np.ndarray:
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"])
 @pytest.mark.parametrize("matrix", [1, 5, 6, 9])
-def test_it_gives_what_the_scaler_gives(pixel_format, matrix):
+def test_conversion_equals_the_scaler(pixel_format, matrix):
     picture = av.VideoFrame.from_ndarray(smooth_picture(240, 320), "rgb24")
     frame = VideoReformatter().reformat(picture, format=pixel_format, interpolation=_FLAGS)
     frame.colorspace = matrix
@@ -24,13 +24,13 @@ def test_it_gives_what_the_scaler_gives(pixel_format, matrix):
     scaled = VideoReformatter().reformat(frame, format="rgb24", interpolation=_FLAGS).to_ndarray()
     assert ours.shape == (240, 320, 3) and ours.dtype == np.uint8 and ours.flags.c_contiguous
     difference = np.abs(ours.astype(int) - scaled)
-    assert difference.mean() < 0.8 and np.percentile(difference, 99) <= 6  # chroma is bilinear here, bicubic there
+    assert difference.mean() < 0.8 and np.percentile(difference, 99) <= 6  # chroma is bilinear or bicubic
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuv444p"])
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (6, 7), (47, 62), (47, 63)])
-def test_an_odd_picture_is_a_part_of_an_even_one(pixel_format, size):
-    """Its last samples of chroma lie half outside; nothing is stretched."""
+def test_an_odd_frame_is_a_crop_of_an_even_one(pixel_format, size):
+    """Its last chroma samples are half outside; nothing is stretched."""
     height, width = size
     even = av.VideoFrame(width + width % 2, height + height % 2, pixel_format)
     odd = av.VideoFrame(width, height, pixel_format)

@@ -1,4 +1,4 @@
-"""HDR and wide-gamut video shown as BT.709: against the SDR picture it was made of, by FFmpeg's zscale."""
+"""HDR and wide-gamut video shown as BT.709, compared with the SDR image from which FFmpeg's zscale made it."""
 
 import shutil
 
@@ -32,7 +32,7 @@ def scene():
 
 @pytest.fixture(scope="module")
 def tagged(tmp_path_factory):
-    """Videos whose container and frames have tags."""
+    """Return videos with tags in the container and the frames."""
     folder = tmp_path_factory.mktemp("tagged")
     names = {"pq": "a.mov", "hlg": "a.mp4"}
     return {kind: encode_scene(folder / name, kind, codec=HEVC) for kind, name in names.items()}
@@ -78,7 +78,7 @@ def test_masks_of_a_phone_video_are_those_of_the_sdr_scene(scene):
         ("p3", "yuv444p", X264, "a.mkv", True, 0.8),
     ],
 )
-def test_a_scene_comes_back_from_each_kind(tmp_path, scene, kind, pixel_format, codec, name, full_range, most):
+def test_each_hdr_format_gives_the_scene(tmp_path, scene, kind, pixel_format, codec, name, full_range, most):
     path = encode_scene(tmp_path / name, kind, pixel_format, codec, full_range=full_range)
     info, frame = first_of(path)
     assert info.hdr is not None
@@ -87,7 +87,7 @@ def test_a_scene_comes_back_from_each_kind(tmp_path, scene, kind, pixel_format, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mov", "a.mkv"])
-def test_tags_of_the_container_alone_are_enough(tmp_path, scene, tagged, name):
+def test_container_tags_suffice(tmp_path, scene, tagged, name):
     bare = "hevc_metadata=colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2"
     run("-i", tagged["pq"], "-c", "copy", "-bsf:v", bare, *tag_options("pq"), tmp_path / name)
     info, frame = first_of(tmp_path / name)
@@ -97,7 +97,7 @@ def test_tags_of_the_container_alone_are_enough(tmp_path, scene, tagged, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.ts", "a.mov", "a.hevc"])
-def test_tags_of_the_frames_alone_are_enough(tmp_path, scene, tagged, name):
+def test_frame_tags_suffice(tmp_path, scene, tagged, name):
     run("-i", tagged["hlg"], "-c", "copy", *(["-movflags", "-write_colr"] if name == "a.mov" else []),
         tmp_path / name)  # fmt: skip
     info, frame = first_of(tmp_path / name)
@@ -106,7 +106,7 @@ def test_tags_of_the_frames_alone_are_enough(tmp_path, scene, tagged, name):
 
 
 @pytest.mark.parametrize("pixel_format", ["p010le", "yuva444p10le", "yuv444p16le"])
-def test_other_pixel_formats_give_the_same_picture(pixel_format):
+def test_other_pixel_formats_give_the_same_frame(pixel_format):
     with av.open(str(PHONE)) as container:
         frame = next(container.decode(video=0))
     other = frame.reformat(format=pixel_format)
@@ -115,7 +115,7 @@ def test_other_pixel_formats_give_the_same_picture(pixel_format):
 
 
 def frame_of(light: np.ndarray, transfer: int) -> av.VideoFrame:
-    """A frame with this light (BT.2020, 1.0 is 203 cd/m²), without chroma subsampling."""
+    """Return a frame with this light (BT.2020, 1.0 is 203 cd/m²), without chroma subsampling."""
     signal = np.round(from_linear(light, transfer) * 65535).astype(np.uint16)
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(signal), "rgb48le")
     frame.color_trc, frame.color_primaries, frame.color_range = transfer, 9, 2
@@ -123,8 +123,8 @@ def frame_of(light: np.ndarray, transfer: int) -> av.VideoFrame:
 
 
 @pytest.mark.parametrize(("transfer", "most"), [(PQ, 20.0), (HLG, 4.9)])
-def test_highlights_roll_off_and_the_rest_is_exact(transfer, most):
-    """A ramp to the brightest light there is; the picture's own grey up to the knee is that of BT.1886."""
+def test_highlights_are_compressed_and_other_light_is_exact(transfer, most):
+    """A ramp up to the maximum light; grey up to the knee equals BT.1886."""
     ramp = np.linspace(0, most, 4096).reshape(-1, 1, 1).repeat(8, axis=1).repeat(3, axis=2)
     grey = FromVideo()(frame_of(ramp, transfer))[:, 0].astype(int)
     assert (np.ptp(grey, axis=1) <= 1).all()
@@ -133,7 +133,7 @@ def test_highlights_roll_off_and_the_rest_is_exact(transfer, most):
     below = exact < 255 * KNEE - 2
     assert np.abs(level - exact)[below].max() <= 1
     assert (np.diff(level) >= 0).all()
-    assert level[4095] == 255 and (level == 255).mean() < 0.4  # not clipped from reference white on
+    assert level[4095] == 255 and (level == 255).mean() < 0.4  # not clipped above reference white
     white = level[np.searchsorted(ramp[:, 0, 0], 1.0)]
     assert 238 <= white <= 247
 

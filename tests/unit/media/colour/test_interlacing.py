@@ -1,4 +1,4 @@
-"""Interlaced video against FFmpeg's program: deinterlacing, fields left in place, and their flags."""
+"""Interlaced video compared with FFmpeg: deinterlacing, interlaced fields, and field flags."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ CODERS = {
 
 
 def interlaced(path, order="tff"):
-    """A moving test picture of 50 fields a second, woven."""
+    """Return a moving test video of 50 fields per second, interlaced."""
     path.write_bytes(_interlaced(path.name, order))
     return path
 
@@ -66,7 +66,7 @@ def frames_of(path, **options):
 
 
 def by_ffmpeg(path):
-    """Deinterlaced pictures, and those with their fields left in place."""
+    """Return the deinterlaced frames, and those with interlaced fields."""
     flags = "flags=bicubic+accurate_rnd+full_chroma_int"
     raws = path.with_name("deinterlaced.raw"), path.with_name("woven.raw")
     outputs = [
@@ -92,7 +92,7 @@ def test_interlaced_video_is_deinterlaced(tmp_path, name, order):
 
 
 def live_frames(name, **options):
-    """Read a source as live commands open it."""
+    """Read a source like live commands."""
     source = open_live(SourceSpec(name=str(name), **options))
     source.open()
     try:
@@ -103,7 +103,7 @@ def live_frames(name, **options):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["file", "stream"])
-def test_live_sources_are_deinterlaced_unless_that_is_switched_off(tmp_path, kind):
+def test_live_sources_are_deinterlaced_by_default(tmp_path, kind):
     path = interlaced(tmp_path / "a.ts")
     pages = {"/a.ts": ("video/mp2t", path.read_bytes())}
     with Server(type("Handler", (HTTPHandler,), {"pages": pages})) as server:
@@ -115,7 +115,7 @@ def test_live_sources_are_deinterlaced_unless_that_is_switched_off(tmp_path, kin
         assert difference(other.pixels, fields) < difference(other.pixels, right) / 2
 
 
-def test_a_source_that_an_older_version_saved_is_deinterlaced():
+def test_a_source_saved_by_an_older_version_is_deinterlaced():
     assert SourceSpec.model_validate_json('{"name": "a.mp4", "insecure": false}').deinterlace == "auto"
 
 
@@ -130,11 +130,11 @@ def test_raw_dv_has_the_rate_of_its_frames(tmp_path):
 
 
 def difference(one, other):
-    """Of the luma, for which no chroma is interpolated."""
+    """Return the difference of the luma, which needs no chroma interpolation."""
     return np.abs((one - other.astype(float)) @ (0.299, 0.587, 0.114)).mean()
 
 
-def test_frames_without_a_flag_take_the_order_of_the_stream(tmp_path):
+def test_frames_without_a_flag_use_the_field_order_of_the_stream(tmp_path):
     path = interlaced(tmp_path / "a.mkv")
     with av.open(str(path)) as container:
         flagged = list(container.decode(video=0))
@@ -151,7 +151,7 @@ def test_frames_without_a_flag_take_the_order_of_the_stream(tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_every_frame_comes_out_once(tmp_path, count):
+def test_every_frame_is_returned_once(tmp_path, count):
     path = interlaced(tmp_path / "a.mkv")
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))[:count]
@@ -159,7 +159,7 @@ def test_every_frame_comes_out_once(tmp_path, count):
     assert [frame.pts for frame in Deinterlacer(None).frames(iter(frames))] == stamps
 
 
-def test_held_frames_come_before_an_error(tmp_path):
+def test_buffered_frames_are_returned_before_an_error(tmp_path):
     with av.open(str(interlaced(tmp_path / "a.mkv"))) as container:
         frames = list(container.decode(video=0))[:3]
 
@@ -179,7 +179,7 @@ def test_progressive_frames_pass_unchanged():
 
 
 def two_colours(pixel_format, height=HEIGHT):
-    """A frame whose fields have different colours, and those colours."""
+    """Return a frame whose fields have different colours, and the colours."""
     colours = (200, 40, 40), (40, 60, 210)
     pixels = np.empty((height, WIDTH, 3), np.uint8)
     pixels[0::2], pixels[1::2] = colours
@@ -205,7 +205,7 @@ def samples(plane):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "codec"), [("o.mp4", "h264"), ("o.mov", "prores"), ("o.mkv", "ffv1")])
 @pytest.mark.parametrize("order", ["tff", "bff"])
-def test_with_off_the_flags_stay(tmp_path, name, codec, order):
+def test_flags_are_kept_without_deinterlacing(tmp_path, name, codec, order):
     info, frames = frames_of(interlaced(tmp_path / "a.mp4", order), deinterlace="off")
     assert info.fields == order
     write(VideoWriter(tmp_path / name, codec, quality=95), info, frames)
@@ -216,7 +216,7 @@ def test_with_off_the_flags_stay(tmp_path, name, codec, order):
 @pytest.mark.parametrize(("name", "codec"), [("o.mp4", "h264"), ("o.mov", "prores"), ("o.mkv", "ffv1")])
 @pytest.mark.parametrize("order", ["tff", "bff"])
 def test_recordings_keep_the_flags(tmp_path, name, codec, order):
-    """The frames after the first use a faster preset, whose encoder is a new one."""
+    """Frames after the first use a faster preset with a new encoder."""
     info, frames = frames_of(interlaced(tmp_path / "a.mp4", order), deinterlace="off")
     writer = RecordingWriter(tmp_path / name, codec, encoder="software", quality=95)
     writer.open(replace(info, audio_path=None))
@@ -231,7 +231,7 @@ def test_recordings_keep_the_flags(tmp_path, name, codec, order):
         assert difference(frame.pixels, other.pixels) < 2.5
 
 
-def test_a_recording_without_fields_is_refused(tmp_path):
+def test_a_recording_codec_without_fields_is_rejected(tmp_path):
     info, _ = frames_of(interlaced(tmp_path / "a.mp4"), deinterlace="off")
     with pytest.raises(UsageError, match="--deinterlace off"):
         RecordingWriter(tmp_path / "o.webm", "vp9").open(info)
@@ -249,8 +249,8 @@ def test_a_recording_without_fields_is_refused(tmp_path):
         (FrameTransform(turn=180), None),
     ],
 )
-def test_framing_moves_fields(tmp_path, framing, order):
-    """The first row of the framed frames belongs to the other field after a crop by an odd number of rows."""
+def test_framing_changes_the_field_order(tmp_path, framing, order):
+    """After a crop by an odd number of rows, the first row belongs to the other field."""
     source = FramedSource(VideoFileSource(interlaced(tmp_path / "a.mp4"), deinterlace="off"), framing)
     assert source.open().fields == order
     source.close()
@@ -274,7 +274,7 @@ def test_deinterlaced_video_is_progressive(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "codec"), [("o.mp4", "h265"), ("o.webm", None), ("o.mp4", "av1")])
-def test_codecs_without_fields_are_refused(tmp_path, name, codec):
+def test_codecs_without_fields_are_rejected(tmp_path, name, codec):
     info, _ = frames_of(interlaced(tmp_path / "a.mp4"), deinterlace="off")
     with pytest.raises(UsageError, match="--deinterlace off"):
         VideoWriter(tmp_path / name, codec).open(info)

@@ -1,4 +1,4 @@
-"""Media files that PyAV cannot read without an error or a crash."""
+"""Media files on which PyAV alone fails or crashes."""
 
 import io
 import json
@@ -23,7 +23,7 @@ from tests.helpers.clips import read_all
 from tests.helpers.paths import DATA
 from tests.helpers.surround import describe_channels, make_surround, tag_channels, tones
 
-# Exports and records each source; a crash ends this process and not the tests'.
+# Exports and records each source; a crash ends this process instead of the tests.
 _PROGRAM = """
 import json, sys
 from pathlib import Path
@@ -71,7 +71,7 @@ def sounds(path: Path) -> list[tuple[int, int]]:
 
 
 @pytest.mark.slow
-def test_sound_of_any_layout_is_kept_or_left_out_with_a_sentence(tmp_path):
+def test_audio_of_any_layout_is_kept_or_omitted_with_a_notice(tmp_path):
     custom = {
         "seven": ("7.1", (1, 2, 3, 4, 10, 11, 5, 6)),
         "mixed": ("7.1", (3, 1, 2, 5, 6, 10, 11, 4)),
@@ -98,7 +98,7 @@ def test_sound_of_any_layout_is_kept_or_left_out_with_a_sentence(tmp_path):
                 assert len(told) <= 2
                 assert kept is None or kept + left_out == (2 if path is second else 1), (path.name, suffix, told)
     assert "9 channels" in found["field.mkv", ".mp4"][1][0]
-    # Channels come out in the order of FFmpeg's layout: side and back channels are exchanged.
+    # Channels are in the order of FFmpeg's layout: side and back channels are exchanged.
     for name, wanted in (("seven", [1, 2, 3, None, 7, 8, 5, 6]), ("mixed", [2, 3, 1, None, 4, 5, 6, 7])):
         for suffix in ("export.mp4", "record.webm"):
             heard = tones(tmp_path / f"{name}.mov-{suffix}", 0, 8)
@@ -109,7 +109,7 @@ def test_sound_of_any_layout_is_kept_or_left_out_with_a_sentence(tmp_path):
 
 
 @pytest.mark.parametrize("layout", ["mono", "stereo", "5.1", "7.1"])
-def test_ordinary_layouts_are_read_without_a_process(tmp_path, monkeypatch, layout):
+def test_common_layouts_need_no_extra_process(tmp_path, monkeypatch, layout):
     path = make_surround(tmp_path / "plain.mov", [layout])
     other = describe_channels(make_surround(tmp_path / "custom.mov", ["stereo"]), (2, 1))
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a process was started"))
@@ -123,7 +123,7 @@ def test_ordinary_layouts_are_read_without_a_process(tmp_path, monkeypatch, layo
 
 
 def mjpeg(path: Path, orientation: int) -> Path:
-    """A camera's MJPEG, with EXIF in each picture."""
+    """Return MJPEG of a camera with EXIF in each frame."""
     pixels = np.zeros((48, 64, 3), np.uint8)
     pixels[:24, :32], pixels[:24, 32:], pixels[24:, :32] = (220, 40, 40), (40, 220, 40), (40, 40, 220)
     exif = Image.Exif()
@@ -143,7 +143,7 @@ def mjpeg(path: Path, orientation: int) -> Path:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_unknown_side_data_does_not_matter_and_the_orientation_is_respected(tmp_path, orientation):
+def test_unknown_side_data_is_ignored_and_orientation_is_applied(tmp_path, orientation):
     path = mjpeg(tmp_path / "camera.avi", orientation)
     _, frames = read_all(VideoFileSource(path))
     with Image.open(path.with_suffix(".jpg")) as image:
@@ -158,7 +158,7 @@ def test_the_base_view_of_a_spatial_video_plays():
     assert (info.width, info.height, len(frames)) == (320, 192, 28)
 
 
-def test_a_format_may_have_flags_that_are_not_known(tmp_path):
+def test_unknown_format_flags_are_ignored(tmp_path):
     class Format:
         flags = 1 << 30 | 0x0200
 
@@ -174,7 +174,7 @@ def test_a_format_may_have_flags_that_are_not_known(tmp_path):
      AttributeError("x"), av.error.UndefinedError(1, "x"), UnicodeDecodeError("utf-8", b"x", 0, 1, "x")],
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
-def test_any_error_while_reading_is_one_sentence_and_the_log_has_its_cause(tmp_path, monkeypatch, caplog, error):
+def test_read_errors_are_one_sentence_and_logged_with_cause(tmp_path, monkeypatch, caplog, error):
     path = mjpeg(tmp_path / "camera.avi", 1)
 
     def fail(*_):

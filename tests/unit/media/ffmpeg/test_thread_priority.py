@@ -1,4 +1,4 @@
-"""No encoder leaves threads of the process with real-time scheduling, which libsvtav1 asks for if root runs it."""
+"""No encoder leaves threads with real-time scheduling, which libsvtav1 requests if it runs as root."""
 
 import os
 import sys
@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from clipseg_live.media.writers.video import VideoWriter
-from tests.helpers.clips import drawn
+from tests.helpers.clips import source_frames
 from tests.helpers.rendered import rendered
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the threads of a process")
 @pytest.mark.parametrize("codec", ["av1", "h265", "h264", "vp9"])
 def test_no_thread_becomes_real_time(tmp_path: Path, codec: str) -> None:
-    info, frames = drawn(3)
+    info, frames = source_frames(3)
     writer = VideoWriter(tmp_path / "o.mkv", codec=codec)
     writer.open(info)
     for frame in frames:

@@ -1,4 +1,4 @@
-"""What an address or a file leads to: never anywhere but where its kind may lead, with real servers and files."""
+"""References of addresses and files reach only allowed protocols, with real servers and files."""
 
 import os
 from pathlib import Path
@@ -19,31 +19,36 @@ HEAD = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n"
 
 
 class Handler(HTTPHandler):
-    """asked: every path that was fetched. moved: path -> where it is said to have gone."""
+    """A server.
 
-    asked: list[str]
+    Attributes:
+        asked: Every requested path.
+        moved: Redirections by path.
+    """
+
+    requested: list[str]
     moved: dict[str, str]
 
     def do_GET(self) -> None:
-        self.asked.append(self.path)
+        self.requested.append(self.path)
         if self.path in self.moved:
-            self._answer(302, "text/plain", b"", {"Location": self.moved[self.path]})
+            self._respond(302, "text/plain", b"", {"Location": self.moved[self.path]})
         else:
             super().do_GET()
 
 
 def serving(pages: dict[str, tuple[str, bytes]], moved: dict[str, str] | None = None) -> Server:
     named = {f"/{name}": page for name, page in pages.items()}
-    return Server(type("Serving", (Handler,), {"pages": named, "asked": [], "moved": moved or {}}))
+    return Server(type("Serving", (Handler,), {"pages": named, "requested": [], "moved": moved or {}}))
 
 
-def asked(server: Server) -> list[str]:
-    return server.handler.asked
+def requested(server: Server) -> list[str]:
+    return server.handler.requested
 
 
 @pytest.fixture(scope="module")
 def secret(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A video on this machine that would play wherever it is read."""
+    """Return a video on this machine that would play wherever it is read."""
     return make_clip(tmp_path_factory.mktemp("secret") / "secret.ts", count=20)
 
 
@@ -65,7 +70,7 @@ def refused(source: StreamSource | VideoFileSource) -> str:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("how", ["segment", "nested", "map"])
-def test_a_playlist_from_the_network_reaches_no_file(secret: Path, line: str, how: str) -> None:
+def test_a_network_playlist_cannot_read_local_files(secret: Path, line: str, how: str) -> None:
     name = line.format(path=secret)
     inner = HEAD + f"#EXTINF:1,\n{name}\n#EXT-X-ENDLIST\n"
     if how == "map":
@@ -76,11 +81,11 @@ def test_a_playlist_from_the_network_reaches_no_file(secret: Path, line: str, ho
         pages = {"all.m3u8": (M3U8, outer.encode()), "inner.m3u8": (M3U8, inner.encode())}
     with serving(pages) as server:
         refused(StreamSource(f"http://127.0.0.1:{server.port}/all.m3u8"))
-        assert asked(server)
+        assert requested(server)
 
 
-def test_a_key_is_not_read_from_this_machine(secret: Path, tmp_path: Path) -> None:
-    """The key's file is a pipe, whose bytes are gone once somebody has read them."""
+def test_a_network_playlist_cannot_read_a_local_key(secret: Path, tmp_path: Path) -> None:
+    """The key is a pipe, whose bytes are gone after a read."""
     pipe = tmp_path / "key"
     os.mkfifo(pipe)
     ours = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
@@ -96,13 +101,13 @@ def test_a_key_is_not_read_from_this_machine(secret: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("target", ["file://{path}", "file:{path}", "{path}", "ftp://127.0.0.1/x", "tcp://127.0.0.1:1"])
-def test_a_redirection_leads_to_no_file(secret: Path, target: str) -> None:
+def test_a_redirection_to_a_local_file_is_rejected(secret: Path, target: str) -> None:
     moved = {"/clip.ts": target.format(path=secret)}
     text = (HEAD + "#EXTINF:1,\nclip.ts\n#EXT-X-ENDLIST\n").encode()
     with serving({"all.m3u8": (M3U8, text)}, moved) as server:
         for name in ("clip.ts", "all.m3u8"):
             refused(StreamSource(f"http://127.0.0.1:{server.port}/{name}"))
-        assert asked(server).count("/clip.ts") >= 2
+        assert requested(server).count("/clip.ts") >= 2
 
 
 def test_a_redirection_on_the_network_is_followed(secret: Path) -> None:
@@ -120,11 +125,11 @@ def test_a_redirection_on_the_network_is_followed(secret: Path) -> None:
     ],
     ids=["concat-file", "concat-http", "sdp"],
 )  # fmt: skip
-def test_a_script_from_the_network_is_not_followed(secret: Path, text: str) -> None:
+def test_a_network_script_is_not_followed(secret: Path, text: str) -> None:
     pages = {"clip.mp4": ("video/mp4", text.format(path=secret).encode()), "there.ts": ("", secret.read_bytes())}
     with serving(pages) as server:
         refused(StreamSource(f"http://127.0.0.1:{server.port}/clip.mp4", open_seconds=3))
-        assert "/there.ts" not in asked(server)
+        assert "/there.ts" not in requested(server)
 
 
 LOCAL = {
@@ -139,7 +144,7 @@ LOCAL = {
 
 @pytest.mark.parametrize("kind", LOCAL)
 @pytest.mark.parametrize("suffix", ["m3u8", "mp4", "ts"])
-def test_a_playlist_on_this_machine_is_not_followed(secret: Path, tmp_path: Path, kind: str, suffix: str) -> None:
+def test_a_local_playlist_is_not_followed(secret: Path, tmp_path: Path, kind: str, suffix: str) -> None:
     with serving({"there.ts": ("video/mp2t", secret.read_bytes())}) as server:
         for name in (f"http://127.0.0.1:{server.port}/there.ts", str(secret), f"file://{secret}", "beside.ts"):
             (tmp_path / "beside.ts").write_bytes(secret.read_bytes())
@@ -148,12 +153,12 @@ def test_a_playlist_on_this_machine_is_not_followed(secret: Path, tmp_path: Path
             assert "is a playlist" in refused(VideoFileSource(path))
             with pytest.raises(SourceError, match="is a playlist"):
                 open_playback(path).open()
-        assert asked(server) == []
+        assert requested(server) == []
 
 
 @pytest.mark.parametrize("kind", ["hls", "concat"])
-def test_a_playlist_in_disguise_meets_the_lists(secret: Path, tmp_path: Path, kind: str) -> None:
-    """Should one not be recognised by its first words, FFmpeg itself refuses it."""
+def test_an_undetected_playlist_is_rejected_by_the_whitelist(secret: Path, tmp_path: Path, kind: str) -> None:
+    """FFmpeg itself rejects a playlist that is not detected by its first bytes."""
     path = tmp_path / "list.m3u8"
     path.write_text(LOCAL[kind].format(name=secret.name))
     (tmp_path / secret.name).write_bytes(secret.read_bytes())

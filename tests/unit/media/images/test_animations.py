@@ -1,4 +1,4 @@
-"""Animated images read: all frames, composited as FFmpeg and Pillow do, at the times that browsers give them."""
+"""Animated images: frames are composited as in FFmpeg and Pillow, with the timing of browsers."""
 
 import subprocess
 from fractions import Fraction
@@ -22,8 +22,8 @@ from tests.helpers.paths import DATA
 SIZE = (64, 48)
 
 
-def drawn(number: int) -> Image.Image:
-    """A frame with opaque, transparent and half transparent parts."""
+def sample_frame(number: int) -> Image.Image:
+    """Return a frame with opaque, transparent and semi-transparent parts."""
     image = Image.new("RGBA", SIZE)
     pen = ImageDraw.Draw(image)
     pen.ellipse((number * 8, 5, number * 8 + 20, 30), fill=(255, 40 * number % 256, 0, 255))
@@ -32,7 +32,7 @@ def drawn(number: int) -> Image.Image:
 
 
 def save(path: Path, count: int = 6, durations: list[int] | int = 80, **options: object) -> Path:
-    first, *others = [drawn(number) for number in range(count)]
+    first, *others = [sample_frame(number) for number in range(count)]
     if path.suffix in (".jpg", ".tif"):
         first, *others = [image.convert("RGB") for image in (first, *others)]
     if others:
@@ -42,7 +42,7 @@ def save(path: Path, count: int = 6, durations: list[int] | int = 80, **options:
 
 
 def by_ffmpeg(path: Path, count: int) -> np.ndarray:
-    """All frames, RGBA, as the command line of FFmpeg composites them."""
+    """Return all frames, RGBA, as composited by the ffmpeg command."""
     command = ["ffmpeg", "-v", "error", "-vsync", "0", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgba", "-"]
     data = subprocess.run(command, capture_output=True, check=True).stdout
     return np.frombuffer(data, np.uint8).reshape(count, SIZE[1], SIZE[0], 4)
@@ -57,7 +57,7 @@ def times(frames) -> list[tuple[float, float]]:
     return [(float(frame.time), float(frame.duration)) for frame in frames]
 
 
-def test_the_frames_of_an_animated_webp():
+def test_an_animated_webp_is_composited():
     info, frames = read_all(open_source(DATA / "an.webp"))
     assert times(frames) == [(0.0, 0.04), (0.04, 0.08), (0.12, 0.12), (0.24, 0.3), (0.54, 0.04)]
     assert (info.frame_count, info.duration, info.independent) == (5, Fraction(58, 100), False)
@@ -89,8 +89,8 @@ def test_a_gif_is_composited(tmp_path, disposal):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
-def test_gifs_of_any_parts(tmp_path, seed):
-    """Frames with palettes of their own, disposals, transparency and interlacing in any mixture."""
+def test_any_gif_is_composited(tmp_path, seed):
+    """Frames with own palettes, disposal methods, transparency and interlacing in any combination."""
     random = np.random.default_rng(seed)
     parts = []
     for _ in range(random.integers(2, 6)):
@@ -116,18 +116,18 @@ def test_short_delays_last_as_long_as_in_browsers(tmp_path, name):
     assert [float(frame.duration) for frame in frames] == [0.1, 0.1, 0.02, 0.03, 0.5, 0.1]
 
 
-def test_an_avif_sequence(tmp_path):
+def test_an_avif_sequence_is_read(tmp_path):
     path = save(tmp_path / "a.avif", durations=[40, 80, 120, 300, 40, 50], quality=95)
     info, frames = read_all(open_source(path))
     assert [float(frame.duration) for frame in frames] == [0.04, 0.08, 0.12, 0.3, 0.04, 0.05]
     assert info.duration == Fraction(63, 100)
     for number, frame in enumerate(frames):
-        assert np.abs(over_black(drawn(number)) - frame.pixels).mean() < 8
+        assert np.abs(over_black(sample_frame(number)) - frame.pixels).mean() < 8
 
 
 @pytest.mark.slow
 def test_sequences_with_a_cover_image_are_read_from_their_track(tmp_path):
-    """FFmpeg lists the cover image of such files as a stream beside the track."""
+    """FFmpeg lists the cover image of these files as an additional stream."""
     path = save(tmp_path / "a.avif", durations=100)
     assert len(read_all(VideoFileSource(path))[1]) == 6
     video = tmp_path / "a.heics"
@@ -142,8 +142,8 @@ def test_pages_of_one_size_are_frames_and_others_are_independent(tmp_path):
     info, frames = read_all(AnimationSource(save(tmp_path / "a.tif"), rate=Fraction(10)))
     assert not info.independent and info.rate == 10 and [float(frame.time) for frame in frames][-1] == 0.5
     for number, frame in enumerate(frames):
-        assert np.array_equal(np.asarray(drawn(number).convert("RGB")), frame.pixels)
-    pages = [drawn(number).convert("RGB").resize((30 + number, 20)) for number in range(3)]
+        assert np.array_equal(np.asarray(sample_frame(number).convert("RGB")), frame.pixels)
+    pages = [sample_frame(number).convert("RGB").resize((30 + number, 20)) for number in range(3)]
     pages[0].save(tmp_path / "b.tif", save_all=True, append_images=pages[1:])
     info, frames = read_all(open_source(tmp_path / "b.tif"))
     assert info.independent and (info.width, info.height) == (30, 20)
@@ -154,8 +154,8 @@ def test_pages_of_one_size_are_frames_and_others_are_independent(tmp_path):
         VideoWriter(tmp_path / "a.mp4").open(info)
 
 
-def test_reduced_copies_in_a_tiff_are_no_pages(tmp_path):
-    image = drawn(0).convert("RGB")
+def test_thumbnails_in_a_tiff_are_not_pages(tmp_path):
+    image = sample_frame(0).convert("RGB")
     copy = image.resize((32, 24))
     copy.encoderinfo = {"tiffinfo": {254: 1}}
     image.save(tmp_path / "pyramid.tif", save_all=True, append_images=[copy])
@@ -163,29 +163,35 @@ def test_reduced_copies_in_a_tiff_are_no_pages(tmp_path):
     assert isinstance(open_source(tmp_path / "pyramid.tif"), ImageSource)
 
 
-def test_an_image_for_other_programs_is_no_frame(tmp_path):
+def test_a_png_fallback_image_is_not_a_frame(tmp_path):
     cover = Image.new("RGBA", SIZE, "white")
-    cover.save(tmp_path / "a.png", save_all=True, append_images=[drawn(0), drawn(1)], duration=100, default_image=True)
+    cover.save(
+        tmp_path / "a.png",
+        save_all=True,
+        append_images=[sample_frame(0), sample_frame(1)],
+        duration=100,
+        default_image=True,
+    )
     _, frames = read_all(open_source(tmp_path / "a.png"))
     assert len(frames) == 2
-    assert np.abs(over_black(drawn(0)) - frames[0].pixels).max() <= 1
+    assert np.abs(over_black(sample_frame(0)) - frames[0].pixels).max() <= 1
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.avif", "a.tif", "a.jpg"])
-def test_one_image_is_a_still(tmp_path, name):
+def test_a_single_frame_is_a_still_image(tmp_path, name):
     save(tmp_path / name, count=1)
     assert isinstance(open_source(tmp_path / name), ImageSource)
     info, frames = read_all(open_source(tmp_path / name))
     assert (info.frame_count, info.rate, len(frames)) == (1, None, 1)
 
 
-def test_the_content_decides_not_the_name(tmp_path):
+def test_the_format_is_detected_from_content(tmp_path):
     for name, renamed in (("a.gif", "g.mp4"), ("a.webp", "w.png"), ("a.png", "p")):
         save(tmp_path / name).rename(tmp_path / renamed)
         assert len(read_all(open_source(tmp_path / renamed))[1]) == 6
 
 
-def test_a_range(tmp_path):
+def test_a_range_of_frames_is_read(tmp_path):
     path = save(tmp_path / "a.gif", durations=[100, 200, 300, 100, 100, 100])
     whole = read_all(open_source(path))[1]
     info, frames = read_all(open_source(path, start=Fraction(1, 10), end=Fraction(6, 10)))
@@ -199,7 +205,7 @@ def test_a_range(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp"])
-def test_it_plays_seeks_and_steps_as_a_video(tmp_path, name):
+def test_an_animation_supports_seeking_and_stepping(tmp_path, name):
     path = save(tmp_path / name, durations=[100, 200, 300, 100, 100, 100])
     whole = read_all(open_source(path))[1]
     source = open_playback(path)
@@ -213,7 +219,7 @@ def test_it_plays_seeks_and_steps_as_a_video(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp"])
-def test_whole_frames_come_before_the_end_of_a_truncated_file(tmp_path, name):
+def test_a_truncated_file_gives_its_complete_frames(tmp_path, name):
     path = save(tmp_path / name)
     whole = read_all(open_source(path))[1]
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
@@ -244,7 +250,7 @@ def test_frames_are_decoded_when_they_are_read(tmp_path, monkeypatch):
     source.close()
 
 
-def test_huge_canvases_are_refused(tmp_path):
+def test_huge_canvases_are_rejected(tmp_path):
     path = save(tmp_path / "a.gif")
     data = bytearray(path.read_bytes())
     data[6:10] = b"\xff\xff\xff\xff"

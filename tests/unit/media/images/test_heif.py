@@ -1,4 +1,4 @@
-"""HEIC and AVIF: whole images in their own orientation and colours, or one clear sentence."""
+"""HEIC and AVIF images with orientation and colours, or one clear error."""
 
 import builtins
 from pathlib import Path
@@ -14,13 +14,13 @@ from clipseg_live.media.images.reader import read_image
 from clipseg_live.media.images.sequences import ImageSource
 from clipseg_live.media.sources.registry import open_source
 from clipseg_live.media.sources.video_file import VideoFileSource
-from tests.helpers.clips import picture, read_all
+from tests.helpers.clips import numbered_image, read_all
 from tests.helpers.paths import DATA
 from tests.unit.media.images.test_colours import P3_XY, difference, in_srgb, srgb_light
 
 GRID = DATA / "grid.heic"
 """640×480 in tiles of 256×256."""
-BIG = np.asarray(Image.fromarray(picture(0)).resize((256, 192)))
+BIG = np.asarray(Image.fromarray(numbered_image(0)).resize((256, 192)))
 
 
 def save(path: Path, pixels: np.ndarray = BIG, **options: object) -> Path:
@@ -37,7 +37,7 @@ def test_a_grid_of_tiles_is_one_image():
 
 
 @pytest.mark.parametrize("name", ["a.heic", "a.mov", "a", "a.jpg"])
-def test_the_content_decides_not_the_name(tmp_path, name):
+def test_the_format_is_detected_from_content(tmp_path, name):
     (tmp_path / name).write_bytes(GRID.read_bytes())
     assert isinstance(open_source(tmp_path / name), ImageSource)
     assert read_image(tmp_path / name).shape == (480, 640, 3)
@@ -46,7 +46,7 @@ def test_the_content_decides_not_the_name(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a.heic", "a.mov"])
-def test_without_the_package_it_is_refused(tmp_path, name, monkeypatch):
+def test_a_missing_package_gives_an_error(tmp_path, name, monkeypatch):
     (tmp_path / name).write_bytes(GRID.read_bytes())
     real = builtins.__import__
 
@@ -75,8 +75,8 @@ def test_avif_needs_no_package(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["a.heic", "a.avif"])
-def test_it_is_turned_once(tmp_path, name, orientation):
-    """Writers store the orientation as irot and imir, and leave it in the EXIF data as well."""
+def test_orientation_is_applied_once(tmp_path, name, orientation):
+    """Writers store the orientation as irot and imir, and keep it in the EXIF data."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     if name == "a.heic":
@@ -96,7 +96,7 @@ def test_it_is_turned_once(tmp_path, name, orientation):
 
 
 @pytest.mark.slow
-def test_ten_bits(tmp_path):
+def test_ten_bit_images_are_read(tmp_path):
     deep = (BIG.astype(np.uint16) * 257).tobytes()
     image = pillow_heif.from_bytes(mode="RGB;16", size=(256, 192), data=deep)
     image.save(tmp_path / "deep.heic", quality=98, chroma=444)
@@ -105,7 +105,7 @@ def test_ten_bits(tmp_path):
 
 
 @pytest.mark.slow
-def test_transparency_lies_over_black(tmp_path):
+def test_transparent_images_are_composited_on_black(tmp_path):
     rgba = np.dstack([BIG, np.full(BIG.shape[:2], 255, np.uint8)])
     rgba[:96, :, 3] = 0
     save(tmp_path / "a.heic", rgba)
@@ -114,8 +114,8 @@ def test_transparency_lies_over_black(tmp_path):
 
 
 @pytest.mark.slow
-def test_coded_colours_are_converted(tmp_path):
-    """Display P3 without an ICC profile, as nclx code points alone."""
+def test_nclx_colours_are_converted(tmp_path):
+    """Display P3 without an ICC profile, only with nclx code points."""
     wanted = in_srgb(BIG, P3_XY, srgb_light)
     save(tmp_path / "p3.heic", color_primaries=12, transfer_characteristics=13, matrix_coefficients=6)
     assert difference(read_image(tmp_path / "p3.heic"), wanted) < 3
@@ -127,13 +127,13 @@ def test_coded_colours_are_converted(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
-def test_damaged_files_are_one_sentence(tmp_path, share):
+def test_damaged_files_give_a_one_sentence_error(tmp_path, share):
     data = GRID.read_bytes()
     (tmp_path / "cut.heic").write_bytes(data[: int(len(data) * share)])
     with pytest.raises(SourceError, match=r"^cut\.heic (cannot be read|is not an image)"):
         open_source(tmp_path / "cut.heic").open()
 
 
-def test_other_files_of_its_family_are_videos():
+def test_other_files_of_the_isobmff_family_are_videos():
     with (GRID.parent / "spatial.mov").open("rb") as file:
         assert heif.identify(file) is None

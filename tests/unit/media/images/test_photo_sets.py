@@ -1,4 +1,4 @@
-"""Photo sets: which files a folder or pattern names, in which order, and what is read of them."""
+"""Photo sets: files of a folder or pattern, their order, and their content."""
 
 import os
 from fractions import Fraction
@@ -27,7 +27,7 @@ def names(listing: Listing) -> list[str]:
     return [file.name for file in listing.files]
 
 
-def test_a_folder_lists_its_pictures_and_counts_what_it_leaves_out(tmp_path: Path) -> None:
+def test_a_folder_lists_images_and_counts_omitted_files(tmp_path: Path) -> None:
     put(tmp_path / "IMG_10.png", tmp_path / "IMG_2.JPG", tmp_path / ".hidden.png", tmp_path / "below" / "deep.png")
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / ".DS_Store").write_bytes(b"")
@@ -40,12 +40,12 @@ def test_a_folder_lists_its_pictures_and_counts_what_it_leaves_out(tmp_path: Pat
     assert listing.notice.count(".") == 1 or listing.notice.endswith(".")
 
 
-def test_nothing_is_said_where_nothing_is_left_out(tmp_path: Path) -> None:
+def test_no_notice_without_omitted_files(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
     assert list_photos(tmp_path).notice == ""
 
 
-def test_an_animation_in_a_set_is_told(tmp_path: Path) -> None:
+def test_an_animation_in_a_set_is_reported(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
     pictures = [Image.new("RGB", (8, 6), (level, 0, 0)) for level in (0, 200)]
     pictures[0].save(tmp_path / "b.webp", save_all=True, append_images=pictures[1:], duration=100)
@@ -63,15 +63,15 @@ def test_an_animation_in_a_set_is_told(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("folder", ["plain", "shots [2024] %d 100%", "фото 写真"])
-def test_patterns(tmp_path: Path, folder: str, pattern: str, expected: list[str]) -> None:
-    """Signs of patterns in the name of a folder that exists mean themselves."""
+def test_patterns_select_photos(tmp_path: Path, folder: str, pattern: str, expected: list[str]) -> None:
+    """Pattern characters in the name of an existing folder are literal."""
     root = tmp_path / folder
     put(root / "b.png", root / "1.png", root / "deep" / "c 10.png", root / "deep" / "c 2.png", root / ".h.png")
     (root / "notes.txt").write_text("")
     assert names(list_photos(root / pattern)) == expected
 
 
-def test_what_has_no_pictures_is_one_sentence(tmp_path: Path) -> None:
+def test_a_set_without_images_gives_a_one_sentence_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"contains no images \(.*\.png.*\)\.$"):
         list_photos(tmp_path)
     put(tmp_path / "below" / "a.png")
@@ -86,7 +86,7 @@ NAME = st.text(st.sampled_from("aB01²٣ é-_"), min_size=1, max_size=8)
 
 @pytest.mark.slow
 @given(st.lists(st.builds("{}.png".format, NAME), unique=True, max_size=12), st.integers(0, 10**30))
-def test_natural_order_is_an_order(found: list[str], number: int) -> None:
+def test_natural_order_is_a_total_order(found: list[str], number: int) -> None:
     paths = [Path("x", name) for name in found]
     backwards = paths[::-1]
     assert sorted(paths, key=natural_order) == sorted(backwards, key=natural_order)
@@ -110,7 +110,7 @@ def test_photos_are_independent_numbered_and_name_their_files(tmp_path: Path) ->
 
 
 def read_all(source: PhotoSetSource | FramedSource) -> tuple[list[str], list[PhotoError]]:
-    """Return the names of the photos that can be read, and the errors of the others."""
+    """Return the names of readable photos, and the errors of the others."""
     found: list[str] = []
     errors: list[PhotoError] = []
     while True:
@@ -127,7 +127,7 @@ def read_all(source: PhotoSetSource | FramedSource) -> tuple[list[str], list[Pho
 
 @pytest.mark.parametrize("broken", [{"a.png"}, {"b.png"}, {"c.png"}, {"a.png", "b.png"}, {"a.png", "c.png"}])
 @pytest.mark.parametrize("framing", [None, FrameTransform(turn=90, crop=(0.0, 0.0, 0.5, 0.5))])
-def test_a_broken_photo_is_told_once_and_the_others_are_read(
+def test_a_broken_photo_is_reported_once_and_others_are_read(
     tmp_path: Path, broken: set[str], framing: FrameTransform | None
 ) -> None:
     put(tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png")
@@ -143,7 +143,7 @@ def test_a_broken_photo_is_told_once_and_the_others_are_read(
     assert all(error.file.name in str(error) for error in errors)
 
 
-def test_photos_that_vanish_are_told(tmp_path: Path) -> None:
+def test_missing_photos_are_reported(tmp_path: Path) -> None:
     put(tmp_path / "a.png", tmp_path / "b.png")
     source = open_source(tmp_path)
     source.open()
@@ -159,7 +159,7 @@ def test_a_set_without_any_readable_photo_cannot_be_opened(tmp_path: Path) -> No
         open_source(tmp_path).open()
 
 
-def test_any_photo_can_be_sought(tmp_path: Path) -> None:
+def test_any_photo_can_be_reached_by_seeking(tmp_path: Path) -> None:
     put(*(tmp_path / f"{number}.png" for number in range(4)))
     source = open_source(tmp_path)
     assert isinstance(source, PhotoSetSource)

@@ -1,4 +1,4 @@
-"""Cameras, through a stand-in for OpenCV's: what they are asked for, what they give, and how they fail."""
+"""Cameras with a fake of OpenCV: requested settings, frames, and failures."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,7 +20,7 @@ BGR = (10, 120, 240)
 
 @dataclass
 class Device:
-    """A camera as a driver shows it. Fails at every ``fails_at`` th picture, and at all once it is unplugged."""
+    """A camera behind a driver. It fails at every ``fails_at``-th frame, and always after it is unplugged."""
 
     there: bool = True
     sizes: dict[float, tuple[int, int]] = field(default_factory=lambda: {YUYV: (640, 480), MJPG: (1920, 1080)})
@@ -48,11 +48,11 @@ class Device:
 
 
 class Handle:
-    """What ``cv2.VideoCapture`` offers, for one device."""
+    """The interface of ``cv2.VideoCapture`` for one device."""
 
     def __init__(self, device: Device) -> None:
         self.device, self.open_now = device, False
-        self.asked: dict[int, float] = {}
+        self.requested: dict[int, float] = {}
         self.fourcc, self.width, self.height, self.rate = YUYV, 640.0, 480.0, 30.0
 
     def open(self, index: int, backend: int) -> bool:
@@ -68,7 +68,7 @@ class Handle:
 
     def set(self, prop: int, value: float) -> bool:
         assert self.open_now
-        self.asked[prop] = value
+        self.requested[prop] = value
         if prop == cv2.CAP_PROP_FOURCC:
             if value not in self.device.sizes:
                 return False
@@ -114,7 +114,7 @@ def source_of(device: Device, camera: int | str = 0, **options) -> CameraSource:
     return CameraSource(camera, capture=device, clock=device.clock, **options)
 
 
-def test_pictures_are_rgb_with_the_clocks_own_times():
+def test_frames_are_rgb_with_times_of_the_clock():
     device = Device()
     source = source_of(device)
     info = source.open()
@@ -125,14 +125,14 @@ def test_pictures_are_rgb_with_the_clocks_own_times():
     assert [frame.time for frame in frames] == [Fraction(round(n / 30 * 1e6), 10**6) for n in range(5)]
     assert frames[0].pixels.flags.c_contiguous and tuple(frames[0].pixels[0, 0]) == BGR[::-1]
     handle = device.handles[-1]
-    assert handle.asked[cv2.CAP_PROP_BUFFERSIZE] == 1
-    assert not handle.asked.keys() & {cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FPS}
+    assert handle.requested[cv2.CAP_PROP_BUFFERSIZE] == 1
+    assert not handle.requested.keys() & {cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FPS}
     source.close()
     source.close()
     assert device.held == 0 and source.read() is None
 
 
-def test_times_grow_though_the_clock_stands():
+def test_times_increase_with_a_stopped_clock():
     device = Device()
     source = CameraSource(0, capture=device, clock=lambda: 5.0)
     source.open()
@@ -140,26 +140,26 @@ def test_times_grow_though_the_clock_stands():
     source.close()
 
 
-def test_hd_is_asked_for_compressed():
+def test_hd_is_requested_as_mjpeg():
     device = Device()
     source = source_of(device, width=1920, height=1080, rate=60.0)
     info = source.open()
     assert (info.width, info.height, info.rate) == (1920, 1080, 60)
-    assert list(device.handles[-1].asked)[:4] == [
+    assert list(device.handles[-1].requested)[:4] == [
         cv2.CAP_PROP_BUFFERSIZE, cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT,
     ]  # fmt: skip
     source.close()
     source = source_of(device, width=800, height=600)
     source.open()
-    assert cv2.CAP_PROP_FOURCC not in device.handles[-1].asked
+    assert cv2.CAP_PROP_FOURCC not in device.handles[-1].requested
     source.close()
     source = source_of(device, width=1280, height=720, fourcc="YUYV")
     source.open()
-    assert device.handles[-1].asked[cv2.CAP_PROP_FOURCC] == YUYV
+    assert device.handles[-1].requested[cv2.CAP_PROP_FOURCC] == YUYV
     source.close()
 
 
-def test_a_camera_without_that_format_gives_what_it_can():
+def test_a_camera_without_mjpeg_uses_its_own_format():
     device = Device(sizes={YUYV: (1280, 720)})
     source = source_of(device, width=1920, height=1080)
     info = source.open()
@@ -168,7 +168,7 @@ def test_a_camera_without_that_format_gives_what_it_can():
 
 
 @pytest.mark.parametrize("fourcc", [None, "MJPG"])
-def test_a_camera_that_takes_the_format_and_gives_nothing_is_opened_without(fourcc):
+def test_a_camera_that_fails_with_mjpeg_is_reopened_without_it(fourcc):
     device = Device(black=(MJPG,))
     source = source_of(device, width=1280, height=720, fourcc=fourcc)
     info = source.open()
@@ -178,7 +178,7 @@ def test_a_camera_that_takes_the_format_and_gives_nothing_is_opened_without(four
     assert device.held == 0
 
 
-def test_one_bad_picture_is_no_lost_camera():
+def test_one_failed_frame_does_not_lose_the_camera():
     device = Device(fails_at=4)
     source = source_of(device)
     source.open()
@@ -186,7 +186,7 @@ def test_one_bad_picture_is_no_lost_camera():
     source.close()
 
 
-def test_an_unplugged_camera_is_told_and_can_come_back():
+def test_an_unplugged_camera_is_reported_and_can_reconnect():
     device = Device()
     source = source_of(device)
     source.open()
@@ -210,7 +210,7 @@ def test_an_unplugged_camera_is_told_and_can_come_back():
     assert device.held == 0
 
 
-def test_a_slow_failure_is_not_waited_for_twice():
+def test_a_slow_failure_is_not_retried():
     device = Device()
     source = source_of(device)
     source.open()
@@ -229,7 +229,7 @@ def test_a_slow_failure_is_not_waited_for_twice():
     source.close()
 
 
-def test_a_change_of_size_and_strange_pictures_are_told():
+def test_size_changes_and_invalid_frames_are_errors():
     device = Device()
     source = source_of(device)
     source.open()
@@ -258,7 +258,7 @@ def test_grey_and_four_channels_become_rgb(shape):
     [(30.0, 30), (29.97, Fraction(30000, 1001)), (59.94005994, Fraction(60000, 1001)), (7.5, Fraction(15, 2)),
      (0.0, None), (-1.0, None), (float("nan"), None), (1e9, None)],
 )  # fmt: skip
-def test_the_rate_that_a_camera_tells(told, rate):
+def test_the_rate_of_a_camera_is_validated(told, rate):
     assert cameras._rate(told) == rate
 
 
@@ -273,7 +273,7 @@ def v4l(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("v4l")
-def test_controls_are_those_that_the_camera_offers():
+def test_only_supported_controls_are_listed():
     device = Device(values={EXPOSURE: 156.0, GAIN: 0.0, AUTO_EXPOSURE: 3.0})
     source = source_of(device)
     assert source.controls() == {}
@@ -286,14 +286,14 @@ def test_controls_are_those_that_the_camera_offers():
         source.set_control(name, value)
     assert source.controls() == {"exposure": 300.0, "gain": 12.0}
     source.close()
-    assert device.values == {EXPOSURE: 156.0, GAIN: 0.0, AUTO_EXPOSURE: 3.0}  # given back as it was found
+    assert device.values == {EXPOSURE: 156.0, GAIN: 0.0, AUTO_EXPOSURE: 3.0}  # restored to the original value
     source.open()
-    assert source.controls() == {"exposure": 300.0, "gain": 12.0}  # and asked for again
+    assert source.controls() == {"exposure": 300.0, "gain": 12.0}  # and requested again
     source.close()
 
 
 @pytest.mark.usefixtures("v4l")
-def test_a_value_that_is_refused_changes_nothing():
+def test_a_rejected_value_changes_nothing():
     device = Device(values={EXPOSURE: 156.0, AUTO_EXPOSURE: 3.0}, refused=(EXPOSURE,))
     source = source_of(device, controls=(("exposure", 9.0),))
     source.open()
@@ -303,7 +303,7 @@ def test_a_value_that_is_refused_changes_nothing():
 
 
 @pytest.mark.usefixtures("v4l")
-def test_zero_is_believed_only_where_it_can_be_set():
+def test_zero_is_accepted_only_for_settable_controls():
     device = Device(values={GAIN: 0.0, FOCUS: 0.0}, refused=(GAIN,))
     source = source_of(device, controls=(("focus", 40.0),))
     source.open()
@@ -326,7 +326,7 @@ def test_a_camera_is_found_by_name(name, index):
     assert find_camera(name, FOUND).index == index
 
 
-def test_names_that_fit_no_camera_or_several():
+def test_unknown_and_ambiguous_names_give_an_error():
     with pytest.raises(SourceError, match=r"could be any of Logitech BRIO \(camera:4\), Logitech C920"):
         find_camera("logitech", FOUND)
     with pytest.raises(SourceError, match=r"no camera named 'nikon': there is Integrated Camera \(camera:0\)"):
@@ -346,7 +346,7 @@ def test_a_named_camera_is_looked_up_at_each_opening():
     source.close()
 
 
-def test_the_list_that_does_not_come_is_told(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_camera_list_is_reported(monkeypatch: pytest.MonkeyPatch):
     def hangs(seconds: float) -> tuple[FoundCamera, ...]:
         raise TimeoutError("The camera drivers did not respond within 3 s.")
 
@@ -355,7 +355,7 @@ def test_the_list_that_does_not_come_is_told(monkeypatch: pytest.MonkeyPatch):
         find_cameras()
 
 
-def test_a_camera_that_is_not_there_is_told_without_a_word_from_opencv(capfd: pytest.CaptureFixture[str]):
+def test_a_missing_camera_is_reported_without_output_of_opencv(capfd: pytest.CaptureFixture[str]):
     source = CameraSource(87)
     with pytest.raises(SourceError, match="camera 87 cannot be opened"):
         source.open()
@@ -364,7 +364,7 @@ def test_a_camera_that_is_not_there_is_told_without_a_word_from_opencv(capfd: py
     assert capfd.readouterr().err == ""
 
 
-def test_what_cannot_be_asked_for():
+def test_invalid_camera_settings_are_rejected():
     with pytest.raises(UsageError, match="numbered from 0"):
         CameraSource(-1)
     with pytest.raises(UsageError, match="four letters"):

@@ -1,4 +1,4 @@
-"""Files that are cut short give every frame before that point, as many as the ffmpeg program decodes."""
+"""Truncated files give every frame before the cut, as many as ffmpeg decodes."""
 
 import shutil
 import zlib
@@ -11,7 +11,7 @@ import pytest
 
 from clipseg_live.core.errors import SourceBroken
 from clipseg_live.media.sources.video_file import VideoFileSource
-from tests.helpers.jumping import ffmpeg
+from tests.helpers.clock_jumps import ffmpeg
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")
 
@@ -30,7 +30,7 @@ KINDS = {
 
 
 class Cut(NamedTuple):
-    """A part of a file from its beginning, and the frames that the ffmpeg program finds in it."""
+    """The beginning of a file, and the frames that ffmpeg decodes from it."""
 
     path: Path
     frames: int
@@ -38,7 +38,7 @@ class Cut(NamedTuple):
 
 @pytest.fixture(scope="module")
 def cuts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Cut]]:
-    """Encode all files with one run of the ffmpeg program, cut them, and decode the parts with another."""
+    """Encode all files with one run of ffmpeg, truncate them, and decode the parts with another run."""
     folder = tmp_path_factory.mktemp("whole")
     outputs: list[str] = []
     for name, options in KINDS.items():
@@ -59,13 +59,13 @@ def cuts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Cut]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
-def test_every_frame_before_the_cut_is_given(cuts: dict[str, list[Cut]], name: str) -> None:
+def test_every_frame_before_the_cut_is_returned(cuts: dict[str, list[Cut]], name: str) -> None:
     for path, count in cuts[name]:
         assert abs(frames_of(path) - count) <= 1, (path, count)
 
 
 def counts_by_ffmpeg(paths: Sequence[Path]) -> list[int]:
-    """Decode all files with one run of the ffmpeg program, whose start costs more than a file."""
+    """Decode all files with one run of ffmpeg. Starting it takes longer than decoding a file."""
     listed = [path.with_suffix(".frames") for path in paths]
     inputs = [part for path in paths for part in ("-i", str(path))]
     outputs = [

@@ -1,4 +1,4 @@
-"""FrameTransform: what is cut, turned and mirrored, and boxes drawn on the result."""
+"""FrameTransform: crop, rotation, mirroring, and boxes drawn on the result."""
 
 import numpy as np
 import pytest
@@ -12,20 +12,20 @@ SIZES = st.integers(1, 40)
 TURNS = st.sampled_from([0, 90, 180, 270])
 
 
-def drawn(height, width):
-    """Every pixel of its own."""
+def distinct_pixels(height, width):
+    """Return an image whose pixels all differ."""
     numbers = np.arange(height * width)
     return np.stack([numbers % 251, numbers // 251, numbers % 7], axis=1).reshape(height, width, 3).astype(np.uint8)
 
 
 @st.composite
 def boxes(draw, width, height):
-    """A box of whole pixels within a picture: x, y, width, height in pixels."""
+    """Draw a box of whole pixels in an image: x, y, width, height in pixels."""
     x, y = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
     return x, y, draw(st.integers(1, width - x)), draw(st.integers(1, height - y))
 
 
-def shares(box, width, height):
+def relative_box(box, width, height):
     x, y, box_width, box_height = box
     return x / width, y / height, box_width / width, box_height / height
 
@@ -37,10 +37,10 @@ def cut(pixels, box):
 
 @pytest.mark.slow
 @given(st.data(), SIZES, SIZES, TURNS, st.booleans())
-def test_cut_then_turned_then_mirrored(data, height, width, turn, mirror):
-    pixels = drawn(height, width)
+def test_crop_is_applied_before_rotation_and_mirroring(data, height, width, turn, mirror):
+    pixels = distinct_pixels(height, width)
     box = data.draw(boxes(width, height))
-    framed = apply_framing(pixels, FrameTransform(crop=shares(box, width, height), turn=turn, mirror=mirror))
+    framed = apply_framing(pixels, FrameTransform(crop=relative_box(box, width, height), turn=turn, mirror=mirror))
     wanted = np.rot90(cut(pixels, box), -turn // 90)
     np.testing.assert_array_equal(framed, wanted[:, ::-1] if mirror else wanted)
     assert framed.flags.c_contiguous and framed.dtype == np.uint8
@@ -48,13 +48,13 @@ def test_cut_then_turned_then_mirrored(data, height, width, turn, mirror):
 
 @pytest.mark.slow
 @given(st.data(), SIZES, SIZES, TURNS, st.booleans(), st.booleans())
-def test_a_box_on_the_framed_picture_frames_what_it_holds(data, height, width, turn, mirror, is_cut):
-    pixels = drawn(height, width)
-    crop = shares(data.draw(boxes(width, height)), width, height) if is_cut else None
+def test_a_box_on_the_transformed_frame_selects_its_content(data, height, width, turn, mirror, is_cut):
+    pixels = distinct_pixels(height, width)
+    crop = relative_box(data.draw(boxes(width, height)), width, height) if is_cut else None
     framing = FrameTransform(crop=crop, turn=turn, mirror=mirror)
     framed = apply_framing(pixels, framing)
     box = data.draw(boxes(framed.shape[1], framed.shape[0]))
-    within = to_source(*shares(box, framed.shape[1], framed.shape[0]), framing)
+    within = to_source(*relative_box(box, framed.shape[1], framed.shape[0]), framing)
     again = apply_framing(pixels, FrameTransform(crop=within, turn=turn, mirror=mirror))
     np.testing.assert_array_equal(again, cut(framed, box))
 
@@ -67,29 +67,29 @@ INSIDE = st.tuples(*[st.floats(0, 1)] * 4).filter(
 
 @pytest.mark.slow
 @given(REAL, REAL, REAL, REAL, st.none() | INSIDE, TURNS, st.booleans(), SIZES, SIZES)
-def test_whatever_is_drawn_can_be_framed(x, y, width, height, crop, turn, mirror, rows, columns):
+def test_any_drawn_box_is_a_valid_crop(x, y, width, height, crop, turn, mirror, rows, columns):
     within = to_source(x, y, width, height, FrameTransform(crop=crop, turn=turn, mirror=mirror))
-    framing = FrameTransform(crop=within, turn=turn, mirror=mirror)  # refuses what does not lie within the picture
-    framed = apply_framing(drawn(rows, columns), framing)
+    framing = FrameTransform(crop=within, turn=turn, mirror=mirror)  # rejects boxes outside the frame
+    framed = apply_framing(distinct_pixels(rows, columns), framing)
     assert framed.shape[0] >= 1 and framed.shape[1] >= 1
 
 
 @pytest.mark.parametrize("crop", [None, (0.0, 0.0, 1.0, 1.0), (0.001, 0.0, 0.999, 0.999)])
-def test_where_nothing_is_to_be_done_nothing_is_copied(crop):
-    pixels = drawn(48, 64)
+def test_an_identity_transform_copies_nothing(crop):
+    pixels = distinct_pixels(48, 64)
     pixels.setflags(write=False)
     assert apply_framing(pixels, FrameTransform(crop=crop)) is pixels
 
 
-def test_the_source_is_left_untouched():
-    pixels = drawn(5, 7)
+def test_the_source_frame_is_not_changed():
+    pixels = distinct_pixels(5, 7)
     before = pixels.copy()
     framed = apply_framing(pixels, FrameTransform(crop=(0, 0, 0.5, 1.0)))
     framed[:] = 0
     np.testing.assert_array_equal(pixels, before)
 
 
-def test_the_whole_framed_picture_is_the_crop_that_is_there():
+def test_a_box_of_the_whole_frame_keeps_the_crop():
     crop = (0.25, 0.5, 0.5, 0.25)
     for turn in (0, 90, 180, 270):
         assert to_source(0, 0, 1, 1, FrameTransform(crop=crop, turn=turn, mirror=True)) == pytest.approx(crop)

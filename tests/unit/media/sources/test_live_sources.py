@@ -1,4 +1,4 @@
-"""Which source a name means, and that none is touched before it is opened."""
+"""Sources by name. No device or file is used before the source is opened."""
 
 import pytest
 from PIL import Image
@@ -25,7 +25,7 @@ from tests.helpers.clips import make_clip
         (r"C:\films\a.mp4", PlaybackSource), ("C:", PlaybackSource), ("take:two.mp4", PlaybackSource),
     ],
 )  # fmt: skip
-def test_names_and_what_they_mean(name, kind):
+def test_names_select_sources(name, kind):
     source = open_live(SourceSpec(name=name))
     assert type(source) is kind
     assert source.live is (kind not in (PlaybackSource, PhotoSetSource))
@@ -42,12 +42,12 @@ def test_names_and_what_they_mean(name, kind):
         ("file:///tmp/a.mp4", "must begin with"), ("rtsp://", "has no host"), ("screen:1,2", "not a screen region"),
     ],
 )  # fmt: skip
-def test_names_that_mean_nothing(name, words):
+def test_invalid_names_are_rejected(name, words):
     with pytest.raises(UsageError, match=words):
         open_live(SourceSpec(name=name))
 
 
-def test_what_a_camera_is_asked_for_reaches_it(monkeypatch: pytest.MonkeyPatch):
+def test_camera_settings_reach_the_camera(monkeypatch: pytest.MonkeyPatch):
     made = []
     monkeypatch.setattr(live_sources, "CameraSource", lambda *arguments: made.append(arguments))
     controls = (("gain", 3.0),)
@@ -57,11 +57,11 @@ def test_what_a_camera_is_asked_for_reaches_it(monkeypatch: pytest.MonkeyPatch):
     assert made == [(3, 1280, 720, 60.0, "MJPG", controls), ("Logitech 4", None, None, None, None, ())]
 
 
-def test_the_rate_of_the_screen():
+def test_rate_setting_reaches_the_screen():
     assert open_live(SourceSpec(name="screen:", rate=12))._rate == 12
 
 
-def test_a_file_is_looked_for_when_it_is_opened(tmp_path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_file_is_an_error_only_when_opened(tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     source = open_live(SourceSpec(name="take.mp4"))
     with pytest.raises(SourceError, match=r"There is no file take\.mp4"):
@@ -69,7 +69,7 @@ def test_a_file_is_looked_for_when_it_is_opened(tmp_path, monkeypatch: pytest.Mo
     make_clip(tmp_path / "take.mp4")
     assert source.open().name == "take.mp4"
     source.close()
-    for odd in ("demo:7", "camra:0", "http:"):  # a file of that name is meant, where there is one
+    for odd in ("demo:7", "camra:0", "http:"):  # an existing file of that name is used
         (tmp_path / "take.mp4").rename(tmp_path / odd)
         source = open_live(SourceSpec(name=odd))
         assert source.open().name == odd and source.read() is not None
@@ -77,14 +77,14 @@ def test_a_file_is_looked_for_when_it_is_opened(tmp_path, monkeypatch: pytest.Mo
         (tmp_path / odd).rename(tmp_path / "take.mp4")
 
 
-def test_an_empty_folder_and_a_pattern_without_pictures(tmp_path):
+def test_folders_and_patterns_without_images_give_an_error(tmp_path):
     for name in (str(tmp_path), str(tmp_path / "*.png")):
         source = open_live(SourceSpec(name=name))
         with pytest.raises(SourceError, match=r"contains no images|No image matches"):
             source.open()
 
 
-def test_photos_that_are_named_together_are_one_set(tmp_path):
+def test_several_photos_are_one_set(tmp_path):
     paths = [tmp_path / name for name in ("IMG_10.png", "IMG_2.png", "other.png", "notes.txt")]
     for number, path in enumerate(paths):
         Image.new("RGB", (8 + number, 6)).save(path, format="PNG")

@@ -1,4 +1,4 @@
-"""Certificates, transports, and servers that mean harm."""
+"""Certificates, transports, and malicious servers."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / "authority.pem"))
 
 
-def opened(address: str, **options: object) -> None:
+def open_stream(address: str, **options: object) -> None:
     source = StreamSource(address, 5.0, 5.0, **options)  # type: ignore[arg-type]
     try:
         assert source.open().width == 64 and source.read() is not None
@@ -52,20 +52,20 @@ def pages(**held: bytes) -> type[HTTPHandler]:
         ("expired", "expired"),
     ],
 )
-def test_certificates_are_verified_unless_it_is_insecure(
+def test_certificates_are_verified_unless_insecure(
     scheme: str, handler: type[HTTPHandler], certificate: str, reason: str
 ) -> None:
     with TLSServer(handler, certificate) as server:
         for host in ("localhost", "127.0.0.1"):
             address = f"{scheme}://ann:secret@{host}:{server.port}/live.mjpg"
-            opened(address, insecure=True)
+            open_stream(address, insecure=True)
             if not reason:
-                opened(address)
+                open_stream(address)
                 continue
             with pytest.raises(
                 SourceError, match=rf"(?i)certificate of {scheme}://{host}.*({reason}).*--insecure"
             ) as caught:
-                opened(address)
+                open_stream(address)
             assert "secret" not in str(caught.value)
 
 
@@ -73,12 +73,12 @@ def test_an_unknown_authority_is_not_trusted(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("SSL_CERT_FILE")
     assert authorities() != str(CERTIFICATES / "authority.pem")
     with TLSServer(HTTPHandler, "localhost") as server, pytest.raises(SourceError, match="certificate"):
-        opened(f"https://localhost:{server.port}/live.mjpg")
+        open_stream(f"https://localhost:{server.port}/live.mjpg")
 
 
 @pytest.mark.parametrize("kind", ["segment", "playlist", "key", "redirection"])
 @pytest.mark.parametrize("certificate", ["localhost", "other_host", "self_signed"])
-def test_everything_that_an_address_leads_to_is_verified(tmp_path: Path, kind: str, certificate: str) -> None:
+def test_certificates_of_redirections_and_segments_are_verified(tmp_path: Path, kind: str, certificate: str) -> None:
     clip = make_clip(tmp_path / "one.ts", count=30, options={"g": "10", "bf": "0"}).read_bytes()
     head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n"
     segment = "#EXTINF:1,\n{}one.ts\n#EXT-X-ENDLIST\n"
@@ -94,19 +94,19 @@ def test_everything_that_an_address_leads_to_is_verified(tmp_path: Path, kind: s
         class Outer(pages(all_m3u8=lists[kind].encode())):  # type: ignore[misc]
             def do_GET(self) -> None:
                 if self.path.startswith("/moved"):
-                    self._answer(302, "text/plain", b"", {"Location": there + "one.ts"})
+                    self._respond(302, "text/plain", b"", {"Location": there + "one.ts"})
                 else:
                     super().do_GET()
 
         with TLSServer(Outer, "localhost") as outer:
             address = f"https://localhost:{outer.port}/all.m3u8"
             if kind != "key":
-                opened(address, insecure=True)
+                open_stream(address, insecure=True)
             if certificate == "localhost" and kind != "key":
-                opened(address)
+                open_stream(address)
             else:
                 with pytest.raises(SourceError):
-                    opened(address)
+                    open_stream(address)
 
 
 @pytest.mark.parametrize(
@@ -116,22 +116,20 @@ def test_everything_that_an_address_leads_to_is_verified(tmp_path: Path, kind: s
         (UDPOnlyHandler, "auto", True), (UDPOnlyHandler, "tcp", False), (UDPOnlyHandler, "udp", True),
     ],
 )  # fmt: skip
-def test_rtsp_over_tcp_and_udp(handler: type[RTSPHandler], transport: str, works: bool) -> None:
+def test_rtsp_works_over_tcp_and_udp(handler: type[RTSPHandler], transport: str, works: bool) -> None:
     with Server(handler) as server:
         address = f"rtsp://127.0.0.1:{server.port}/live"
         if works:
-            opened(address, rtsp_transport=transport)
+            open_stream(address, rtsp_transport=transport)
         else:
             with pytest.raises(SourceError, match=f"over {transport.upper()}: choose another --rtsp-transport"):
-                opened(address, rtsp_transport=transport)
+                open_stream(address, rtsp_transport=transport)
 
 
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text("ab1[]@:%/?#= é猫\"'", max_size=10), st.sampled_from(["http", "https", "rtsp", "rtsps", "rtmp"]))
-def test_no_error_or_log_record_of_a_stream_holds_its_password(
-    caplog: pytest.LogCaptureFixture, middle: str, scheme: str
-) -> None:
+def test_errors_and_log_records_contain_no_password(caplog: pytest.LogCaptureFixture, middle: str, scheme: str) -> None:
     caplog.set_level(logging.DEBUG)
     caplog.clear()
     source = StreamSource(f"{scheme}://Usr7:Zq{middle}9K@127.0.0.1:1/x", 2.0)
@@ -145,15 +143,15 @@ def test_no_error_or_log_record_of_a_stream_holds_its_password(
 
 
 @pytest.mark.parametrize("password", ["a/b", "a?b#c", "[a]", "p@s:s", "100%", "x y", "%2F"])
-def test_a_password_may_hold_any_mark(password: str) -> None:
+def test_a_password_may_contain_any_punctuation(password: str) -> None:
     class Asking(HTTPHandler):
         def do_GET(self) -> None:
             seen.append(self.headers.get("Authorization"))
-            super().do_GET() if seen[-1] else self._answer(401, "", b"", {"WWW-Authenticate": 'Basic realm="x"'})
+            super().do_GET() if seen[-1] else self._respond(401, "", b"", {"WWW-Authenticate": 'Basic realm="x"'})
 
     seen: list[str | None] = []
     with Server(Asking) as server:
-        opened(f"http://ann:{password}@127.0.0.1:{server.port}/live.mjpg")
+        open_stream(f"http://ann:{password}@127.0.0.1:{server.port}/live.mjpg")
     import base64
 
     sent = base64.b64decode((seen[-1] or "").removeprefix("Basic ")).decode()
@@ -161,7 +159,7 @@ def test_a_password_may_hold_any_mark(password: str) -> None:
 
 
 class Hostile(HTTPHandler):
-    """Pages that never end, or lead to themselves."""
+    """Endless pages, and pages that refer to themselves."""
 
     def do_GET(self) -> None:
         name = self.path.strip("/").partition(".")[0].replace("-", "_").rstrip("0123456789")
@@ -182,7 +180,7 @@ class Hostile(HTTPHandler):
         self._repeat(b"\x11" * 1_000_000)
 
     def _later(self) -> None:
-        """Begin as a camera does."""
+        """Start like a camera."""
         self._begin("multipart/x-mixed-replace; boundary=frame")
         for number in range(40):
             data = self.picture(number)
@@ -209,7 +207,7 @@ class Hostile(HTTPHandler):
 
     def _master(self) -> None:
         lines = [f"#EXT-X-STREAM-INF:BANDWIDTH={number}\nmaster{number}.m3u8\n" for number in range(100)]
-        self._answer(200, M3U8, ("#EXTM3U\n" + "".join(lines)).encode())
+        self._respond(200, M3U8, ("#EXTM3U\n" + "".join(lines)).encode())
 
     def _playlist(self) -> None:
         self._begin(M3U8)
@@ -234,7 +232,7 @@ class Hostile(HTTPHandler):
         self._repeat(b"#", 0.1)
 
 
-# One process imports what is needed, and is divided into one for each source, whose memory is its own.
+# One process imports the modules and forks one process for each source, with separate memory.
 _OPEN = """
 import json, os, sys, time
 from clipseg_live.core.errors import SourceError
@@ -270,7 +268,7 @@ sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
 
 
 class HostileRTSP(RTSPHandler):
-    """Describes its stream without end."""
+    """An endless description of the stream."""
 
     def handle(self) -> None:
         request = self._request()
@@ -290,15 +288,15 @@ CAMERA = "live"
 
 
 def patience(name: str) -> float:
-    """Seconds to wait for a source. One that drips is only about time, not about memory."""
+    """Return the seconds to wait for a source. A slow one only costs time, not memory."""
     return 1.0 if name.startswith("drip") else 4.0
 
 
 @pytest.fixture(scope="module")
 def costs(request: pytest.FixtureRequest) -> dict[str, tuple[str, int, float]]:
-    """The cost of each source that the chosen tests ask for, measured at the same time: most of it is waiting.
+    """Measure the costs of the sources of all selected tests at the same time, because most of it is waiting.
 
-    It is what a process of its own says of the stream, by how many MB it grew, and how many seconds it took.
+    The cost is the message of a separate process, the growth of its memory in MB, and its time in seconds.
     """
     chosen = {item.callspec.params["name"] for item in request.session.items if "costs" in item.fixturenames}
     with Server(Hostile) as server, Server(HostileRTSP) as camera:

@@ -1,4 +1,4 @@
-"""Streams from servers of the test itself: pictures, times, silence, cuts and what is no stream at all."""
+"""Streams of local servers: frames, times, silence, interruptions and invalid streams."""
 
 import threading
 import time
@@ -13,17 +13,17 @@ import pytest
 from clipseg_live.core.addresses import safe_name
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.media.sources.network_stream import StreamClock, StreamSource, check_address
-from tests.helpers.clips import make_clip, picture
-from tests.helpers.fakes import StillClock
-from tests.helpers.servers import HTTPHandler, RTSPHandler, Server, SilentHandler, colour
+from tests.helpers.clips import make_clip, numbered_image
+from tests.helpers.fakes import ManualClock
+from tests.helpers.servers import HTTPHandler, RTSPHandler, Server, SilentHandler, frame_colour
 
 MICROSECOND = Fraction(1, 1_000_000)
 
 
 def number_of(pixels: np.ndarray, most: int = 40) -> int:
-    """Which of the server's pictures this is."""
+    """Return the number of the server's frame."""
     seen = pixels.reshape(-1, 3).mean(axis=0)
-    return min(range(most), key=lambda number: np.abs(seen - colour(number)).sum())
+    return min(range(most), key=lambda number: np.abs(seen - frame_colour(number)).sum())
 
 
 def serving(**pages: tuple[str, bytes]) -> Server:
@@ -36,13 +36,13 @@ def at(server: Server, path: str, scheme: str = "http", who: str = "") -> str:
 
 
 def read_on(source: StreamSource, most: int = 300) -> None:
-    """Read until it ends or breaks."""
+    """Read until the stream ends or breaks."""
     for _ in range(most):
         if source.read() is None:
             return
 
 
-def test_mjpeg_that_is_cut_and_comes_back():
+def test_mjpeg_reconnects():
     with serving() as server:
         source = StreamSource(at(server, "live.mjpg"))
         for _ in range(2):
@@ -69,7 +69,7 @@ def test_mjpeg_that_is_cut_and_comes_back():
 
 
 @pytest.mark.slow
-def test_rtsp_that_is_cut_and_comes_back():
+def test_rtsp_reconnects():
     with Server(RTSPHandler) as server:
         source = StreamSource(at(server, "stream", "rtsp"))
         for _ in range(2):
@@ -89,9 +89,9 @@ def test_rtsp_that_is_cut_and_comes_back():
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
-def test_a_file_over_http_plays_at_its_own_pace_to_its_end(tmp_path, suffix):
+def test_a_file_over_http_plays_in_real_time_to_its_end(tmp_path, suffix):
     path = make_clip(tmp_path / f"clip.{suffix}", count=60, rate=Fraction(30), options={"bf": "2", "g": "12"})
-    clock = StillClock()
+    clock = ManualClock()
     with serving(**{f"clip_{suffix}": ("video/mp4", path.read_bytes())}) as server:
         source = StreamSource(at(server, f"clip.{suffix}"), clock=clock, wait=clock.wait)
         info = source.open()
@@ -104,11 +104,11 @@ def test_a_file_over_http_plays_at_its_own_pace_to_its_end(tmp_path, suffix):
     assert len(frames) == 60 and frames[0].time == 0
     assert [float(frame.time) for frame in frames] == pytest.approx([n / 30 for n in range(60)], abs=0.002)
     assert when == pytest.approx([float(frame.time) for frame in frames], abs=0.002)
-    assert np.abs(frames[30].pixels.astype(int) - picture(30)).mean() < 12
+    assert np.abs(frames[30].pixels.astype(int) - numbered_image(30)).mean() < 12
     assert all(frame.duration for frame in frames)
 
 
-def test_a_turned_file_over_http_comes_upright(tmp_path):
+def test_a_rotated_file_over_http_is_upright(tmp_path):
     path = make_clip(tmp_path / "r.mp4", count=3, rotation=(90, False, False))
     with serving(r_mp4=("video/mp4", path.read_bytes())) as server:
         source = StreamSource(at(server, "r.mp4"))
@@ -118,7 +118,7 @@ def test_a_turned_file_over_http_comes_upright(tmp_path):
 
 
 def hls(tmp_path: Path, count: int, ended: bool) -> dict[str, tuple[str, bytes]]:
-    """Two segments of a playlist; one that is not ended would go on."""
+    """Return a playlist of two segments, with or without an end."""
     path = make_clip(tmp_path / "all.ts", count=count, rate=Fraction(30), options={"g": "10", "bf": "0"})
     length = count / 30
     text = (
@@ -130,8 +130,8 @@ def hls(tmp_path: Path, count: int, ended: bool) -> dict[str, tuple[str, bytes]]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ended", [True, False], ids=["whole", "live"])
-def test_hls_plays_at_its_own_pace(tmp_path, ended):
-    clock = StillClock()
+def test_hls_plays_in_real_time(tmp_path, ended):
+    clock = ManualClock()
     with serving(**hls(tmp_path, 45, ended)) as server:
         source = StreamSource(at(server, "all.m3u8"), read_seconds=0.5, clock=clock, wait=clock.wait)
         assert (source.open().duration is not None) is ended
@@ -148,7 +148,7 @@ def test_hls_plays_at_its_own_pace(tmp_path, ended):
     assert [frame.index for frame in frames] == list(range(40)) and frames[0].time == 0
 
 
-def test_a_playlist_from_the_network_may_not_name_local_files(tmp_path):
+def test_a_network_playlist_cannot_name_local_files(tmp_path):
     path = make_clip(tmp_path / "secret.ts", count=20)
     text = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{path}\n#EXT-X-ENDLIST\n".encode()
     with serving(all_m3u8=("application/vnd.apple.mpegurl", text)) as server:
@@ -158,9 +158,9 @@ def test_a_playlist_from_the_network_may_not_name_local_files(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_file_that_is_cut_short_is_no_ending(tmp_path):
+def test_a_truncated_file_is_an_error(tmp_path):
     whole = make_clip(tmp_path / "clip.mkv", count=300, rate=Fraction(30), noise=True).read_bytes()
-    clock = StillClock()
+    clock = ManualClock()
     with serving(clip_mkv=("video/x-matroska", whole[: len(whole) // 2])) as server:
         source = StreamSource(at(server, "clip.mkv"), clock=clock, wait=clock.wait)
         source.open()
@@ -169,7 +169,7 @@ def test_a_file_that_is_cut_short_is_no_ending(tmp_path):
         source.close()
 
 
-def test_a_change_of_size_is_told():
+def test_a_change_of_size_is_an_error():
     with serving() as server:
         source = StreamSource(at(server, "live.mjpg"))
         source.open()
@@ -180,7 +180,7 @@ def test_a_change_of_size_is_told():
 
 
 @pytest.mark.slow
-def test_silence_has_a_limit():
+def test_a_silent_server_times_out():
     with Server(SilentHandler) as server:
         for scheme in ("http", "rtsp", "rtmp"):
             source = StreamSource(at(server, "x", scheme), open_seconds=0.4)
@@ -191,7 +191,7 @@ def test_silence_has_a_limit():
 
 
 @pytest.mark.slow
-def test_a_stream_that_falls_silent_is_told():
+def test_a_stream_that_stops_sending_is_an_error():
     class Falling(HTTPHandler):
         def _mjpeg(self) -> None:
             self.server.stopping, real = _After(12, self.server.stopping), self.server.stopping
@@ -199,7 +199,7 @@ def test_a_stream_that_falls_silent_is_told():
             real.wait(20)
 
     class _After:
-        """Lets a number of pictures through."""
+        """Passes a number of frames."""
 
         def __init__(self, count: int, real: threading.Event) -> None:
             self.count, self.real = count, real
@@ -222,7 +222,7 @@ def test_a_stream_that_falls_silent_is_told():
 HTML = b"<!doctype html><html><head><title>Camera</title></head><body><h1>Log in</h1>" + b"<p>text</p>" * 300
 
 
-def test_what_is_no_video(tmp_path):
+def test_other_content_gives_an_error(tmp_path):
     sound = tmp_path / "sound.mp3"
     with av.open(str(sound), "w") as container:
         track = container.add_stream("libmp3lame", rate=48000)
@@ -255,14 +255,14 @@ def test_what_is_no_video(tmp_path):
 
 
 def whole_text(error: BaseException | None) -> str:
-    """Everything that a traceback would show of it."""
+    """Return everything that a traceback shows of an error."""
     if error is None or (error.__suppress_context__ and error.__cause__ is None):
         return str(error or "")
     return str(error) + whole_text(error.__cause__) + whole_text(error.__context__)
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
-def test_passwords_are_used_and_never_told(scheme):
+def test_passwords_are_used_and_never_shown(scheme):
     handler = HTTPHandler if scheme == "http" else type("Locked", (RTSPHandler,), {"password": "se:cret"})
     with Server(handler) as server:
         source = StreamSource(at(server, "locked", scheme, "ann:se:cret@"))
@@ -298,7 +298,7 @@ def test_passwords_are_used_and_never_told(scheme):
         ("ann:secret@cam.local", "cam.local"),
     ],
 )
-def test_names_without_secrets(address, name):
+def test_display_names_have_no_secrets(address, name):
     assert safe_name(address) == name
 
 
@@ -311,13 +311,13 @@ def test_names_without_secrets(address, name):
         ("file:///etc/passwd", "must begin with"),
     ],
 )  # fmt: skip
-def test_what_is_no_address(address, words):
+def test_invalid_addresses_are_rejected(address, words):
     with pytest.raises(UsageError, match=words) as caught:
         StreamSource(address)
     assert "secret" not in str(caught.value)
 
 
-def test_addresses_are_taken_as_they_are():
+def test_addresses_are_not_changed():
     assert check_address("  RTSP://Host/A?b=c ") == "RTSP://Host/A?b=c"
     source = StreamSource("http://host/")
     source.close()
@@ -327,18 +327,18 @@ def test_addresses_are_taken_as_they_are():
         source.seek(Fraction(0))
 
 
-def test_a_timeline_begins_at_zero_and_grows():
+def test_a_timeline_starts_at_zero_and_increases():
     timeline = StreamClock(Fraction(1, 1000), Fraction(25), 0.0)
-    steps = [  # stamp, the clock before it in milliseconds, and the time it gets
+    steps = [  # timestamp, previous clock in milliseconds, and resulting time
         (5_000, 0, 0), (5_040, 40, 40), (5_040, 80, 41), (None, 120, 81), (5_200, 200, 200),
         (9_000_000, 240, 240), (9_000_040, 280, 280),  # of another recording
         (100, 320, 320), (140, 360, 360), (120, 400, 361),  # and back; a small step back
-        (60_140, 60_360, 60_360),  # a pause that the clock has seen too
+        (60_140, 60_360, 60_360),  # a pause that the clock has, too
         (None, 60_360, 60_361), (60_180, 60_400, 60_400),
     ]  # fmt: skip
     assert [timeline.time(stamp, 40, now / 1000) * 1000 for stamp, now, _ in steps] == [time for *_, time in steps]
 
 
-def test_a_timeline_that_begins_without_a_timestamp():
+def test_a_timeline_may_start_without_a_timestamp():
     timeline = StreamClock(Fraction(1, 90000), Fraction(25), 0.0)
     assert [timeline.time(stamp, 0, 0.5) for stamp in (None, 3600, 7200)] == [0, Fraction(1, 25), Fraction(2, 25)]

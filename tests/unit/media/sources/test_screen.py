@@ -1,4 +1,4 @@
-"""The screen as a source, through a stand-in for mss."""
+"""The screen as a source, with a fake of mss."""
 
 import importlib
 from fractions import Fraction
@@ -9,7 +9,7 @@ import pytest
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.media.sources.screen import ScreenSource
-from tests.helpers.fakes import StillClock
+from tests.helpers.fakes import ManualClock
 
 MONITORS = [
     {"left": -100, "top": 0, "width": 740, "height": 480},
@@ -19,7 +19,7 @@ MONITORS = [
 
 
 class Grabber:
-    """Shows a grey that grows with each picture; ``scale`` as on screens of high density."""
+    """Captures grey that increases with each frame. ``scale`` is that of high-density screens."""
 
     def __init__(self, scale: int = 1) -> None:
         self.monitors, self.scale = MONITORS, scale
@@ -39,27 +39,27 @@ class Grabber:
         self.closed += 1
 
 
-def source_of(grabber: Grabber, clock: StillClock | None = None, region=None, rate=None) -> ScreenSource:
-    clock = clock or StillClock()
+def source_of(grabber: Grabber, clock: ManualClock | None = None, region=None, rate=None) -> ScreenSource:
+    clock = clock or ManualClock()
     return ScreenSource(region, rate, grabber=lambda: grabber, clock=clock, wait=clock.wait)
 
 
-def test_the_main_screen_at_thirty_pictures_a_second():
-    grabber, clock = Grabber(), StillClock()
+def test_the_main_screen_is_captured_at_30_fps():
+    grabber, clock = Grabber(), ManualClock()
     source = source_of(grabber, clock)
     info = source.open()
     assert (info.name, info.width, info.height, info.rate) == ("screen", 640, 480, 30) and source.live
     frames = [source.read() for _ in range(31)]
     assert [frame.index for frame in frames] == list(range(31))
     assert [round(float(frame.time) * 30, 3) for frame in frames] == list(range(31))
-    assert tuple(frames[4].pixels[0, 0]) == (5, 2, 1)  # RGB of the fifth picture
+    assert tuple(frames[4].pixels[0, 0]) == (5, 2, 1)  # RGB of the fifth frame
     assert grabber.areas[0] == MONITORS[1]
     source.close()
     source.close()
     assert grabber.closed == 1 and source.read() is None
 
 
-def test_a_part_at_another_rate_and_density():
+def test_a_region_has_its_rate_and_density():
     grabber = Grabber(scale=2)
     source = source_of(grabber, region=(-50, 10, 60, 20), rate=10)
     info = source.open()
@@ -68,19 +68,19 @@ def test_a_part_at_another_rate_and_density():
     source.close()
 
 
-def test_a_late_picture_is_not_hurried_after():
-    grabber, clock = Grabber(), StillClock()
+def test_a_late_frame_does_not_speed_up_the_next():
+    grabber, clock = Grabber(), ManualClock()
     source = source_of(grabber, clock, rate=10)
     source.open()
     source.read()
-    clock.now += 1.05  # ten are missed
+    clock.now += 1.05  # ten frames are missed
     assert float(source.read().time) == pytest.approx(1.05)
     assert float(source.read().time) == pytest.approx(1.15)
     source.close()
 
 
 @pytest.mark.parametrize("region", [(0, 0, 641, 10), (-101, 0, 10, 10), (0, 470, 10, 11), (5000, 5000, 10, 10)])
-def test_a_part_outside_the_screen(region):
+def test_a_region_outside_the_screen_is_rejected(region):
     grabber = Grabber()
     source = source_of(grabber, region=region)
     with pytest.raises(SourceError, match="outside the screen, which extends from -100,0 to 640,480"):
@@ -88,7 +88,7 @@ def test_a_part_outside_the_screen(region):
     assert grabber.closed == 1
 
 
-def test_trouble_is_told_in_one_sentence():
+def test_errors_are_one_sentence():
     grabber = Grabber()
     source = source_of(grabber)
     source.open()
@@ -105,7 +105,7 @@ def test_trouble_is_told_in_one_sentence():
         source_of(grabber).open()
 
 
-def test_without_mss_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_mss_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch):
     real = importlib.import_module
 
     def missing(name: str, *rest: str) -> object:
@@ -118,7 +118,7 @@ def test_without_mss_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
         ScreenSource().open()
 
 
-def test_names():
+def test_screen_names_are_parsed():
     assert ScreenSource.named("screen:")._region is None
     assert ScreenSource.named("screen: 1, 2,30,40")._region == (1, 2, 30, 40)
     for name in ("screen:1,2,3", "screen:a,b,c,d", "screen:1;2;3;4", "screen:0"):

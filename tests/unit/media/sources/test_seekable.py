@@ -1,4 +1,4 @@
-"""Files played, sought and stepped: every seek gives the very frame that reading from the beginning gives."""
+"""Seeking and stepping in files: a seek gives the same frame as sequential reading."""
 
 import random
 from bisect import bisect_right
@@ -15,14 +15,14 @@ from clipseg_live.media.sources import seekable
 from clipseg_live.media.sources.live_sources import open_playback
 from clipseg_live.media.sources.seekable import PlaybackSource
 from clipseg_live.media.sources.video_file import VideoFileSource
-from tests.helpers.clips import make_clip, picture, read_all
+from tests.helpers.clips import make_clip, numbered_image, read_all
 
 TICK = Fraction(1, 1_000_000)
 REORDERED = {"bf": "3", "g": "24", "keyint_min": "24", "sc_threshold": "0"}
 
 
-def wobbly(count: int) -> list[int]:
-    """Uneven timestamps in milliseconds, the first of them late, with a long pause in the middle."""
+def irregular_times(count: int) -> list[int]:
+    """Return irregular timestamps in milliseconds, with a late first one and a long gap."""
     generator = random.Random(4)
     stamps = [450]
     for number in range(1, count):
@@ -46,11 +46,11 @@ def check_at(source: PlaybackSource, frames: list[Frame], time: Fraction, follow
 @pytest.mark.parametrize("kept", [10_000, 48 * 2**20], ids=["one frame kept", "many kept"])
 @pytest.mark.parametrize("uneven", [False, True], ids=["even", "uneven"])
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
-def test_a_seek_gives_what_reading_on_gives(tmp_path, monkeypatch, suffix, uneven, kept):
+def test_a_seek_equals_sequential_reading(tmp_path, monkeypatch, suffix, uneven, kept):
     monkeypatch.setattr(seekable, "_KEPT_BYTES", kept)
     path = tmp_path / f"a.{suffix}"
     if uneven:
-        make_clip(path, count=90, time_base=Fraction(1, 1000), stamps=wobbly(90), options=REORDERED)
+        make_clip(path, count=90, time_base=Fraction(1, 1000), stamps=irregular_times(90), options=REORDERED)
     else:
         make_clip(path, count=90, rate=Fraction(30000, 1001), options=REORDERED)
     frames = read_all(VideoFileSource(path))[1]
@@ -67,8 +67,10 @@ def test_a_seek_gives_what_reading_on_gives(tmp_path, monkeypatch, suffix, uneve
 
 
 @pytest.mark.slow
-def test_steps_back_over_the_whole_file(tmp_path):
-    path = make_clip(tmp_path / "b.mkv", count=60, time_base=Fraction(1, 1000), stamps=wobbly(60), options=REORDERED)
+def test_steps_back_reach_every_frame(tmp_path):
+    path = make_clip(
+        tmp_path / "b.mkv", count=60, time_base=Fraction(1, 1000), stamps=irregular_times(60), options=REORDERED
+    )
     frames = read_all(VideoFileSource(path))[1]
     source = open_playback(path)
     source.open()
@@ -80,12 +82,12 @@ def test_steps_back_over_the_whole_file(tmp_path):
         frame = source.read()
         seen.append(frame)
     assert [frame.time for frame in reversed(seen)] == [frame.time for frame in frames]
-    assert [frame.index for frame in seen] == list(range(60))  # it counts what was delivered
+    assert [frame.index for frame in seen] == list(range(60))  # it counts returned frames
     source.close()
 
 
 class Counting:
-    """A long source of coloured frames that counts what it is asked."""
+    """A long source of coloured frames that counts its reads and opens."""
 
     def __init__(self, count: int = 3000) -> None:
         self.count, self.opened, self.read_frames = count, 0, 0
@@ -122,7 +124,7 @@ class Counting:
 
 
 @pytest.mark.slow
-def test_a_scene_without_end_is_sought_in_the_same_way():
+def test_an_endless_scene_can_be_sought():
     def scene(start: Fraction | None) -> DemoSource:
         return DemoSource(3, 64, 48, start=start or Fraction(0))
 
@@ -150,7 +152,7 @@ def test_a_seek_reads_only_a_few_frames():
     source.close()
 
 
-def test_steps_back_and_short_ways_on_open_nothing_again(monkeypatch: pytest.MonkeyPatch):
+def test_short_steps_do_not_reopen_the_source(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(seekable, "_KEPT_BYTES", 36 * 20)  # twenty frames
     owner = Counting()
     source = PlaybackSource(owner)
@@ -168,7 +170,7 @@ def test_steps_back_and_short_ways_on_open_nothing_again(monkeypatch: pytest.Mon
     source.close()
 
 
-def test_what_was_passed_is_not_all_kept(monkeypatch: pytest.MonkeyPatch):
+def test_the_frame_cache_is_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(seekable, "_KEPT_BYTES", 36 * 8)
     owner = Counting(200)
     source = PlaybackSource(owner)
@@ -178,12 +180,12 @@ def test_what_was_passed_is_not_all_kept(monkeypatch: pytest.MonkeyPatch):
     source.seek(Fraction(10**9))
     assert source.read().time == Fraction(199, 30) and source.read() is None
     owner.opened = 0
-    source.seek(Fraction(10**9))  # again, and the end is known now
+    source.seek(Fraction(10**9))  # repeated, now with a known end
     assert source.read().time == Fraction(199, 30) and owner.opened == 0
     source.close()
 
 
-def test_a_file_that_breaks_can_be_played_again_up_to_there():
+def test_a_damaged_file_can_be_replayed_up_to_the_damage():
     owner = Counting(90)
     owner.breaks_at = 40
     source = PlaybackSource(owner)
@@ -205,7 +207,7 @@ def test_a_file_that_breaks_can_be_played_again_up_to_there():
 
 
 @pytest.mark.slow
-def test_a_file_that_is_gone_says_so(tmp_path):
+def test_a_deleted_file_gives_an_error(tmp_path):
     path = make_clip(tmp_path / "gone.mp4", count=90)
     source = open_playback(path)
     source.open()
@@ -228,7 +230,7 @@ def pictures(folder, count: int) -> None:
 
     folder.mkdir()
     for number in range(count):
-        Image.fromarray(picture(number)).save(folder / f"p{number}.png")
+        Image.fromarray(numbered_image(number)).save(folder / f"p{number}.png")
 
 
 @pytest.mark.parametrize("name", ["", "p*.png", "p%d.png"])
@@ -244,11 +246,11 @@ def test_folders_and_patterns_are_played_as_sequences(tmp_path, name):
         source.seek(time)
         frame = source.read()
         assert frame.time == Fraction(number, 25)
-        np.testing.assert_array_equal(frame.pixels, picture(number))
+        np.testing.assert_array_equal(frame.pixels, numbered_image(number))
     source.close()
 
 
-def test_a_single_picture_is_there_whatever_is_sought(tmp_path):
+def test_a_single_image_is_shown_at_every_time(tmp_path):
     pictures(tmp_path / "one", 1)
     source = open_playback(tmp_path / "one" / "p0.png")
     source.open()
@@ -260,7 +262,7 @@ def test_a_single_picture_is_there_whatever_is_sought(tmp_path):
 
 
 @pytest.mark.parametrize("make", [lambda path: path, lambda path: path.with_name("missing.mp4")], ids=["text", "gone"])
-def test_what_cannot_be_opened(tmp_path, make: Callable):
+def test_unreadable_files_give_an_error(tmp_path, make: Callable):
     path = tmp_path / "notes.mp4"
     path.write_text("no video " * 100)
     source = open_playback(make(path))

@@ -1,4 +1,4 @@
-"""Named pipes, sockets and devices where a file is expected: one sentence, and no waiting."""
+"""Named pipes, sockets and devices instead of a file give a one-sentence error without blocking."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("suffix", ["", ".png", ".mp4", ".npy"])
 @pytest.mark.parametrize("reader", READERS)
-def test_a_named_pipe_is_told_in_one_sentence(tmp_path, reader, suffix):
+def test_a_named_pipe_gives_a_one_sentence_error(tmp_path, reader, suffix):
     path = tmp_path / f"pipe{suffix}"
     os.mkfifo(path)
     with pytest.raises(ClipsegLiveError, match=r"is a named pipe, not a file: copy its content into a file first\.$"):
@@ -53,7 +53,7 @@ def test_a_named_pipe_is_told_in_one_sentence(tmp_path, reader, suffix):
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("device", ["/dev/zero", "link"])
-def test_a_device_is_told_in_one_sentence(tmp_path, reader, device):
+def test_a_device_gives_a_one_sentence_error(tmp_path, reader, device):
     path = Path(device)
     if device == "link":
         path = tmp_path / "link.png"
@@ -63,7 +63,7 @@ def test_a_device_is_told_in_one_sentence(tmp_path, reader, device):
 
 
 @pytest.mark.timeout(20)
-def test_the_sound_of_a_pipe_is_left_out(tmp_path):
+def test_audio_of_a_pipe_is_omitted(tmp_path):
     path = tmp_path / "pipe.mp4"
     os.mkfifo(path)
     notices: list[str] = []
@@ -74,7 +74,7 @@ def test_the_sound_of_a_pipe_is_left_out(tmp_path):
 
 
 @pytest.mark.timeout(20)
-def test_a_pipe_in_a_models_folder_is_told(tmp_path):
+def test_a_pipe_in_a_model_folder_gives_an_error(tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(loading.find_model_files("shapes").folder, folder)
     os.mkfifo(folder / "added.json")

@@ -1,4 +1,4 @@
-"""Clocks that jump: picture and sound stay in step, nothing is lost, and gaps that are meant stay."""
+"""Clock discontinuities: video and audio stay in sync, nothing is lost, and intended gaps are kept."""
 
 import shutil
 from collections.abc import Callable
@@ -19,8 +19,18 @@ from clipseg_live.media.sources.timestamps import TimeMap
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.recording import RecordingWriter
 from tests.helpers.clips import make_clip, raw_times, read_all
-from tests.helpers.fakes import StillClock
-from tests.helpers.jumping import Seen, Segment, durations, encoded, export, export_all, ffmpeg, played, seen_in
+from tests.helpers.clock_jumps import (
+    Segment,
+    VideoTimes,
+    durations,
+    encoded,
+    export,
+    export_all,
+    ffmpeg,
+    playback_times,
+    video_times,
+)
+from tests.helpers.fakes import ManualClock
 from tests.helpers.paths import DATA
 from tests.helpers.rendered import rendered
 from tests.helpers.servers import HTTPHandler, Server
@@ -55,10 +65,10 @@ JOINED: dict[str, Callable[[Make], list[bytes]]] = {
 
 
 class Parts(NamedTuple):
-    """Encoded segments, and what the ffmpeg program finds in each of them alone."""
+    """Encoded segments, and the frames and beeps that ffmpeg finds in each of them."""
 
     data: dict[Segment, bytes]
-    alone: dict[bytes, Seen]
+    alone: dict[bytes, VideoTimes]
 
     def __call__(self, seconds: float, clock: float = 0, **more: Any) -> bytes:
         return self.data[Segment(seconds, clock, **more)]
@@ -66,7 +76,7 @@ class Parts(NamedTuple):
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Parts:
-    """Encode and decode the segments of all cases at once."""
+    """Encode and decode the segments of all cases together."""
     asked: dict[Segment, None] = dict.fromkeys(OTHERS)
 
     def note(*arguments: Any, **more: Any) -> bytes:
@@ -77,22 +87,22 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Parts:
         case(note)
     folder = tmp_path_factory.mktemp("segments")
     data = encoded(folder, list(asked))
-    found = seen_in([folder / f"part{number}.ts" for number in range(len(data))])
+    found = video_times([folder / f"part{number}.ts" for number in range(len(data))])
     return Parts(data, dict(zip(data.values(), found, strict=True)))
 
 
 class Exported(NamedTuple):
-    """An export of joined segments, and what the ffmpeg program sees and hears in it."""
+    """An export of concatenated segments, and the frames and beeps that ffmpeg finds in it."""
 
     path: Path
     notices: list[str]
-    seen: Seen
+    seen: VideoTimes
     heard: list[float]
 
 
 @pytest.fixture(scope="module")
 def exported(make: Parts, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
-    """Export all cases, and decode them with one run of the ffmpeg program."""
+    """Export all cases, and decode them with one run of ffmpeg."""
     folder = tmp_path_factory.mktemp("joined")
     targets, notices = [], []
     for number, (case, join) in enumerate(JOINED.items()):
@@ -100,15 +110,13 @@ def exported(make: Parts, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         source.write_bytes(b"".join(join(make)))
         targets.append(folder / f"out{number}{'.mkv' if len(case) % 2 else '.mp4'}")
         notices.append(export(source, targets[-1]))
-    each = zip(targets, notices, played(targets), strict=True)
+    each = zip(targets, notices, playback_times(targets), strict=True)
     return {case: Exported(path, told, *found) for case, (path, told, found) in zip(JOINED, each, strict=True)}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", JOINED)
-def test_picture_and_sound_stay_in_step_and_nothing_is_lost(
-    make: Parts, exported: dict[str, Exported], case: str
-) -> None:
+def test_video_and_audio_stay_in_sync_and_complete(make: Parts, exported: dict[str, Exported], case: str) -> None:
     parts = JOINED[case](make)
     target, notices, (_, seen), heard = exported[case]
     assert not any("damaged" in notice for notice in notices)
@@ -117,7 +125,7 @@ def test_picture_and_sound_stay_in_step_and_nothing_is_lost(
     times = raw_times(target)
     assert len(times) == sum(len(part.times) for part in alone)
     silent = 3 if "without sound" in case else 0
-    early = 1 if "begins" in case else 0  # a mark at 0 is cut off where the other stream begins later
+    early = 1 if "begins" in case else 0  # a mark at 0 is lost if the other stream starts later
     assert abs(len(seen) - marks) <= early and abs(len(heard) - (len(seen) - silent)) <= 2 * early
     lonely = [beep for beep in heard if min(abs(beep - flash) for flash in seen) > IN_STEP]
     assert len(lonely) == (2 if case == "sound begins earlier" else 0), lonely
@@ -136,7 +144,7 @@ CONTAINERS = ".mp4", ".mkv", ".mov", ".webm"
 def download(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[float, int, dict[str, tuple[Path, list[str]]]]:
-    """Seconds and frames of a download, and its exports with their notices: it is decoded once for all of them."""
+    """Return duration and frames of a download, and its exports with notices. It is decoded once for all exports."""
     name, seconds, frames = request.param
     folder = tmp_path_factory.mktemp("downloads")
     targets = [folder / f"out{suffix}" for suffix in CONTAINERS]
@@ -146,10 +154,10 @@ def download(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", CONTAINERS)
-def test_downloads_with_jumps_and_lost_packets(
+def test_downloads_with_jumps_and_lost_packets_keep_their_duration(
     download: tuple[float, int, dict[str, tuple[Path, list[str]]]], suffix: str
 ) -> None:
-    """The durations are those of the ffmpeg program."""
+    """The durations are those of ffmpeg."""
     seconds, frames, exports = download
     target, notices = exports[suffix]
     assert not any("damaged" in notice for notice in notices)
@@ -162,7 +170,7 @@ def test_downloads_with_jumps_and_lost_packets(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["advertisement with its own clock", "segments under a second", "overlap of 30 ms"])
-def test_a_range_is_the_same_part_of_the_whole(make: Parts, tmp_path: Path, case: str) -> None:
+def test_a_range_equals_a_part_of_the_whole(make: Parts, tmp_path: Path, case: str) -> None:
     source = tmp_path / "in.ts"
     source.write_bytes(b"".join(JOINED[case](make)))
     info, whole = read_all(VideoFileSource(source))
@@ -182,18 +190,18 @@ def test_a_range_is_the_same_part_of_the_whole(make: Parts, tmp_path: Path, case
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_sound_of_a_range_fits_its_pictures(make: Parts, tmp_path: Path, suffix: str) -> None:
+def test_audio_of_a_range_is_in_sync(make: Parts, tmp_path: Path, suffix: str) -> None:
     source, target = tmp_path / "in.ts", tmp_path / f"out{suffix}"
     source.write_bytes(b"".join(JOINED["advertisement with its own clock"](make)))
     export(source, target, Fraction(5, 2), Fraction(9))
-    (((_, seen), heard),) = played([target])
+    (((_, seen), heard),) = playback_times([target])
     assert len(seen) == len(heard) >= 6
     assert max(abs(one - other) for one, other in zip(seen, heard, strict=True)) < IN_STEP
     ends = durations(target)
     assert abs(ends["video"][1] - 6.5) < 0.1 and abs(ends["audio"][1] - 6.5) < 0.1
 
 
-def test_the_player_goes_anywhere_in_it(make: Parts, tmp_path: Path) -> None:
+def test_the_player_can_seek_anywhere(make: Parts, tmp_path: Path) -> None:
     source = tmp_path / "in.ts"
     source.write_bytes(b"".join(JOINED["advertisement an hour ahead"](make)))
     whole = [frame.time for frame in read_all(VideoFileSource(source))[1]]
@@ -206,32 +214,32 @@ def test_the_player_goes_anywhere_in_it(make: Parts, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_recording_of_it_has_its_sound_in_step(make: Parts, tmp_path: Path) -> None:
+def test_a_recording_has_audio_in_sync(make: Parts, tmp_path: Path) -> None:
     source, target = tmp_path / "in.ts", tmp_path / "out.mp4"
     source.write_bytes(b"".join(JOINED["advertisement an hour ahead"](make)))
     player = open_playback(source)
     writer = RecordingWriter(target)
     writer.open(player.open())
     place = Fraction(0)
-    for start, end in ((0, 6), (9, 11), (2, 5)):  # played on, then searched twice
+    for start, end in ((0, 6), (9, 11), (2, 5)):  # played on, then sought twice
         player.seek(Fraction(start))
         while (frame := player.read()) is not None and frame.time < end:
             writer.write(rendered(Frame(frame.pixels, 0, place, frame.duration), source_time=frame.time))
             place += Fraction(1, 25)
     player.close()
     writer.finish()
-    (((_, seen), heard),) = played([target])
+    (((_, seen), heard),) = playback_times([target])
     assert len(seen) >= 9 and len(heard) >= 8
     assert all(min(abs(beep - flash) for flash in seen) < IN_STEP + 0.02 for beep in heard)
 
 
-def test_a_stream_with_advertisements_goes_on(make: Parts, tmp_path: Path) -> None:
+def test_a_stream_with_advertisements_continues(make: Parts, tmp_path: Path) -> None:
     parts = [make(2, 3600), make(1.6, size="96x48"), make(2, 3602)]
     text = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:3\n#EXT-X-MEDIA-SEQUENCE:0\n"
     text += "#EXT-X-DISCONTINUITY\n".join(f"#EXTINF:{length},\n{n}.ts\n" for n, length in enumerate((2, 1.6, 2)))
     pages = {f"/{n}.ts": ("video/mp2t", part) for n, part in enumerate(parts)}
     pages["/all.m3u8"] = ("application/vnd.apple.mpegurl", (text + "#EXT-X-ENDLIST\n").encode())
-    clock = StillClock()
+    clock = ManualClock()
     with Server(type("Handler", (HTTPHandler,), {"pages": pages})) as server:
         source = StreamSource(f"http://127.0.0.1:{server.port}/all.m3u8", clock=clock, wait=clock.wait)
         source.open()
@@ -252,8 +260,8 @@ def test_long_gaps_are_kept(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["slides.ts", "slides.flv"])
-def test_slides_under_running_sound_keep_their_times(tmp_path: Path, name: str) -> None:
-    """A picture every 15 seconds is no jump while the sound runs on."""
+def test_slides_with_continuous_audio_keep_their_times(tmp_path: Path, name: str) -> None:
+    """A frame every 15 seconds is not a jump while the audio continues."""
     path = tmp_path / name
     ffmpeg(
         "-f", "lavfi", "-i", "testsrc=s=64x48:r=1/15:d=60", "-f", "lavfi", "-i", "anullsrc=d=60:r=44100",
@@ -266,8 +274,8 @@ def test_slides_under_running_sound_keep_their_times(tmp_path: Path, name: str) 
 
 
 @pytest.mark.slow
-def test_lost_packets_are_no_jump(make: Parts, tmp_path: Path) -> None:
-    """Frames and duration are those of the ffmpeg program, whatever is missing."""
+def test_lost_packets_are_not_a_jump(make: Parts, tmp_path: Path) -> None:
+    """Frames and duration are those of ffmpeg for any loss."""
     data = make(10, bframes=3, sound=("mp2",))
     blocks = [data[at : at + 188] for at in range(0, len(data), 188)]
     paths = [tmp_path / f"{seed}.ts" for seed in range(4)]
@@ -279,7 +287,7 @@ def test_lost_packets_are_no_jump(make: Parts, tmp_path: Path) -> None:
             first, length = generator.integers(40, len(blocks) // 2), generator.integers(20, len(blocks) // 4)
             kept = [*blocks[:first], *blocks[first + length :]]
         path.write_bytes(b"".join(kept))
-    for path, (times, _) in zip(paths, seen_in(paths), strict=True):
+    for path, (times, _) in zip(paths, video_times(paths), strict=True):
         _, frames = read_all(VideoFileSource(path))
         assert len(index_of(path).segments) == 1
         assert abs(len(frames) - len(times)) <= 1
@@ -288,7 +296,7 @@ def test_lost_packets_are_no_jump(make: Parts, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_equal_times_stay_equal(tmp_path: Path) -> None:
-    """TrueHD in Matroska has packets of 0.83 ms in a clock of milliseconds."""
+    """TrueHD in Matroska has packets of 0.83 ms with timestamps in milliseconds."""
     export(DATA / "sy_truehd.mkv", tmp_path / "out.mkv")
     assert _stamps(tmp_path / "out.mkv") == _stamps(DATA / "sy_truehd.mkv")
     assert durations(tmp_path / "out.mkv")["audio"][1] == pytest.approx(5, abs=0.002)
@@ -301,8 +309,8 @@ def _stamps(path: Path) -> list[int]:
         return [packet.pts for packet in container.demux(container.streams.audio[0]) if packet.size]
 
 
-def test_packets_before_and_after_the_header_of_a_segment_share_its_shift(make: Parts, tmp_path: Path) -> None:
-    """The map reads the packets of both streams; sound that comes late in the file gets the shift of its pictures."""
+def test_packets_of_a_segment_have_the_same_shift(make: Parts, tmp_path: Path) -> None:
+    """The shift depends on the packets of both streams; late audio gets the shift of its frames."""
     path = tmp_path / "in.ts"
     path.write_bytes(make(2) + make(2))
     with av.open(str(path)) as container:
@@ -316,7 +324,7 @@ def test_packets_before_and_after_the_header_of_a_segment_share_its_shift(make: 
 
 
 @pytest.mark.parametrize("endless", [True, False])
-def test_a_stream_that_restarts_for_ever_does_not_fill_memory(tmp_path: Path, endless: bool) -> None:
+def test_an_endlessly_restarting_stream_has_bounded_memory(tmp_path: Path, endless: bool) -> None:
     path = make_clip(tmp_path / "part.ts", count=10)
     restarts, stamps = 30, []
     with av.open(str(path)) as container:

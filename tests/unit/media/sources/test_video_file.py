@@ -1,4 +1,4 @@
-"""Video files read: timestamps, orientation, colours, ranges and everything that can be wrong with a file."""
+"""Video files: timestamps, orientation, colours, ranges and damaged files."""
 
 import os
 from fractions import Fraction
@@ -9,17 +9,17 @@ import pytest
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.media.sources.video_file import VideoFileSource
-from tests.helpers.clips import HEIGHT, WIDTH, make_clip, picture, raw_times, read_all
+from tests.helpers.clips import HEIGHT, WIDTH, make_clip, numbered_image, raw_times, read_all
 from tests.helpers.hdr_clips import run
 
 
-def close(seen, wanted, tolerance=6):
-    """Alike up to what compression does, borders of colour aside."""
+def is_close(seen, wanted, tolerance=6):
+    """Return whether images are equal up to compression, except at borders of colours."""
     difference = np.abs(seen.astype(int) - wanted)
     return np.median(difference) <= tolerance and np.mean(difference) <= 2 * tolerance
 
 
-def test_a_whole_file_with_something_after_it_is_whole(tmp_path):
+def test_trailing_data_does_not_damage_a_file(tmp_path):
     path = make_clip(tmp_path / "a.mp4", count=12)
     path.write_bytes(path.read_bytes() + b"\xff\xd8\xff appended by some camera " * 40)
     _, frames = read_all(VideoFileSource(path))
@@ -27,7 +27,7 @@ def test_a_whole_file_with_something_after_it_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.ts", "ünïcode 例 %03d: x.mp4"])
-def test_frames_carry_the_containers_own_times(tmp_path, name):
+def test_frames_have_the_times_of_the_container(tmp_path, name):
     path = make_clip(tmp_path / name, rate=Fraction(30000, 1001), count=12)
     info, frames = read_all(VideoFileSource(path))
     raw = raw_times(path)
@@ -39,10 +39,10 @@ def test_frames_carry_the_containers_own_times(tmp_path, name):
     assert info.audio_path is None and info.pixel_aspect == 1
     for number, frame in enumerate(frames):
         assert frame.pixels.dtype == np.uint8 and frame.pixels.flags.c_contiguous
-        assert close(frame.pixels, picture(number))
+        assert is_close(frame.pixels, numbered_image(number))
 
 
-def test_nothing_is_touched_before_open_and_close_may_come_any_time(tmp_path):
+def test_files_are_opened_only_by_open_and_closed_at_any_time(tmp_path):
     source = VideoFileSource(tmp_path / "missing.mp4")
     source.close()
     make_clip(tmp_path / "missing.mp4")
@@ -53,7 +53,7 @@ def test_nothing_is_touched_before_open_and_close_may_come_any_time(tmp_path):
     assert len(read_all(source)[1]) == 10
 
 
-def test_variable_rate_and_a_late_start(tmp_path):
+def test_variable_rate_and_late_start_are_kept(tmp_path):
     stamps = [450, 900, 930, 4000, 4001, 4500, 9000, 9100, 9200, 12000]
     path = make_clip(tmp_path / "v.mp4", time_base=Fraction(1, 1000), stamps=stamps)
     _info, frames = read_all(VideoFileSource(path))
@@ -61,7 +61,7 @@ def test_variable_rate_and_a_late_start(tmp_path):
     assert frames[3].duration == Fraction(1, 1000)
 
 
-# Quarter turns and mirrorings, with what they do to a picture (np.rot90 turns counter-clockwise).
+# Quarter turns and mirrorings with their effect on a frame (np.rot90 turns counter-clockwise).
 TURNS = {
     (0, False, False): lambda p: p,
     (90, False, False): lambda p: np.rot90(p),
@@ -75,20 +75,20 @@ TURNS = {
 
 
 @pytest.mark.parametrize("turn", TURNS, ids=str)
-def test_turned_sources_come_upright(tmp_path, turn):
+def test_rotated_videos_are_upright(tmp_path, turn):
     path = make_clip(tmp_path / "r.mp4", count=3, rotation=turn, sample_aspect_ratio=Fraction(4, 3))
     info, frames = read_all(VideoFileSource(path))
-    wanted = TURNS[turn](picture(1))
+    wanted = TURNS[turn](numbered_image(1))
     assert (info.height, info.width) == wanted.shape[:2] == frames[1].pixels.shape[:2]
-    assert close(frames[1].pixels, wanted)
+    assert is_close(frames[1].pixels, wanted)
     assert info.pixel_aspect == (Fraction(3, 4) if turn[0] % 180 else Fraction(4, 3))
 
 
 @pytest.mark.parametrize("matrix", [1, 5, 6, 9, 2])
 @pytest.mark.parametrize("range_", [1, 2])
 @pytest.mark.parametrize("size", [(48, 64), (720, 64)], ids=["sd", "hd"])
-def test_matrix_and_range_are_used(tmp_path, matrix, range_, size):
-    """Known samples are decoded by hand with the textbook formula (ITU-T H.273)."""
+def test_colour_matrix_and_range_are_used(tmp_path, matrix, range_, size):
+    """Known samples are decoded with the formula of ITU-T H.273."""
     luma, cb, cr = 120, 90, 180
     path = tmp_path / "c.mkv"
     with av.open(str(path), "w") as container:
@@ -115,16 +115,16 @@ def test_matrix_and_range_are_used(tmp_path, matrix, range_, size):
 
 
 @pytest.mark.parametrize("pixel_format", ["gray", "yuv420p10le", "yuv444p", "yuv422p", "bgr0", "yuva420p", "gbrp16le"])
-def test_other_sample_formats(tmp_path, pixel_format):
+def test_other_sample_formats_are_read(tmp_path, pixel_format):
     path = make_clip(tmp_path / "f.mkv", codec="ffv1", pixel_format=pixel_format, count=2, options={"crf": "0"})
     _, frames = read_all(VideoFileSource(path))
-    wanted = picture(1)
+    wanted = numbered_image(1)
     if pixel_format == "gray":
         wanted = np.repeat((wanted @ [0.299, 0.587, 0.114])[..., None], 3, axis=2)
-    assert close(frames[1].pixels, wanted)
+    assert is_close(frames[1].pixels, wanted)
 
 
-def test_alpha_lies_over_black(tmp_path):
+def test_alpha_is_composited_on_black(tmp_path):
     path = tmp_path / "alpha.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
@@ -151,10 +151,10 @@ def test_a_range_is_exact(tmp_path, name, start, end):
     assert [frame.time for frame in frames] == wanted
     assert abs((info.frame_count or 0) - len(wanted)) <= 2
     first = whole.index(wanted[0])
-    assert close(frames[0].pixels, picture(first))
+    assert is_close(frames[0].pixels, numbered_image(first))
 
 
-def test_repeated_timestamps_are_set_apart(tmp_path):
+def test_repeated_timestamps_are_separated(tmp_path):
     path = make_clip(tmp_path / "d.mkv", count=6)
     source = VideoFileSource(path)
     source.open()
@@ -173,7 +173,7 @@ def test_repeated_timestamps_are_set_apart(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["t.mp4", "t.mkv", "t.avi"])
-def test_a_file_cut_short_gives_its_good_frames_and_then_says_where(tmp_path, name):
+def test_a_truncated_file_gives_its_frames_and_then_an_error(tmp_path, name):
     options = {"movflags": "+faststart"} if name == "t.mp4" else None
     path = tmp_path / name
     with av.open(str(path), "w", container_options=options or {}) as container:
@@ -197,7 +197,7 @@ def test_a_file_cut_short_gives_its_good_frames_and_then_says_where(tmp_path, na
 
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", [("libx264", "-bf", "0"), ("mpeg4", "-bf", "2"), ("mjpeg",)])
-def test_an_avi_begins_with_its_first_frame(tmp_path, codec):
+def test_an_avi_starts_with_its_first_frame(tmp_path, codec):
     path = tmp_path / "a.avi"
     run("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=2", "-c:v", *codec, path)
     for start in (Fraction(0), Fraction(1)):
@@ -208,7 +208,7 @@ def test_an_avi_begins_with_its_first_frame(tmp_path, codec):
         assert times == [start + Fraction(number, 25) for number in range(int((2 - start) * 25))]
 
 
-def test_damage_in_the_middle(tmp_path):
+def test_damage_in_the_middle_is_reported(tmp_path):
     path = make_clip(tmp_path / "d.mp4", count=40, noise=True, options={"g": "5", "bf": "0"})
     data = bytearray(path.read_bytes())
     half = len(data) // 2
@@ -223,7 +223,7 @@ def test_damage_in_the_middle(tmp_path):
     source.close()
 
 
-def test_frames_of_another_size_are_fitted_into_the_first(tmp_path):
+def test_frames_of_another_size_are_fitted_to_the_first(tmp_path):
     first, second = (make_clip(tmp_path / f"{side}.ts", count=5, size=(48, side)) for side in (64, 96))
     joined = tmp_path / "joined.ts"
     joined.write_bytes(first.read_bytes() + second.read_bytes())
@@ -232,7 +232,7 @@ def test_frames_of_another_size_are_fitted_into_the_first(tmp_path):
     assert (info.width, info.height) == (64, 48)
     fitted = frames[7].pixels
     assert (fitted[:7] == 0).all() and (fitted[-7:] == 0).all()
-    assert close(fitted[8:40], picture(2, 32, 64), 10)
+    assert is_close(fitted[8:40], numbered_image(2, 32, 64), 10)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_frames_of_another_size_are_fitted_into_the_first(tmp_path):
         ("noise.mkv", bytes(range(256)) * 20, "not a video"),
     ],
 )
-def test_what_is_no_video(tmp_path, name, data, says):
+def test_other_files_give_an_error(tmp_path, name, data, says):
     path = tmp_path / name
     path.write_bytes(data)
     with pytest.raises(SourceError, match=says) as caught:
@@ -252,7 +252,7 @@ def test_what_is_no_video(tmp_path, name, data, says):
     assert name in str(caught.value) and str(caught.value).count(".") <= 3
 
 
-def test_missing_and_folder_and_sound_only(tmp_path):
+def test_missing_files_folders_and_audio_files_give_an_error(tmp_path):
     with pytest.raises(SourceError, match="There is no file"):
         VideoFileSource(tmp_path / "none.mp4").open()
     with pytest.raises(SourceError, match="folder"):
@@ -267,7 +267,7 @@ def test_missing_and_folder_and_sound_only(tmp_path):
         VideoFileSource(tmp_path / "only.m4a").open()
 
 
-def test_ranges_that_cannot_be(tmp_path):
+def test_invalid_ranges_are_rejected(tmp_path):
     path = make_clip(tmp_path / "a.mp4")
     with pytest.raises(UsageError):
         VideoFileSource(path, Fraction(-1))
@@ -280,7 +280,7 @@ def test_ranges_that_cannot_be(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.flv"])
 @pytest.mark.parametrize("change", ["cut", "last", "grown", "replaced", "removed", "touched"])
-def test_a_file_that_changes_while_it_is_read(tmp_path, name, change):
+def test_a_file_that_changes_during_reading_gives_an_error(tmp_path, name, change):
     path = make_clip(tmp_path / name, count=50, rate=Fraction(25), size=(60, 80), noise=True)
     source = VideoFileSource(path)
     source.open()

@@ -1,4 +1,4 @@
-"""Which encoder is taken, and that a file can change over to a quicker one in its middle."""
+"""Choice of the encoder, and the change to a faster preset within a file."""
 
 from fractions import Fraction
 
@@ -26,18 +26,18 @@ WORKING = Encoder("h264", "libx264", "nv12", True)
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_known_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def clear_encoder_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoders, "_working", {})
 
 
-def test_the_first_that_really_encodes_is_taken() -> None:
+def test_the_first_working_encoder_is_used() -> None:
     assert choose_encoder("h264", source(), candidates={"h264": (MISSING, BROKEN, WORKING)}) is WORKING
     assert choose_encoder("h264", source(), candidates={"h264": (MISSING, BROKEN)}) is SOFTWARE["h264"]
     assert choose_encoder("h264", source(), auto=False, candidates={"h264": (WORKING,)}) is SOFTWARE["h264"]
     assert choose_encoder("vp9", source()) is SOFTWARE["vp9"]
 
 
-def test_each_is_tried_once_for_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_encoder_is_tested_once_for_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
     real = encoders._encodes
     monkeypatch.setattr(encoders, "_encodes", lambda *given: tried.append(given[0]) or real(*given))
@@ -48,7 +48,7 @@ def test_each_is_tried_once_for_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tried == [MISSING, WORKING] * 2
 
 
-def test_what_this_machine_has_is_chosen_without_an_error() -> None:
+def test_an_encoder_of_this_machine_is_chosen() -> None:
     for codec in CODECS:
         chosen = choose_encoder(codec, source(width=640, height=480))
         assert chosen.codec == codec and (chosen in HARDWARE.get(codec, ()) or chosen is SOFTWARE[codec])
@@ -56,7 +56,7 @@ def test_what_this_machine_has_is_chosen_without_an_error() -> None:
 
 @pytest.mark.parametrize("quality", [0, 50, 100])
 @pytest.mark.parametrize("codec", CODECS)
-def test_options_are_understood_and_better_is_larger(codec: str, quality: int) -> None:
+def test_encoder_options_are_valid_and_higher_quality_is_larger(codec: str, quality: int) -> None:
     for options in (export_options(codec, quality, source()), *live_options(SOFTWARE[codec], quality, source())):
         context, _ = new_context(SOFTWARE[codec], source(), CLOCK, options)
         assert not context.options, f"left over: {context.options}"
@@ -69,7 +69,7 @@ def test_a_higher_quality_is_larger(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_nothing_is_held_back_and_key_frames_come_when_asked_for(codec: str) -> None:
+def test_frames_are_not_delayed_and_key_frames_can_be_forced(codec: str) -> None:
     for options in live_options(SOFTWARE[codec], 70, source()):
         context, convert = new_context(SOFTWARE[codec], source(), CLOCK, options)
         keys = []
@@ -85,16 +85,16 @@ def test_nothing_is_held_back_and_key_frames_come_when_asked_for(codec: str) -> 
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
-def test_headers_are_the_same_on_each_rung(codec: str) -> None:
-    """So that even a player that reads them once, at the beginning, plays on after a change."""
+def test_headers_are_the_same_for_each_preset(codec: str) -> None:
+    """Players that read headers only at the start continue after a change."""
     options = live_options(SOFTWARE[codec], 70, source())
     headers = [bytes(new_context(SOFTWARE[codec], source(), CLOCK, each)[0].extradata or b"") for each in options]
-    if codec == "h264":  # but for the comment that names all of the encoder's options
+    if codec == "h264":  # except the comment with the options of the encoder
         headers = [header[: header.find(b"\0\0\1\x06")] for header in headers]
     assert len(headers) > 1 and len(set(headers)) == 1
 
 
-def test_a_visible_file_is_numbered_and_never_cleared(tmp_path) -> None:
+def test_a_visible_temporary_file_is_numbered_and_never_removed(tmp_path) -> None:
     places = [AtomicOutput(tmp_path / "a.mp4", overwrite=False, visible=True) for _ in range(3)]
     assert [place.begin().name for place in places] == ["a.recording.mp4", "a.recording-2.mp4", "a.recording-3.mp4"]
 

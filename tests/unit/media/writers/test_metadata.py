@@ -1,4 +1,4 @@
-"""Titles, flags, chapters, subtitles and timecode of a source, seen in exports by ffmpeg and ffprobe."""
+"""Titles, flags, chapters, subtitles and timecode of a source, checked in exports by ffmpeg and ffprobe."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ import av
 import pytest
 
 from clipseg_live.media.writers.metadata import shifted_timecode
-from tests.helpers.jumping import export, export_all, ffmpeg
+from tests.helpers.clock_jumps import export, export_all, ffmpeg
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")
 
@@ -51,7 +51,7 @@ title=Two
 
 
 def make(folder: Path, suffix: str, subtitles: str, *more: str) -> Path:
-    """A video with two sound tracks and two subtitle tracks."""
+    """Write a video with two audio tracks and two subtitle tracks."""
     (folder / "in.srt").write_text(SUBTITLES)
     (folder / "tags.txt").write_text(TAGS)
     path = folder / f"in{suffix}"
@@ -74,9 +74,9 @@ def probe(path: Path) -> dict[str, Any]:
 
 
 def texts_of(paths: Sequence[Path], tracks: Sequence[int] = (0, 1)) -> list[list[str]]:
-    """Return the texts of the subtitle tracks of each file. Only their packets are read: others would move its times.
+    """Return the texts of the subtitle tracks of each file, with one run of ffmpeg.
 
-    One run of the ffmpeg program reads all files.
+    Only subtitle packets are read, because others would change its times.
     """
     with tempfile.TemporaryDirectory() as folder:
         inputs = [part for path in paths for part in ("-discard:v", "all", "-discard:a", "all", "-i", str(path))]
@@ -94,7 +94,7 @@ def texts_of(paths: Sequence[Path], tracks: Sequence[int] = (0, 1)) -> list[list
 
 
 class Exported(NamedTuple):
-    """An export of a film: its notices, the texts of its subtitle tracks, and those of the film."""
+    """An export of a film, its notices, the texts of its subtitle tracks, and those of the film."""
 
     path: Path
     notices: list[str]
@@ -104,7 +104,7 @@ class Exported(NamedTuple):
 
 @pytest.fixture(scope="module", params=[(".mkv", "srt"), (".mkv", "ass"), (".mp4", "mov_text")], ids="-".join)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
-    """Export a film with subtitles of some codec to all containers."""
+    """Export a film with subtitles of a codec to all containers."""
     folder = tmp_path_factory.mktemp("film")
     source, targets = make(folder, *request.param), [folder / f"out{suffix}" for suffix in TARGETS]
     notices = export_all(source, targets)
@@ -115,7 +115,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
-def test_what_belongs_to_a_film_is_kept(exported: dict[str, Exported], target: str) -> None:
+def test_metadata_is_kept(exported: dict[str, Exported], target: str) -> None:
     path, notices, texts, before = exported[target]
     assert not [notice for notice in notices if "converted" not in notice]
     found = probe(path)
@@ -133,7 +133,7 @@ def test_what_belongs_to_a_film_is_kept(exported: dict[str, Exported], target: s
         assert "Ton" in (metadata.get("title"), metadata.get("name"))
     written = [each for each in found["streams"] if each["codec_type"] == "subtitle"]
     assert len(written) == 2 and written[0]["tags"]["language"] == "fra"
-    if target != ".mov":  # which has no flag for them
+    if target != ".mov":  # which has no such flag
         assert [each["disposition"]["forced"] for each in written] == [0, 1]
     assert all("Zwei Zeilen" in text for text in texts) and texts == before
 
@@ -143,7 +143,7 @@ RANGED = ".mkv", ".mp4", ".mov"
 
 @pytest.fixture(scope="module")
 def ranged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, list[str], str]]:
-    """Export a part of a film with a timecode; return each export with its notices and its first subtitles."""
+    """Export a part of a film with a timecode. Return each export with its notices and first subtitles."""
     folder = tmp_path_factory.mktemp("range")
     source = make(folder, ".mov", "mov_text", "-timecode", "01:02:03:04")
     targets = [folder / f"out{suffix}" for suffix in RANGED]
@@ -154,7 +154,7 @@ def ranged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, li
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", RANGED)
-def test_a_range_shifts_and_cuts_them(ranged: dict[str, tuple[Path, list[str], str]], target: str) -> None:
+def test_a_range_shifts_and_cuts_metadata(ranged: dict[str, tuple[Path, list[str], str]], target: str) -> None:
     path, notices, text = ranged[target]
     assert notices == []
     assert [block.splitlines()[1] for block in text.strip().split("\n\n")] == [
@@ -170,7 +170,7 @@ def test_a_range_shifts_and_cuts_them(ranged: dict[str, tuple[Path, list[str], s
 
 
 @pytest.mark.slow
-def test_a_timecode_of_matroska_is_kept(tmp_path: Path) -> None:
+def test_a_matroska_timecode_is_kept(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=1", "-c:v", "libx264", "-timecode", "01:02:03:04", str(source))
     for target in (".mkv", ".mp4"):
@@ -180,7 +180,7 @@ def test_a_timecode_of_matroska_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_data_track_beside_chapters_is_told(tmp_path: Path) -> None:
+def test_a_data_track_next_to_chapters_is_reported(tmp_path: Path) -> None:
     film, data, source = make(tmp_path, ".mov", "mov_text"), tmp_path / "positions", tmp_path / "positions.mov"
     data.write_bytes(bytes(range(200)))
     ffmpeg(
@@ -200,7 +200,7 @@ def test_titles_of_tracks_survive_mp4(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_dropped_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_dropped_tracks_are_reported_in_one_sentence(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     cover = tmp_path / "cover.png"
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48", "-frames:v", "1", str(cover))

@@ -1,4 +1,4 @@
-"""Recordings: exact times, whole files whatever ends them, sound in step, and a quicker preset in the middle."""
+"""Recordings: exact times, playable files after any end, audio in sync, and a faster preset during recording."""
 
 import os
 import subprocess
@@ -18,18 +18,18 @@ from clipseg_live.media.writers.adaptive_encoder import AdaptiveEncoder
 from clipseg_live.media.writers.encoders import Encoder
 from clipseg_live.media.writers.recording import RecordingWriter
 from clipseg_live.media.writers.remux import remux_to_faststart
-from tests.helpers.clips import make_clip, picture, raw_times
+from tests.helpers.clips import make_clip, numbered_image, raw_times
 from tests.helpers.recordings import (
     CLOCK,
     FLASHES,
     SECONDS,
-    all_by_ffmpeg,
     clicking_clip,
-    clicks_heard_by_ffmpeg,
+    clicks_by_ffmpeg,
     clicks_in,
+    decode_all_by_ffmpeg,
     flashes_in,
-    pictures_by_ffmpeg,
-    played,
+    frames_by_ffmpeg,
+    played_frames,
     probe,
     source,
     times_by_ffprobe,
@@ -41,11 +41,11 @@ CODECS = list(SUFFIXES)
 UNEVEN = [0, 3000, 3001, 6000, 22_500, 90_000, 99_000, 180_007, 189_000, 270_000]
 """Ticks of 1/90000 second."""
 STEP = 0.04
-"""Seconds by which sound may be beside its picture."""
+"""Maximum offset of audio from its frame, in seconds."""
 
 
 def frames(stamps: list[int] = UNEVEN, size: tuple[int, int] = (48, 64)) -> list[Frame]:
-    return [Frame(picture(number, *size), number, stamp * CLOCK) for number, stamp in enumerate(stamps)]
+    return [Frame(numbered_image(number, *size), number, stamp * CLOCK) for number, stamp in enumerate(stamps)]
 
 
 def recorded(path: Path, codec: str, given: list[Frame] | None = None, **options: object) -> RecordingWriter:
@@ -57,7 +57,7 @@ def recorded(path: Path, codec: str, given: list[Frame] | None = None, **options
 
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
-def test_uneven_times_and_pictures_come_back(tmp_path: Path, codec: str) -> None:
+def test_irregular_times_and_frames_are_kept(tmp_path: Path, codec: str) -> None:
     path = tmp_path / f"a{SUFFIXES[codec]}"
     recorded(path, codec)
     exact = path.suffix in (".mp4", ".mov")
@@ -67,7 +67,7 @@ def test_uneven_times_and_pictures_come_back(tmp_path: Path, codec: str) -> None
     assert seen == times if exact else np.allclose([float(time) for time in seen], [*map(float, times)], atol=0.0015)
     assert np.allclose(times_by_ffprobe(path)["video"], [float(time) for time in times], atol=1e-5 if exact else 0.0015)
     assert sorted(set(seen)) == seen and seen[0] == 0
-    decoded = pictures_by_ffmpeg(path, (48, 64))
+    decoded = frames_by_ffmpeg(path, (48, 64))
     assert len(decoded) == len(UNEVEN)
     for frame, back in zip(frames(), decoded, strict=True):
         difference = np.abs(frame.pixels.astype(int) - back).mean()
@@ -78,7 +78,7 @@ def test_uneven_times_and_pictures_come_back(tmp_path: Path, codec: str) -> None
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_tags_pixel_aspect_and_odd_sizes(tmp_path: Path, codec: str) -> None:
+def test_tags_pixel_aspect_and_odd_sizes_are_kept(tmp_path: Path, codec: str) -> None:
     path = tmp_path / f"a{SUFFIXES[codec]}"
     info = source(width=63, height=47, pixel_aspect=Fraction(4, 3), colour=ColourInfo(1, 1, 1, 1))
     write(RecordingWriter(path, codec), info, [(frame, None) for frame in frames(UNEVEN[:3], (47, 63))])
@@ -86,7 +86,7 @@ def test_tags_pixel_aspect_and_odd_sizes(tmp_path: Path, codec: str) -> None:
         stream = container.streams.video[0]
         size = stream.width, stream.height
         assert size == ((64, 48) if codec in ("h264", "h265") else (63, 47))
-        if path.suffix in (".mp4", ".mov"):  # PyAV has no way to tell the muxer of Matroska
+        if path.suffix in (".mp4", ".mov"):  # PyAV does not pass this option to the Matroska muxer
             assert stream.sample_aspect_ratio == Fraction(4, 3)
         tags = stream.codec_context
         assert (tags.color_primaries, tags.color_trc) == (1, 1)
@@ -102,7 +102,7 @@ from pathlib import Path
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.media.writers.recording import RecordingWriter
 from tests.helpers.rendered import rendered
-from tests.helpers.clips import picture
+from tests.helpers.clips import numbered_image
 writers = {}
 for path, codec, clip in zip(*[iter(sys.argv[1:])] * 3):
     writers[codec] = RecordingWriter(path, codec, encoder="software")
@@ -111,7 +111,7 @@ began, number = time.monotonic(), 0
 while True:
     for codec, writer in writers.items():
         at = Fraction(round((time.monotonic() - began) * 90000) if number else 0, 90000)
-        writer.write(rendered(Frame(picture(number, 64, 96), number, at), source_time=at))
+        writer.write(rendered(Frame(numbered_image(number, 64, 96), number, at), source_time=at))
         print(codec, float(at), flush=True)
     number += 1
     time.sleep(max(0.0, began + number / 20 - time.monotonic()))
@@ -119,8 +119,8 @@ while True:
 
 
 @pytest.mark.slow
-def test_a_killed_process_leaves_all_but_the_last_second(tmp_path: Path) -> None:
-    """One process records in all codecs."""
+def test_a_recording_survives_a_kill_up_to_the_last_second(tmp_path: Path) -> None:
+    """One process records with all codecs."""
     arguments, clips = [], {}
     for codec, suffix in SUFFIXES.items():
         sound, kind = {".webm": ("libopus", "mkv"), ".mkv": ("flac", "mkv")}.get(suffix, ("aac", "mp4"))
@@ -142,7 +142,7 @@ def test_a_killed_process_leaves_all_but_the_last_second(tmp_path: Path) -> None
         finally:
             child.kill()
     paths = {codec: tmp_path / f"{codec}.recording{suffix}" for codec, suffix in SUFFIXES.items()}
-    pictures = all_by_ffmpeg([(path, ()) for path in paths.values()], (64, 96))
+    pictures = decode_all_by_ffmpeg([(path, ()) for path in paths.values()], (64, 96))
     for (codec, path), decoded in zip(paths.items(), pictures, strict=True):
         found = times_by_ffprobe(path)
         times, sound = found["video"], found["audio"]
@@ -160,9 +160,9 @@ SOUNDS = [("h264", "aac", ".mp4"), ("h264", "pcm_s16le", ".mov"), ("vp9", "libop
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("codec", "sound", "suffix"), SOUNDS)
-def test_sound_follows_jumps_loops_and_pauses(tmp_path: Path, codec: str, sound: str, suffix: str) -> None:
+def test_audio_follows_jumps_loops_and_pauses(tmp_path: Path, codec: str, sound: str, suffix: str) -> None:
     clip, path = clicking_clip(tmp_path / f"clip{suffix}", sound), tmp_path / f"a{SUFFIXES[codec]}"
-    shown = played(
+    shown = played_frames(
         (50, Fraction(1, 10)),  # 0.5 and 1.3
         (40, Fraction(5, 2) + Fraction(1, 7)),  # a seek: 3
         (15, None),
@@ -171,7 +171,7 @@ def test_sound_follows_jumps_loops_and_pauses(tmp_path: Path, codec: str, sound:
     )
     writer = RecordingWriter(path, codec, encoder="software")
     write(writer, source(audio_path=clip), shown)
-    flashes, played_by_av, played_by_ffmpeg = flashes_in(path), clicks_in(path), clicks_heard_by_ffmpeg(path)
+    flashes, played_by_av, played_by_ffmpeg = flashes_in(path), clicks_in(path), clicks_by_ffmpeg(path)
     assert len(flashes) == len(played_by_av) == len(played_by_ffmpeg) == 5, (flashes, played_by_av, played_by_ffmpeg)
     for flash, click, again in zip(flashes, played_by_av, played_by_ffmpeg, strict=True):
         assert abs(flash - click) < STEP and abs(flash - again) < STEP
@@ -183,8 +183,8 @@ def test_sound_follows_jumps_loops_and_pauses(tmp_path: Path, codec: str, sound:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("codec", "sound"), [("h264", "aac"), ("prores", "pcm_s16le"), ("h265", "libmp3lame")])
-def test_uneven_times_stay_exact_beside_sound(tmp_path: Path, codec: str, sound: str) -> None:
-    """Fragments begin wherever a packet of either track happens to end the one before."""
+def test_irregular_times_stay_exact_with_audio(tmp_path: Path, codec: str, sound: str) -> None:
+    """A fragment can start after a packet of either track."""
     clip, path = clicking_clip(tmp_path / "clip.mov", sound), tmp_path / f"a{SUFFIXES[codec]}"
     steps = np.random.default_rng(4).choice([1, 700, 3000, 3001, 9000, 40_000, 70_000], 60)
     stamps = [0, *map(int, np.cumsum(steps))]
@@ -196,14 +196,14 @@ def test_uneven_times_stay_exact_beside_sound(tmp_path: Path, codec: str, sound:
     assert np.allclose(times_by_ffprobe(path)["video"], np.array(stamps) / 90_000, atol=1e-5)
     assert remux_to_faststart(path) == "" and raw_times(path) == [stamp * CLOCK for stamp in stamps]
     heard = [flash + start / 90_000 for start in range(0, stamps[-1], 2 * seconds) for flash in map(float, FLASHES)]
-    expected = [click for click in heard if click < stamps[-1] / 90_000 - 0.5]  # the last is before its first picture
+    expected = [click for click in heard if click < stamps[-1] / 90_000 - 0.5]  # the last one is before its first frame
     clicks = clicks_in(path)
     assert len(expected) > 4 and len(clicks) == len(expected) and np.allclose(clicks, expected, atol=STEP)
 
 
-def test_sound_that_runs_on_is_copied_bit_by_bit(tmp_path: Path) -> None:
+def test_continuous_audio_is_copied_bit_by_bit(tmp_path: Path) -> None:
     clip, path = clicking_clip(tmp_path / "clip.mp4", "aac"), tmp_path / "a.mp4"
-    write(RecordingWriter(path), source(audio_path=clip), played((90, Fraction(0))))
+    write(RecordingWriter(path), source(audio_path=clip), played_frames((90, Fraction(0))))
     packets = []
     for each in (clip, path):
         with av.open(str(each)) as container:
@@ -213,12 +213,12 @@ def test_sound_that_runs_on_is_copied_bit_by_bit(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_standing_picture_or_another_speed_is_silent(tmp_path: Path) -> None:
+def test_paused_and_speed_changed_playback_is_silent(tmp_path: Path) -> None:
     clip, path = clicking_clip(tmp_path / "clip.mp4", "aac"), tmp_path / "a.mp4"
-    still = [(frame, Fraction(1, 2)) for frame, _ in played((60, None))]
+    still = [(frame, Fraction(1, 2)) for frame, _ in played_frames((60, None))]
     fast = [
         (Frame(frame.pixels, frame.index, frame.time + 2), Fraction(number, 15))
-        for number, (frame, _) in enumerate(played((55, None)))
+        for number, (frame, _) in enumerate(played_frames((55, None)))
     ]
     write(RecordingWriter(path), source(audio_path=clip), still + fast)
     assert clicks_in(path) == [] and times_by_ffprobe(path)["audio"][-1] > 3
@@ -226,9 +226,9 @@ def test_a_standing_picture_or_another_speed_is_silent(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_quicker_preset_goes_on_in_the_same_file(tmp_path: Path, codec: str) -> None:
+def test_a_faster_preset_continues_in_the_same_file(tmp_path: Path, codec: str) -> None:
     path = tmp_path / f"a{SUFFIXES[codec]}"
-    shown = [Frame(picture(9 * number, 96, 128), number, Fraction(number, 10)) for number in range(40)]
+    shown = [Frame(numbered_image(9 * number, 96, 128), number, Fraction(number, 10)) for number in range(40)]
     writer = RecordingWriter(path, codec, quality=90, encoder="software")
     assert not writer.speed_up()
     writer.open(source(width=128, height=96))
@@ -238,8 +238,8 @@ def test_a_quicker_preset_goes_on_in_the_same_file(tmp_path: Path, codec: str) -
             assert writer.speed_up() is (codec not in ("ffv1", "prores"))
             assert not writer.speed_up()  # one at a time
     writer.finish()
-    targets = (1.3, 3.3, 0.2, 2.0)  # on both sides of the change, there and back
-    whole, *parts = all_by_ffmpeg(
+    targets = (1.3, 3.3, 0.2, 2.0)  # on both sides of the change, in both directions
+    whole, *parts = decode_all_by_ffmpeg(
         [(path, ()), *((path, ("-ss", f"{target + 0.005}")) for target in targets)], (96, 128)
     )
     assert len(whole) == 40
@@ -257,7 +257,7 @@ def test_a_quicker_preset_goes_on_in_the_same_file(tmp_path: Path, codec: str) -
             assert np.abs(shown[number].pixels - first.to_ndarray(format="rgb24").astype(int)).mean() < 3
 
 
-def test_key_frames_come_every_second_whatever_the_rate(tmp_path: Path) -> None:
+def test_key_frames_come_every_second_at_every_rate(tmp_path: Path) -> None:
     stamps = [*range(0, 90_000, 1500), *range(90_000, 360_000, 18_000)]  # 60 a second, then 5
     path = tmp_path / "a.mp4"
     recorded(path, "h264", frames(stamps))
@@ -267,8 +267,8 @@ def test_key_frames_come_every_second_whatever_the_rate(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_failing_hardware_encoder_is_followed_by_the_software(tmp_path: Path, monkeypatch) -> None:
-    """There is none here: libx264 stands in for one, and fails once the way drivers do."""
+def test_a_failing_hardware_encoder_is_replaced_by_software(tmp_path: Path, monkeypatch) -> None:
+    """libx264 simulates a hardware encoder, and fails once."""
     real, calls = AdaptiveEncoder._packets, []
 
     def failing(self: AdaptiveEncoder, given: av.VideoFrame | None) -> list[av.Packet]:
@@ -280,19 +280,19 @@ def test_a_failing_hardware_encoder_is_followed_by_the_software(tmp_path: Path, 
     monkeypatch.setattr(AdaptiveEncoder, "_packets", failing)
     writer = RecordingWriter(tmp_path / "a.mp4", candidates={"h264": (Encoder("h264", "libx264", "nv12", True),)})
     write(writer, source(), [(frame, None) for frame in frames()])
-    assert len(pictures_by_ffmpeg(tmp_path / "a.mp4", (48, 64))) == len(UNEVEN)
+    assert len(frames_by_ffmpeg(tmp_path / "a.mp4", (48, 64))) == len(UNEVEN)
     assert writer.encoder == "libx264" and calls == [True] * 6 + [False] * 7
     assert len(writer.notices) == 1 and "continues with libx264" in writer.notices[0]
 
 
-def test_hardware_that_cannot_be_opened_here_is_passed_over(tmp_path: Path) -> None:
+def test_unavailable_hardware_encoders_are_skipped(tmp_path: Path) -> None:
     missing = Encoder("h264", "h264_of_nobody", "nv12", True)
     writer = RecordingWriter(tmp_path / "a.mp4", candidates={"h264": (missing,)})
     write(writer, source(), [(frame, None) for frame in frames()])
     assert writer.encoder == "libx264" and not writer.notices
 
 
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(tmp_path: Path) -> None:
     writer = RecordingWriter(tmp_path / "a.mp4")
     writer.open(source())
     writer.write(rendered(frames()[0]))
@@ -306,7 +306,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         RecordingWriter(tmp_path / "a.mp4")
 
 
-def test_abandon_leaves_nothing_or_a_partial_file(tmp_path: Path) -> None:
+def test_abort_removes_the_file_or_keeps_a_partial_one(tmp_path: Path) -> None:
     for keep in (False, True):
         writer = RecordingWriter(tmp_path / "a.mp4")
         writer.open(source())
@@ -319,7 +319,7 @@ def test_abandon_leaves_nothing_or_a_partial_file(tmp_path: Path) -> None:
     assert raw_times(kept) == [stamp * CLOCK for stamp in UNEVEN]
 
 
-def test_without_a_frame_there_is_no_file(tmp_path: Path) -> None:
+def test_a_recording_without_frames_leaves_no_file(tmp_path: Path) -> None:
     writer = RecordingWriter(tmp_path / "a.mkv", "ffv1")
     writer.open(source())
     with pytest.raises(SinkError, match="there were no frames"):
@@ -327,7 +327,7 @@ def test_without_a_frame_there_is_no_file(tmp_path: Path) -> None:
     assert writer.abort(keep_partial=True) is None and list(tmp_path.iterdir()) == []
 
 
-def test_wrong_use_and_missing_folders(tmp_path: Path) -> None:
+def test_wrong_use_and_missing_folders_give_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot hold ffv1"):
         RecordingWriter(tmp_path / "a.mp4", "ffv1")
     with pytest.raises(SinkError, match="does not exist"):
@@ -337,13 +337,13 @@ def test_wrong_use_and_missing_folders(tmp_path: Path) -> None:
         writer.write(rendered(frames()[0]))
     writer.open(source())
     with pytest.raises(SinkError, match="does not fit"):
-        writer.write(rendered(Frame(picture(0, 10, 10), 0, Fraction(0))))
+        writer.write(rendered(Frame(numbered_image(0, 10, 10), 0, Fraction(0))))
     writer.abort()
     with pytest.raises(UsageError, match="use another codec"):
         RecordingWriter(tmp_path / "a.mp4").open(source(width=20_000))
 
 
-def test_a_folder_that_vanishes_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deleted_folder_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clipseg_live.media.writers.recording._SYNC_SECONDS", 0.0)
     (tmp_path / "gone").mkdir()
     writer = RecordingWriter(tmp_path / "gone" / "a.mp4")
@@ -381,7 +381,7 @@ for path, codec in zip(*[iter(sys.argv[1:])] * 2):
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Path], dict[str, list[str]]]:
-    """The paths to which one process recorded until the disk, so to say, was full, and what it told, by codec."""
+    """Record in one process until a simulated full disk. Return paths and messages by codec."""
     paths = {codec: tmp_path_factory.mktemp(codec) / f"a{SUFFIXES[codec]}" for codec in ("h264", "ffv1")}
     arguments = [argument for codec, path in paths.items() for argument in (str(path), codec)]
     done = subprocess.run(
@@ -392,9 +392,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Path], d
 
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", ["h264", "ffv1"])
-def test_a_full_disk_leaves_what_was_written_before(
-    filled: tuple[dict[str, Path], dict[str, list[str]]], codec: str
-) -> None:
+def test_a_full_disk_keeps_earlier_frames(filled: tuple[dict[str, Path], dict[str, list[str]]], codec: str) -> None:
     path, (written, kept, sentence) = filled[0][codec], filled[1][codec]
     assert sentence == f"{path.name} is larger than the disk or system allows: write to another disk."
     assert [each.name for each in path.parent.iterdir()] == [kept] == [f"a.partial{path.suffix}"]

@@ -1,4 +1,4 @@
-"""After a recording: plain files in place of fragments, and what killed runs left."""
+"""After a recording: conversion of fragmented files to plain ones, and recovery of interrupted recordings."""
 
 import os
 import shutil
@@ -19,12 +19,12 @@ from clipseg_live.media.writers.recording import RecordingWriter
 from clipseg_live.media.writers.remux import remux_to_faststart, truncate_to_last_fragment
 from tests.helpers.clips import make_clip, packets, raw_times
 from tests.helpers.recordings import (
-    all_by_ffmpeg,
     clicking_clip,
     clicks_in,
+    decode_all_by_ffmpeg,
     flashes_in,
-    pictures_by_ffmpeg,
-    played,
+    frames_by_ffmpeg,
+    played_frames,
     source,
     times_by_ffprobe,
     write,
@@ -36,7 +36,7 @@ FRAGMENTED = [codec for codec, suffix in SUFFIXES.items() if suffix in (".mp4", 
 
 def recording(path: Path, codec: str = "h264", sound: str = "aac") -> Path:
     clip = clicking_clip(path.parent / "clip.mov", sound)
-    shown = [(frame, heard) for frame, heard in played((40, Fraction(0)), (20, None), (30, Fraction(14, 10)))]
+    shown = [(frame, heard) for frame, heard in played_frames((40, Fraction(0)), (20, None), (30, Fraction(14, 10)))]
     info = source(audio_path=clip, pixel_aspect=Fraction(4, 3), colour=ColourInfo(1, 1, 1, 1))
     write(RecordingWriter(path, codec, encoder="software"), info, shown)
     clip.unlink()
@@ -45,30 +45,37 @@ def recording(path: Path, codec: str = "h264", sound: str = "aac") -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", FRAGMENTED)
-def test_a_plain_file_has_the_same_in_it(tmp_path: Path, codec: str) -> None:
+def test_a_plain_file_has_the_same_content(tmp_path: Path, codec: str) -> None:
     path = recording(tmp_path / f"a{SUFFIXES[codec]}", codec)
-    before, fragments = told(path), path.read_bytes()
+    before, fragments = fixed_content(path), path.read_bytes()
     assert remux_to_faststart(path) == ""
-    assert told(path) == before and before[0][0] == 0
+    assert fixed_content(path) == before and before[0][0] == 0
     data = path.read_bytes()
     assert b"moof" not in data and data.index(b"moov") < data.index(b"mdat")
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     other = path.with_name(f"before{path.suffix}")
     other.write_bytes(fragments)
-    one, same = all_by_ffmpeg([(other, ()), (path, ())], (48, 64))
+    one, same = decode_all_by_ffmpeg([(other, ()), (path, ())], (48, 64))
     assert len(one) and np.array_equal(one, same)
 
 
-def told(path: Path) -> tuple[object, ...]:
-    """Everything that must not change."""
+def fixed_content(path: Path) -> tuple[object, ...]:
+    """Return everything that the conversion must not change."""
     with av.open(str(path)) as container:
         video = container.streams.video[0]
         tags = video.codec_context
-        told = (tags.colorspace, tags.color_range, tags.color_primaries, tags.color_trc, tags.codec_tag, tags.width)
+        colours = (
+            tags.colorspace,
+            tags.color_range,
+            tags.color_primaries,
+            tags.color_trc,
+            tags.codec_tag,
+            tags.width,
+        )
         aspect = video.sample_aspect_ratio
         packets = [(p.stream.index, p.pts * p.time_base, bytes(p)) for p in container.demux() if p.size]
     return (
-        raw_times(path), sorted(packets), told, aspect, flashes_in(path), clicks_in(path), times_by_ffprobe(path),
+        raw_times(path), sorted(packets), colours, aspect, flashes_in(path), clicks_in(path), times_by_ffprobe(path),
     )  # fmt: skip
 
 
@@ -76,7 +83,7 @@ def full(path: Path) -> SimpleNamespace:
     return SimpleNamespace(free=1000)
 
 
-def test_without_room_the_file_stays_and_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_kept_and_reported_without_disk_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = recording(tmp_path / "a.mp4")
     before = path.read_bytes()
     monkeypatch.setattr(shutil, "disk_usage", full)
@@ -85,7 +92,7 @@ def test_without_room_the_file_stays_and_it_is_said(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.slow
-def test_it_can_be_given_up_at_any_time(tmp_path: Path) -> None:
+def test_conversion_can_be_cancelled_at_any_time(tmp_path: Path) -> None:
     path = recording(tmp_path / "a.mp4")
     before = path.read_bytes()
     asked = []
@@ -98,11 +105,11 @@ def test_it_can_be_given_up_at_any_time(tmp_path: Path) -> None:
 
 
 def _after(count: int) -> Callable[[], bool]:
-    left = iter(range(count))
-    return lambda: next(left, None) is None
+    interrupted_recording = iter(range(count))
+    return lambda: next(interrupted_recording, None) is None
 
 
-def test_what_cannot_be_made_plain_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_converted_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"nothing at all" * 50)
     assert remux_to_faststart(path).startswith("a.mp4 is playable but remains fragmented: it could not be converted")
@@ -113,25 +120,25 @@ def test_what_cannot_be_made_plain_stays_as_it_is(tmp_path: Path) -> None:
     assert remux_to_faststart(other) == "" and other.read_bytes() == before
 
 
-def test_a_file_that_is_written_meanwhile_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_still_written_is_not_changed(tmp_path: Path) -> None:
     path = recording(tmp_path / "a.mp4")
     calls = []
 
-    def meddle() -> bool:
+    def change_file() -> bool:
         calls.append(1)
         if len(calls) == 20:
             os.utime(path, (1, 1))
         return False
 
-    assert "another program is writing to it" in remux_to_faststart(path, meddle)
+    assert "another program is writing to it" in remux_to_faststart(path, change_file)
     assert b"moof" in path.read_bytes()
 
 
-def left(path: Path, seconds: float = 60) -> Path:
-    """A recording that broke off, last written to so long ago."""
+def interrupted_recording(path: Path, seconds: float = 60) -> Path:
+    """Return an interrupted recording that was last written some time ago."""
     writer = RecordingWriter(path.with_name("x" + path.suffix), encoder="software", codec="ffv1")
     writer.open(source())
-    for frame, _ in played((20, None)):
+    for frame, _ in played_frames((20, None)):
         writer.write(rendered(frame))
     shutil.copy(writer.working, path)
     writer.abort()
@@ -140,15 +147,19 @@ def left(path: Path, seconds: float = 60) -> Path:
     return path
 
 
-def test_left_recordings_are_found_again(tmp_path: Path) -> None:
-    first = left(tmp_path / "talk.recording.mkv")
+def test_interrupted_recordings_are_recovered(tmp_path: Path) -> None:
+    first = interrupted_recording(tmp_path / "talk.recording.mkv")
     data = first.read_bytes()
     shutil.copy2(first, tmp_path / "talk.recording-2.mkv")
-    living = left(tmp_path / "now.recording.mkv", seconds=5)
+    living = interrupted_recording(tmp_path / "now.recording.mkv", seconds=5)
     broken = tmp_path / "b.recording.mp4"
     broken.write_bytes(b"\0" * 100)
     os.utime(broken, (1, 1))
-    others = [left(tmp_path / "talk.mkv"), left(tmp_path / "my.recording of.mkv"), tmp_path / "a.recording.txt"]
+    others = [
+        interrupted_recording(tmp_path / "talk.mkv"),
+        interrupted_recording(tmp_path / "my.recording of.mkv"),
+        tmp_path / "a.recording.txt",
+    ]
     others[-1].write_text("mine")
     os.utime(others[-1], (1, 1))
     found = recover_interrupted(tmp_path)
@@ -159,7 +170,7 @@ def test_left_recordings_are_found_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
+def test_an_incomplete_end_is_truncated(tmp_path: Path) -> None:
     path = recording(tmp_path / "a.recording.mp4")
     whole = path.read_bytes()
     starts = [at - 4 for at in _places(whole, b"moof")]
@@ -167,7 +178,7 @@ def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
         path.write_bytes(whole[:cut])
         truncate_to_last_fragment(path)
         assert path.read_bytes() == whole[: starts[2]]
-    assert len(pictures_by_ffmpeg(path, (48, 64)))
+    assert len(frames_by_ffmpeg(path, (48, 64)))
     os.utime(path, (1, 1))
     assert [each.name for each in recover_interrupted(tmp_path)] == ["a (recovered).mp4"]
     kept = tmp_path / "a (recovered).mp4"
@@ -175,17 +186,17 @@ def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_torn_end_of_matroska_is_cut_off(tmp_path: Path) -> None:
+def test_an_incomplete_end_of_matroska_is_truncated(tmp_path: Path) -> None:
     path = recording(tmp_path / "a.recording.mkv")
     whole = path.read_bytes()
     size = whole.index(b"\x18\x53\x80\x67") + 4
-    whole = whole[:size] + b"\x01" + 7 * b"\xff" + whole[size + 8 :]  # not known yet, as while it is written
+    whole = whole[:size] + b"\x01" + 7 * b"\xff" + whole[size + 8 :]  # unknown while it is written
     starts = _places(whole, b"\x1f\x43\xb6\x75")
     for cut in (starts[2] + 2, starts[2] + 60, starts[3] - 1):
         path.write_bytes(whole[:cut])
         truncate_to_last_fragment(path)
         assert path.read_bytes() == whole[: starts[2]]
-    assert len(pictures_by_ffmpeg(path, (48, 64)))
+    assert len(frames_by_ffmpeg(path, (48, 64)))
     for other in (b"", b"\x1a\x45", whole[:30], b"no container at all"):
         path.write_bytes(other)
         truncate_to_last_fragment(path)
@@ -200,7 +211,7 @@ def _places(data: bytes, name: bytes) -> list[int]:
     return found
 
 
-def test_plain_copies_that_were_left_half_made_are_cleared(tmp_path: Path) -> None:
+def test_incomplete_plain_copies_are_removed(tmp_path: Path) -> None:
     old, young = tmp_path / ".a.plain-0123abcd.mp4", tmp_path / ".b.plain-0123abcd.mov"
     others = [tmp_path / name for name in ("a.plain-0123abcd.mp4", ".a.plain-notes.mp4", ".a.plain-0123abcd.txt")]
     before = time.time() - 2 * 3600
@@ -213,7 +224,7 @@ def test_plain_copies_that_were_left_half_made_are_cleared(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_the_index_has_room_however_uneven_the_packets_are(tmp_path: Path) -> None:
+def test_the_index_fits_irregular_packets(tmp_path: Path) -> None:
     path = tmp_path / "a.mov"
     options = {"movflags": "+empty_moov+default_base_moof+frag_discont", "frag_duration": "300000"}
     with av.open(str(path), "w", container_options=options) as output:

@@ -1,4 +1,4 @@
-"""The last seconds in memory: bounded, and a whole file when they are saved."""
+"""The replay buffer is bounded, and saves a playable file."""
 
 import os
 import subprocess
@@ -26,12 +26,12 @@ def info(audio: Path | None = None, width: int = 64) -> SourceInfo:
 
 
 def frame(number: int, width: int = 64) -> Frame:
-    """Grey, brighter with each second; times as uneven as those of a camera."""
+    """Return a grey frame, brighter with each second, with irregular times like those of a camera."""
     level = number // 30 * 20 % 250
     return Frame(np.full((48, width, 3), level, np.uint8), number, Fraction(number, 30) + Fraction(number % 3, 900))
 
 
-def fed(buffer: ReplayBuffer, seconds: int, audio: Path | None = None) -> ReplayBuffer:
+def fill(buffer: ReplayBuffer, seconds: int, audio: Path | None = None) -> ReplayBuffer:
     buffer.open(info(audio))
     for number in range(30 * seconds):
         buffer.write(rendered(frame(number), source_time=Fraction(number, 30) if audio else None))
@@ -42,16 +42,16 @@ SAVE = """
 import sys
 from pathlib import Path
 from clipseg_live.media.writers.replay_buffer import ReplayBuffer
-from tests.unit.media.writers.test_replay_buffer import fed
+from tests.unit.media.writers.test_replay_buffer import fill
 
-buffer = fed(ReplayBuffer(2, "av1", encoder="software"), 7)
+buffer = fill(ReplayBuffer(2, "av1", encoder="software"), 7)
 buffer.save(Path(sys.argv[1]))
 buffer.abort()
 """
 
 
 def save_av1(path: Path) -> None:
-    """Save a replay in AV1 in a process of its own: SVT-AV1 4.1 hangs now and then, and no signal ends such a call."""
+    """Save a replay in AV1 in a separate process: SVT-AV1 4.1 sometimes hangs, and no signal ends this call."""
     for attempt in range(3):
         try:
             subprocess.run(
@@ -73,12 +73,12 @@ def times_of(path: Path) -> list[Fraction]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1", "ffv1"])
-def test_the_last_seconds_are_a_whole_file_from_zero(tmp_path: Path, codec: Codec) -> None:
+def test_the_last_seconds_are_saved_from_time_zero(tmp_path: Path, codec: Codec) -> None:
     path = tmp_path / ("r.webm" if codec == "vp9" else "r.mp4")
     if codec == "av1":
         save_av1(path)
     else:
-        buffer = fed(ReplayBuffer(2, codec, encoder="software"), 7)
+        buffer = fill(ReplayBuffer(2, codec, encoder="software"), 7)
         buffer.save(path)
         buffer.abort()
     times = times_of(path)
@@ -91,10 +91,10 @@ def test_the_last_seconds_are_a_whole_file_from_zero(tmp_path: Path, codec: Code
 
 
 @pytest.mark.slow
-def test_memory_is_bounded_and_seconds_are_told() -> None:
+def test_memory_is_bounded_and_seconds_are_reported() -> None:
     buffer = ReplayBuffer(2, encoder="software")
     assert buffer.seconds() == 0
-    fed(buffer, 3)
+    fill(buffer, 3)
     early = len(buffer._ring.content())
     for number in range(90, 900):
         buffer.write(rendered(frame(number)))
@@ -105,9 +105,9 @@ def test_memory_is_bounded_and_seconds_are_told() -> None:
 
 
 @pytest.mark.slow
-def test_sound_goes_along(tmp_path: Path) -> None:
+def test_audio_is_saved(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", count=210, sound=["aac"], sound_seconds=7)
-    buffer = fed(ReplayBuffer(2, encoder="software"), 6, clip)
+    buffer = fill(ReplayBuffer(2, encoder="software"), 6, clip)
     buffer.save(tmp_path / "r.mp4")
     buffer.abort()
     with av.open(str(tmp_path / "r.mp4")) as container:
@@ -116,8 +116,8 @@ def test_sound_goes_along(tmp_path: Path) -> None:
     assert 0 <= sound[0] < Fraction(3, 100) and abs(sound[-1] - picture[-1]) < Fraction(7, 10)
 
 
-def test_a_faster_preset_goes_on_in_the_same_buffer(tmp_path: Path) -> None:
-    buffer = fed(ReplayBuffer(3, encoder="software"), 2)
+def test_a_faster_preset_continues_in_the_same_buffer(tmp_path: Path) -> None:
+    buffer = fill(ReplayBuffer(3, encoder="software"), 2)
     assert buffer.speed_up()
     for number in range(60, 100):
         buffer.write(rendered(frame(number)))
@@ -126,8 +126,8 @@ def test_a_faster_preset_goes_on_in_the_same_buffer(tmp_path: Path) -> None:
     assert len(times_of(tmp_path / "r.mp4")) >= 85
 
 
-def test_another_size_begins_anew(tmp_path: Path) -> None:
-    buffer = fed(ReplayBuffer(5, encoder="software"), 2)
+def test_another_size_clears_the_buffer(tmp_path: Path) -> None:
+    buffer = fill(ReplayBuffer(5, encoder="software"), 2)
     buffer.open(info(width=96))
     for number in range(45):
         buffer.write(rendered(frame(number, width=96)))
@@ -138,11 +138,11 @@ def test_another_size_begins_anew(tmp_path: Path) -> None:
     assert len(times_of(tmp_path / "r.mp4")) <= 45
 
 
-def test_nothing_is_saved_where_nothing_is_kept_or_something_stands(tmp_path: Path) -> None:
+def test_an_empty_buffer_or_an_existing_file_gives_an_error(tmp_path: Path) -> None:
     buffer = ReplayBuffer(2)
     with pytest.raises(SinkError, match="still empty"):
         buffer.save(tmp_path / "r.mp4")
-    fed(buffer, 2)
+    fill(buffer, 2)
     (tmp_path / "r.mp4").write_text("mine")
     with pytest.raises(UsageError, match="exists already"):
         buffer.save(tmp_path / "r.mp4")

@@ -1,4 +1,4 @@
-"""Colour tags of everything that is written, the drift over generations, and the alpha of WebM input."""
+"""Colour tags of written files, the drift over generations, and the alpha of WebM input."""
 
 import json
 import shutil
@@ -16,9 +16,9 @@ from clipseg_live.exporters.mask_video import MaskVideoFolder, MaskVideoSink
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.recording import RecordingWriter
 from clipseg_live.media.writers.video import VideoWriter
-from tests.helpers.clips import picture
-from tests.helpers.findings import mattes_of
+from tests.helpers.clips import numbered_image
 from tests.helpers.hdr_clips import run
+from tests.helpers.known_mattes import mattes_of
 from tests.helpers.rendered import rendered
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="FFmpeg's program is not installed")
@@ -32,7 +32,7 @@ def info_of(height, width, colour=ColourInfo()):  # noqa: B008 - frozen
 
 
 def frames_of(height, width, count=3):
-    return [Frame(picture(at, height, width), at, Fraction(at, 25), Fraction(1, 25)) for at in range(count)]
+    return [Frame(numbered_image(at, height, width), at, Fraction(at, 25), Fraction(1, 25)) for at in range(count)]
 
 
 def tags_of(path):
@@ -61,7 +61,7 @@ def write(writer, frames, info):
     ],
 )  # fmt: skip
 def test_an_untagged_source_gives_a_tagged_video(tmp_path, name, codec, height):
-    """As it was shown: with BT.601 or BT.709 by its height, and the primaries of BT.709."""
+    """The tags are those that were used to show it: BT.601 or BT.709 by its height, with the primaries of BT.709."""
     path = tmp_path / name
     write(VideoWriter(path, codec), frames_of(height, 64, 1), info_of(height, 64))
     stream, frame = tags_of(path)
@@ -71,7 +71,7 @@ def test_an_untagged_source_gives_a_tagged_video(tmp_path, name, codec, height):
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
 @pytest.mark.parametrize("colour", [ColourInfo(1, 6, 6, 6), ColourInfo(1, 5, 5, 6), ColourInfo(2, 1, 1, 13)])
-def test_tags_of_the_source_stay(tmp_path, name, colour):
+def test_tags_of_the_source_are_kept(tmp_path, name, colour):
     write(VideoWriter(tmp_path / name), frames_of(48, 64), info_of(48, 64, colour))
     source = VideoFileSource(tmp_path / name)
     assert source.open().colour == colour
@@ -144,10 +144,10 @@ def test_a_few_frames_of_h265_are_written(tmp_path, name, count):
 @pytest.mark.parametrize("matrix", [1, 6])
 @pytest.mark.parametrize("codec", ["ffv1", "h264"])
 def test_five_generations_do_not_drift(tmp_path, range_, matrix, codec):
-    """Full range stays full range. The mean of each channel stays within half a step of 255."""
+    """Full range stays full range. The mean of each channel changes by at most half of 1/255."""
     shape = 96, 128
     noise = np.random.default_rng(2).normal(0, 3, (*shape, 3))
-    first = np.clip(picture(1, *shape) + noise, 0, 255).astype(np.uint8)
+    first = np.clip(numbered_image(1, *shape) + noise, 0, 255).astype(np.uint8)
     first[:8], first[8:16] = 0, 255
     run_in = first.tobytes()
     (tmp_path / "raw").write_bytes(run_in)
@@ -171,8 +171,8 @@ def test_five_generations_do_not_drift(tmp_path, range_, matrix, codec):
 
 
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
-def test_alpha_of_webm_is_laid_over_black(tmp_path, codec):
-    """Like that of PNG and ProRes 4444."""
+def test_alpha_of_webm_is_composited_on_black(tmp_path, codec):
+    """Like the alpha of PNG and ProRes 4444."""
     rgba = np.empty((48, 64, 4), np.uint8)
     rgba[..., :3], rgba[..., 3] = (200, 150, 100), 0
     rgba[:, 20:40, 3], rgba[:, 40:, 3] = 128, 255

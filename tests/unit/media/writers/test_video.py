@@ -1,4 +1,4 @@
-"""Video files written: times, colours, sizes and sound come back; nothing half-written stands at the place."""
+"""Written video files: times, colours, sizes and audio are kept, and no incomplete file is visible."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from clipseg_live.core.frame import ColourInfo, Frame
 from clipseg_live.media.images.writers import ImageWriter, open_sink
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.video import VideoWriter
-from tests.helpers.clips import drawn, make_clip, packets, picture, raw_times, read_all, write_all
+from tests.helpers.clips import make_clip, numbered_image, packets, raw_times, read_all, source_frames, write_all
 from tests.helpers.rendered import rendered
 
 KINDS = [
@@ -24,7 +24,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("name", "codec"), KINDS)
-def test_times_and_rate_come_back(tmp_path, name, codec):
+def test_times_and_rate_are_kept(tmp_path, name, codec):
     info, frames = read_all(VideoFileSource(make_clip(tmp_path / "i.mp4", rate=Fraction(30000, 1001), count=12)))
     write_all(VideoWriter(tmp_path / name, codec), info, frames)
     seen, back = read_all(VideoFileSource(tmp_path / name))
@@ -48,8 +48,8 @@ def test_a_variable_rate_with_a_late_start_is_kept(tmp_path):
     [("o.mp4", "h265", "hvc1", "yuv420p"), ("o.mov", "h265", "hvc1", "yuv420p"), ("o.mp4", "av1", "av01", "yuv420p"),
      ("o.mov", "prores", "apcn", "yuv422p10le")],
 )  # fmt: skip
-def test_new_codecs_are_named_as_players_know_them_and_look_alike(tmp_path, name, codec, tag, pixels):
-    info, frames = drawn(4, size=(47, 63), colour=ColourInfo(1, 1, 1, 1), pixel_aspect=Fraction(4, 3))
+def test_new_codecs_have_compatible_tags_and_the_same_content(tmp_path, name, codec, tag, pixels):
+    info, frames = source_frames(4, size=(47, 63), colour=ColourInfo(1, 1, 1, 1), pixel_aspect=Fraction(4, 3))
     writer = VideoWriter(tmp_path / name, codec)
     write_all(writer, info, frames)
     assert writer.padded is (codec == "h265")
@@ -64,7 +64,7 @@ def test_new_codecs_are_named_as_players_know_them_and_look_alike(tmp_path, name
 
 
 def test_ffv1_is_lossless_at_odd_sizes(tmp_path):
-    info, frames = drawn(3, size=(47, 63))
+    info, frames = source_frames(3, size=(47, 63))
     write_all(VideoWriter(tmp_path / "o.mkv", "ffv1"), info, frames)
     back = read_all(VideoFileSource(tmp_path / "o.mkv"))[1]
     assert all(np.array_equal(old.pixels, new.pixels) for old, new in zip(frames, back, strict=True))
@@ -72,7 +72,7 @@ def test_ffv1_is_lossless_at_odd_sizes(tmp_path):
 
 @pytest.mark.parametrize(("name", "padded"), [("o.mp4", True), ("o.webm", False)])
 def test_odd_sizes_are_padded_only_where_needed(tmp_path, name, padded):
-    info, frames = drawn(3, size=(47, 63))
+    info, frames = source_frames(3, size=(47, 63))
     writer = VideoWriter(tmp_path / name, quality=95)
     write_all(writer, info, frames)
     back = read_all(VideoFileSource(tmp_path / name))[1][0].pixels
@@ -82,11 +82,11 @@ def test_odd_sizes_are_padded_only_where_needed(tmp_path, name, padded):
 
 @pytest.mark.parametrize("matrix", [1, 5, 9, 2])
 @pytest.mark.parametrize("range_", [1, 2, 0])
-def test_colours_and_tags_come_back(tmp_path, matrix, range_):
-    info, frames = drawn(2, colour=ColourInfo(range_, matrix, 1, 1), pixel_aspect=Fraction(4, 3))
+def test_colours_and_tags_are_kept(tmp_path, matrix, range_):
+    info, frames = source_frames(2, colour=ColourInfo(range_, matrix, 1, 1), pixel_aspect=Fraction(4, 3))
     write_all(VideoWriter(tmp_path / "o.mp4", quality=100), info, frames)
     seen, back = read_all(VideoFileSource(tmp_path / "o.mp4"))
-    assert seen.colour.matrix == (6 if matrix == 2 else matrix)  # unnamed: BT.601, as it is shown
+    assert seen.colour.matrix == (6 if matrix == 2 else matrix)  # without tags: BT.601, as it is displayed
     assert seen.colour.range in (range_, 1 if range_ == 0 else range_)
     assert seen.pixel_aspect == Fraction(4, 3)
     assert np.median(np.abs(back[1].pixels.astype(int) - frames[1].pixels)) <= 2
@@ -100,7 +100,7 @@ def test_colours_and_tags_come_back(tmp_path, matrix, range_):
         ("i.mov", "pcm_s16le", "o.mov", True), ("i.mp4", "libmp3lame", "o.webm", False),
     ],
 )  # fmt: skip
-def test_sound_is_copied_or_converted_and_said(tmp_path, source, sound, target, copied):
+def test_audio_is_copied_or_converted_with_a_notice(tmp_path, source, sound, target, copied):
     path = make_clip(tmp_path / source, sound=[sound, sound], count=15)
     info, frames = read_all(VideoFileSource(path))
     writer = VideoWriter(tmp_path / target)
@@ -109,7 +109,7 @@ def test_sound_is_copied_or_converted_and_said(tmp_path, source, sound, target, 
     for track in (0, 1):
         old, new = packets(path, track), packets(tmp_path / target, track)
         if copied:
-            if target.endswith(".mkv"):  # without what an encoder puts before the beginning
+            if target.endswith(".mkv"):  # without the priming samples of an encoder
                 old = [(time, data) for time, data in old if time >= 0]
             assert [data for _, data in old] == [data for _, data in new] and not writer.notices
             assert new[0][0] == old[0][0] or not target.endswith((".mkv", ".webm"))
@@ -120,7 +120,7 @@ def test_sound_is_copied_or_converted_and_said(tmp_path, source, sound, target, 
 
 
 @pytest.mark.slow
-def test_a_range_cuts_the_sound_and_keeps_it_in_step(tmp_path):
+def test_a_range_cuts_audio_in_sync(tmp_path):
     path = make_clip(tmp_path / "i.mp4", sound=["aac"], count=60, sound_seconds=2)
     start, end = Fraction(1, 2), Fraction(3, 2)
     info, frames = read_all(VideoFileSource(path, start, end))
@@ -132,8 +132,8 @@ def test_a_range_cuts_the_sound_and_keeps_it_in_step(tmp_path):
     assert max(abs(a - b) for (a, _), (b, _) in zip(seen, wanted, strict=True)) <= Fraction(1, 48000)
 
 
-def test_damaged_sound_does_not_kill_the_video(tmp_path):
-    info, frames = drawn(5)
+def test_damaged_audio_does_not_stop_the_video(tmp_path):
+    info, frames = source_frames(5)
     broken = tmp_path / "sound.mp4"
     broken.write_bytes(b"nothing" * 100)
     writer = VideoWriter(tmp_path / "o.mp4")
@@ -148,14 +148,14 @@ def test_damaged_sound_does_not_kill_the_video(tmp_path):
      ("o.mp4", "av7", "h264"), ("o.mp4", "prores", ".mov or .mkv"), ("o.webm", "h265", ".mp4"),
      ("o.mov", "av1", ".mp4")],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_beforehand(tmp_path, name, codec, says):
+def test_invalid_settings_are_rejected_at_the_start(tmp_path, name, codec, says):
     with pytest.raises(UsageError, match=says):
         open_sink(tmp_path / name, codec=codec)
 
 
 def test_an_existing_file_is_never_touched(tmp_path):
     path = tmp_path / "o.mp4"
-    info, frames = drawn(3)
+    info, frames = source_frames(3)
     writer = VideoWriter(path)
     writer.open(info)
     writer.write(rendered(frames[0]))
@@ -172,8 +172,8 @@ def test_an_existing_file_is_never_touched(tmp_path):
     assert len(raw_times(path)) == 3
 
 
-def test_abandon_leaves_nothing_or_a_whole_partial_file(tmp_path):
-    info, frames = drawn(8)
+def test_abort_removes_the_file_or_keeps_a_playable_partial_one(tmp_path):
+    info, frames = source_frames(8)
     for keep in (False, True):
         writer = VideoWriter(tmp_path / "o.mp4")
         writer.open(info)
@@ -186,7 +186,7 @@ def test_abandon_leaves_nothing_or_a_whole_partial_file(tmp_path):
     assert kept == tmp_path / "o.partial.mp4" and len(raw_times(kept)) == 8
 
 
-def test_folders_that_cannot_hold_it(tmp_path):
+def test_unwritable_folders_give_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError, match="does not exist"):
         VideoWriter(tmp_path / "none" / "o.mp4")
@@ -224,25 +224,25 @@ except SinkError as error:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_single_picture(tmp_path):
-    info, frames = drawn(1)
+def test_a_single_frame_is_written(tmp_path):
+    info, frames = source_frames(1)
     for name in ("o.png", "ö 例.webp"):
         write_all(open_sink(tmp_path / name), info, frames)
         from clipseg_live.media.images.reader import read_image
 
-        assert np.array_equal(read_image(tmp_path / name), picture(0))
+        assert np.array_equal(read_image(tmp_path / name), numbered_image(0))
     writer = ImageWriter(tmp_path / "two.png")
     writer.open(info)
     writer.write(rendered(frames[0]))
     with pytest.raises(SinkError, match="single image"):
-        writer.write(rendered(Frame(picture(1), 1, Fraction(1))))
+        writer.write(rendered(Frame(numbered_image(1), 1, Fraction(1))))
     assert writer.abort() is None and not (tmp_path / "two.png").exists()
     with pytest.raises(UsageError, match="many frames"):
-        ImageWriter(tmp_path / "two.png").open(drawn(2)[0])
+        ImageWriter(tmp_path / "two.png").open(source_frames(2)[0])
 
 
-def test_faststart(tmp_path):
-    write_all(VideoWriter(tmp_path / "o.mp4"), *drawn(3))
+def test_mp4_has_its_index_at_the_start(tmp_path):
+    write_all(VideoWriter(tmp_path / "o.mp4"), *source_frames(3))
     data = (tmp_path / "o.mp4").read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
     with av.open(str(tmp_path / "o.mp4")) as container:

@@ -1,4 +1,4 @@
-"""Every form in which transformers saves a CLIPSeg model loads and gives the maps of transformers' own forward."""
+"""Every format in which transformers saves a CLIPSeg model loads and gives the same maps as transformers."""
 
 import json
 import pickle
@@ -80,7 +80,7 @@ def network(tiny_folder: Path) -> CLIPSegForImageSegmentation:
 
 @pytest.fixture(scope="session")
 def processor(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> CLIPSegProcessor:
-    """A processor for the tiny model's own size."""
+    """Return a processor with the size of the tiny model."""
     folder = shutil.copytree(tiny_folder, tmp_path_factory.mktemp("models") / "sized")
     path = folder / "preprocessor_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "size": {"height": 64, "width": 64}}))
@@ -88,13 +88,13 @@ def processor(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> CL
 
 
 def save_new_processor(processor: CLIPSegProcessor, folder: Path) -> None:
-    """Save as transformers 5 does: processor_config.json and tokenizer.json."""
+    """Save like transformers 5: processor_config.json and tokenizer.json."""
     processor.save_pretrained(folder)
     assert not {"vocab.json", "merges.txt", "preprocessor_config.json"} & {path.name for path in folder.iterdir()}
 
 
 def save_old_processor(processor: CLIPSegProcessor, folder: Path) -> None:
-    """Save as transformers 4 does: preprocessor_config.json, vocab.json and merges.txt."""
+    """Save like transformers 4: preprocessor_config.json, vocab.json and merges.txt."""
     (folder / "preprocessor_config.json").write_text(processor.image_processor.to_json_string())
     (folder / "processor_config.json").write_text(json.dumps({"processor_class": "CLIPSegProcessor"}))
     saved = json.loads(processor.tokenizer.backend_tokenizer.to_str())["model"]
@@ -107,7 +107,7 @@ PROCESSOR_FORMATS = {"transformers 5": save_new_processor, "transformers 4": sav
 
 
 def reference_maps(folder: Path, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Maps of transformers' own processor and forward, from the same folder."""
+    """Return the maps of transformers' processor and forward pass, from the same folder."""
     model = CLIPSegForImageSegmentation.from_pretrained(folder, dtype=torch.float32).eval()
     inputs = CLIPSegProcessor.from_pretrained(folder)(
         text=list(PHRASES), images=[picture] * len(PHRASES), padding=True, return_tensors="pt"
@@ -124,7 +124,7 @@ def our_maps(folder: Path, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @pytest.fixture
 def square() -> NDArray[np.uint8]:
-    """A picture of the model's size, so that both read the same pixels."""
+    """Return an image of the model's size, so that both read the same pixels."""
     return np.random.default_rng(4).integers(0, 256, (64, 64, 3), np.uint8)
 
 
@@ -159,7 +159,7 @@ def test_maps_equal_those_of_transformers(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"do_normalize": False}, {"do_rescale": False}, {"rescale_factor": 1 / 127.5}])
-def test_switches_of_the_image_processor_are_obeyed(
+def test_options_of_the_image_processor_are_applied(
     network: CLIPSegForImageSegmentation,
     processor: CLIPSegProcessor,
     square: NDArray[np.uint8],
@@ -176,7 +176,7 @@ def test_switches_of_the_image_processor_are_obeyed(
 
 
 @pytest.mark.slow
-def test_safetensors_come_before_other_formats(
+def test_safetensors_are_preferred(
     network: CLIPSegForImageSegmentation, processor: CLIPSegProcessor, tmp_path: Path
 ) -> None:
     folder = save(network, processor, tmp_path / "model", "safetensors shards", "transformers 5")
@@ -203,7 +203,7 @@ def test_the_digest_covers_every_shard(
 
 @pytest.fixture(scope="session")
 def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> tuple[CLIPTokenizer, CLIPTokenizer, "ReferenceTokenizer"]:
-    """The built-in model's tokenizer: from vocab.json with merges.txt, from tokenizer.json, and in plain Python."""
+    """Return tokenizers of the built-in model: from vocab.json, from tokenizer.json, and in plain Python."""
     source = loading.find_model_files("shapes").folder
     slow_files = CLIPTokenizer.from_pretrained(source)
     folder = tmp_path_factory.mktemp("tokenizer")
@@ -251,7 +251,7 @@ WORDS = st.sampled_from(["the smallest", "Hearts", "orange diamond's", "shape", 
 ALPHABET = (
     "abcdexyzABCÀÉßñøéё赤丸ありक한🟥🙂👩‍🚀0123456789½.,:;!?'\"-_+%&()# \t\n\N{NO-BREAK SPACE}\N{COMBINING ACUTE ACCENT}"
 )
-"""Characters that every version of Unicode classifies alike."""
+"""Characters with the same class in every version of Unicode."""
 TEXTS = st.lists(WORDS | st.text(st.sampled_from(ALPHABET), max_size=6), max_size=6)
 
 
@@ -331,7 +331,7 @@ def replace_index(content: str) -> Callable[[Path], None]:
         (replace_index("[" * 5000), "damaged"),
     ],
 )
-def test_damaged_shards_end_in_one_sentence(
+def test_damaged_shards_give_a_one_sentence_error(
     network: CLIPSegForImageSegmentation,
     processor: CLIPSegProcessor,
     tmp_path: Path,
@@ -353,7 +353,7 @@ class Malicious:
 
 
 @pytest.mark.parametrize("older", [False, True])
-def test_code_in_a_shard_is_not_run(
+def test_code_in_a_shard_is_not_executed(
     network: CLIPSegForImageSegmentation, processor: CLIPSegProcessor, tmp_path: Path, older: bool
 ) -> None:
     folder = save(network, processor, tmp_path / "model", "bin shards", "transformers 5")
@@ -375,7 +375,7 @@ def test_code_in_a_shard_is_not_run(
     ],
 )
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
-def test_files_that_are_not_weights_end_in_one_sentence(
+def test_files_that_are_not_weights_give_a_one_sentence_error(
     network: CLIPSegForImageSegmentation,
     processor: CLIPSegProcessor,
     tmp_path: Path,
@@ -389,7 +389,7 @@ def test_files_that_are_not_weights_end_in_one_sentence(
     assert_one_sentence(folder, sentence)
 
 
-def test_a_plain_clip_model_is_refused(processor: CLIPSegProcessor, tmp_path: Path) -> None:
+def test_a_plain_clip_model_is_rejected(processor: CLIPSegProcessor, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     tiny = tiny_configuration()
     config = CLIPConfig(
@@ -401,7 +401,7 @@ def test_a_plain_clip_model_is_refused(processor: CLIPSegProcessor, tmp_path: Pa
     assert_one_sentence(folder, "not a CLIPSeg model: its config.json says 'clip'")
 
 
-def test_a_model_without_its_decoder_is_refused(
+def test_a_model_without_a_decoder_is_rejected(
     network: CLIPSegForImageSegmentation, processor: CLIPSegProcessor, tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"

@@ -1,4 +1,4 @@
-"""Downloads from a stand-in for the hub: what is fetched, verified and removed, and how every fault is explained."""
+"""Downloads from a local hub server: selection, verification and removal of files, and messages for every fault."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty cache, downloads allowed, and a client without connections of other tests."""
+    """Provide an empty cache with downloads enabled, and a client without earlier connections."""
     folder = tmp_path / "hub"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
@@ -47,12 +47,12 @@ def server(tiny_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def connect(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Do what HF_ENDPOINT does when the client is imported."""
+    """Do what HF_ENDPOINT does at the import of the client."""
     monkeypatch.setattr(constants, "ENDPOINT", url)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
 
 
-# --- what is downloaded ---------------------------------------------------------------------------------------------
+# --- downloads ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -73,7 +73,9 @@ def network(tiny_folder: Path) -> CLIPSegForImageSegmentation:
 
 
 @pytest.mark.slow
-def test_a_repository_with_shards(server: HubServer, network: CLIPSegForImageSegmentation, tmp_path: Path) -> None:
+def test_a_repository_with_shards_is_downloaded(
+    server: HubServer, network: CLIPSegForImageSegmentation, tmp_path: Path
+) -> None:
     network.save_pretrained(tmp_path / "shards", max_shard_size=200_000)
     del server.files["model.safetensors"]
     server.files |= files_of(tmp_path / "shards") | {"model-old-shard.safetensors": b"not listed"}
@@ -85,7 +87,7 @@ def test_a_repository_with_shards(server: HubServer, network: CLIPSegForImageSeg
 
 
 @pytest.mark.slow
-def test_a_repository_with_pytorch_weights_and_a_new_tokenizer(server: HubServer, tmp_path: Path) -> None:
+def test_a_repository_with_pytorch_weights_is_downloaded(server: HubServer, tmp_path: Path) -> None:
     from transformers import CLIPTokenizer
 
     (tmp_path / "model.safetensors").write_bytes(server.files.pop("model.safetensors"))
@@ -129,7 +131,7 @@ def test_complete_files_are_not_downloaded_again(server: HubServer) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.safetensors", "vocab.json"])
 @pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: content[:-1] + b"?", lambda _: b""])
-def test_damaged_files_are_found_and_downloaded_again(
+def test_damaged_files_are_detected_and_downloaded_again(
     server: HubServer, capfd: pytest.CaptureFixture[str], name: str, damage: Callable[[bytes], bytes]
 ) -> None:
     path = loading.find_model_files("rd16").folder / name
@@ -157,7 +159,7 @@ def test_force_downloads_everything_again(server: HubServer) -> None:
 
 
 @pytest.mark.parametrize("missing", ["config.json", "preprocessor_config.json", "merges.txt", "model.safetensors"])
-def test_a_repository_that_lacks_a_file_is_refused(server: HubServer, missing: str) -> None:
+def test_an_incomplete_repository_is_rejected(server: HubServer, missing: str) -> None:
     del server.files[missing]
     with pytest.raises(ModelError, match=missing.replace(".", r"\.")):
         loading.find_model_files("rd16")
@@ -172,7 +174,7 @@ def test_exactly_one_model_is_removed(server: HubServer, cache: Path, capfd: pyt
     home = hub.repository_folder(REPOSITORY)
     other = cache / "models--CIDAS--clipseg-rd16-other"
     shutil.copytree(home, other, symlinks=True)
-    assert run(["models", "remove", "rd16"]) == 2  # nobody to ask
+    assert run(["models", "remove", "rd16"]) == 2  # no terminal for a question
     assert home.exists() and "--yes" in capfd.readouterr().err
     assert run(["models", "remove", REPOSITORY, "--yes"]) == 0
     assert not home.exists() and other.exists()
@@ -180,7 +182,7 @@ def test_exactly_one_model_is_removed(server: HubServer, cache: Path, capfd: pyt
     assert "not on this machine" in capfd.readouterr().err
 
 
-def test_what_an_interrupted_download_left_is_removed(cache: Path) -> None:
+def test_files_of_an_interrupted_download_are_removed(cache: Path) -> None:
     home = hub.repository_folder(REPOSITORY)
     (home / "blobs").mkdir(parents=True)
     (home / "blobs" / "half.incomplete").write_bytes(b"half")
@@ -190,7 +192,7 @@ def test_what_an_interrupted_download_left_is_removed(cache: Path) -> None:
 
 @pytest.mark.parametrize("command", ["fetch", "remove"])
 @pytest.mark.parametrize("name", ["nothing", "somebody/else", "a folder", ".", "~"])
-def test_other_names_are_refused(
+def test_other_names_are_rejected(
     cache: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -205,7 +207,7 @@ def test_other_names_are_refused(
     assert folder.exists() and capfd.readouterr().err.count("\n") == 1
 
 
-def test_the_built_in_model_stays(cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_built_in_model_cannot_be_removed(cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "remove", "shapes", "--yes"]) == 2
     assert run(["models", "fetch", "shapes"]) == 0
     assert loading.find_model_files("shapes").folder.is_dir()
@@ -244,7 +246,7 @@ REFUSALS: dict[str, tuple[Callable[[str], Answer | None], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_every_refusal_has_its_own_sentence(
+def test_each_http_error_has_its_own_message(
     server: HubServer, cache: Path, capfd: pytest.CaptureFixture[str], name: str
 ) -> None:
     server.refuse, sentence = REFUSALS[name]
@@ -253,12 +255,12 @@ def test_every_refusal_has_its_own_sentence(
     assert capfd.readouterr().err.count("\n") == 1
 
 
-def test_an_answer_that_is_not_a_hubs(server: HubServer) -> None:
+def test_a_response_of_another_server_gives_an_error(server: HubServer) -> None:
     server.refuse = lambda path: (200, {"Content-Type": "text/html"})
     assert_explained("HF_ENDPOINT|has no weights")
 
 
-def test_a_redirect_that_never_ends(server: HubServer) -> None:
+def test_an_endless_redirection_gives_an_error(server: HubServer) -> None:
     server.refuse = lambda path: (302, {"Location": f"{server.url}{path}"})
     assert_explained("HF_ENDPOINT")
 
@@ -278,24 +280,26 @@ def test_a_complete_model_loads_in_offline_mode(server: HubServer, monkeypatch: 
     assert loading.find_model_files("rd16").weights.is_file() and server.requests == []
 
 
-def test_no_server(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_server_gives_an_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, f"http://127.0.0.1:{free_port()}")
     assert_explained("cannot be reached: check the network")
 
 
-def test_an_unknown_host(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_host_gives_an_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, "http://no-such-host.invalid")
     assert_explained("cannot be reached: check the network")
 
 
 @pytest.mark.parametrize("address", ["no address", "ftp://localhost", "http://[", "file:///tmp"])
-def test_an_endpoint_that_is_no_address(cache: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def test_an_invalid_endpoint_gives_an_error(cache: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     connect(monkeypatch, address)
     assert_explained("HF_ENDPOINT")
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_wants_a_password(server: HubServer, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+def test_a_proxy_that_requires_a_password_gives_an_error(
+    server: HubServer, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
     monkeypatch.setenv(f"{scheme}_proxy", server.url)
     connect(monkeypatch, f"{scheme}://hub.invalid")
     server.refuse = lambda path: (407, {"Proxy-Authenticate": "Basic"})
@@ -303,14 +307,14 @@ def test_a_proxy_that_wants_a_password(server: HubServer, monkeypatch: pytest.Mo
     assert server.requests
 
 
-def test_a_proxy_that_is_not_there(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_proxy_gives_an_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
     connect(monkeypatch, "https://hub.invalid")
     assert_explained("the proxy .*HTTPS_PROXY")
 
 
 @pytest.mark.parametrize("certificate", ["self_signed", "expired", "other_host"])
-def test_a_certificate_that_is_not_trusted(
+def test_an_untrusted_certificate_gives_an_error(
     tiny_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, certificate: str
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / "authority.pem"))
@@ -321,15 +325,15 @@ def test_a_certificate_that_is_not_trusted(
         assert_explained("TLS certificate was not accepted.*SSL_CERT_FILE")
 
 
-def test_a_server_that_does_not_answer(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresponsive_server_gives_an_error(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "_TIMEOUT", 0.2)
     server.stall.set()
     assert_explained("did not answer in time")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the full device exists on Linux only")
-def test_a_full_disk(server: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client's temporary file is a link to the device that is always full."""
+def test_a_full_disk_gives_an_error(server: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The temporary file of the client is a link to /dev/full."""
     name = uuid.uuid4()
     monkeypatch.setattr("huggingface_hub.file_download.uuid.uuid4", lambda: name)
     blobs = hub.repository_folder(REPOSITORY) / "blobs"
@@ -339,13 +343,13 @@ def test_a_full_disk(server: HubServer, cache: Path, monkeypatch: pytest.MonkeyP
     assert_explained("the disk is full: free space in .*HF_HUB_CACHE")
 
 
-def test_a_cache_that_cannot_be_written(server: HubServer, cache: Path) -> None:
+def test_an_unwritable_cache_gives_an_error(server: HubServer, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     assert_explained("cannot be written .*HF_HUB_CACHE")
 
 
 @pytest.mark.skipif(not os.path.isdir("/sys"), reason="a folder that even root cannot write exists on Linux only")
-def test_a_cache_without_permission(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_without_permission_gives_an_error(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", "/sys/clipseg-live")
     assert_explained("/sys/clipseg-live cannot be written .*HF_HUB_CACHE")
 

@@ -1,4 +1,4 @@
-"""Finding, checking and loading models; what is wrong with a folder is said in one sentence."""
+"""Models are found, validated and loaded. Errors are one sentence."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from tests.helpers.tolerances import SAME_MAPS
 
 @pytest.fixture
 def folder(tiny_folder: Path, tmp_path: Path) -> Path:
-    """A copy to be damaged."""
+    """Return a copy of the model that a test can damage."""
     return Path(shutil.copytree(tiny_folder, tmp_path / "a model ü"))
 
 
@@ -34,7 +34,7 @@ def test_a_missing_file_is_named(folder: Path, missing: str) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
-def test_weights_that_are_cut_short_are_named(folder: Path, share: float) -> None:
+def test_truncated_weights_are_named(folder: Path, share: float) -> None:
     weights = folder / "model.safetensors"
     content = weights.read_bytes()
     weights.write_bytes(content[: int(len(content) * share)])
@@ -49,20 +49,20 @@ def test_a_damaged_preprocessor_configuration_is_named(folder: Path, content: st
         Segmenter.load(str(folder))
 
 
-def test_another_architecture_is_refused(folder: Path) -> None:
+def test_another_architecture_is_rejected(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(ModelError, match="not a CLIPSeg model"):
         Segmenter.load(str(folder))
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "[" * 5000])
-def test_a_damaged_configuration_is_refused(folder: Path, content: str) -> None:
+def test_a_damaged_configuration_is_rejected(folder: Path, content: str) -> None:
     (folder / "config.json").write_text(content)
     with pytest.raises(ModelError, match="damaged"):
         Segmenter.load(str(folder))
 
 
-def test_weights_of_another_size_are_refused(folder: Path) -> None:
+def test_weights_of_another_size_are_rejected(folder: Path) -> None:
     values = json.loads((folder / "config.json").read_text())
     values["reduce_dim"] = 32
     (folder / "config.json").write_text(json.dumps(values))
@@ -70,7 +70,7 @@ def test_weights_of_another_size_are_refused(folder: Path) -> None:
         Segmenter.load(str(folder))
 
 
-def test_weights_that_lack_a_layer_are_refused(folder: Path) -> None:
+def test_weights_without_a_layer_are_rejected(folder: Path) -> None:
     values = json.loads((folder / "config.json").read_text())
     values["vision_config"]["num_hidden_layers"] = 6
     (folder / "config.json").write_text(json.dumps(values))
@@ -79,12 +79,12 @@ def test_weights_that_lack_a_layer_are_refused(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_pytorch_weights_are_read_without_running_code(folder: Path, picture) -> None:  # type: ignore[no-untyped-def]
+def test_pytorch_weights_are_read_without_executing_code(folder: Path, picture) -> None:  # type: ignore[no-untyped-def]
     expected = Segmenter.load(str(folder), device="cpu").segment(picture, [Prompt.text("x")])
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     found = Segmenter.load(str(folder), device="cpu").segment(picture, [Prompt.text("x")])
-    # to the last bit it also depends on where in memory the weights come to lie
+    # the last bit also depends on the memory address of the weights
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=SAME_MAPS)
 
 
@@ -93,7 +93,7 @@ class Malicious:
         return (Path.touch, (Path("/tmp/clipseg-live-was-run"),))
 
 
-def test_weights_that_hold_code_are_refused(folder: Path) -> None:
+def test_weights_with_code_are_rejected(folder: Path) -> None:
     torch.save({"clip.logit_scale": Malicious()}, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     with pytest.raises(ModelError, match="objects other than tensors"):
@@ -101,7 +101,7 @@ def test_weights_that_hold_code_are_refused(folder: Path) -> None:
     assert not Path("/tmp/clipseg-live-was-run").exists()
 
 
-def test_weights_that_are_no_tensors_are_refused(folder: Path) -> None:
+def test_weights_that_are_not_tensors_are_rejected(folder: Path) -> None:
     torch.save({"clip.logit_scale": 3}, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"pytorch_model\.bin are damaged"):
@@ -116,7 +116,7 @@ def test_an_unknown_resampling_is_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"device": "tpu"}, {"dtype": "int4"}, {"fit": "zoom"}])
-def test_impossible_options_are_refused_before_a_download(
+def test_invalid_options_are_rejected_before_a_download(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
 ) -> None:
     def never(*arguments: object, **options: object) -> None:
@@ -132,14 +132,14 @@ def test_unknown_names_list_the_known_ones() -> None:
         Segmenter.load("no-such-model")
 
 
-def test_a_file_is_no_model(tmp_path: Path) -> None:
+def test_a_file_is_not_a_model(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.touch()
     with pytest.raises(UsageError, match="is a file"):
         Segmenter.load(str(path))
 
 
-def test_without_a_network_the_built_in_model_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_network_error_names_the_built_in_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def unreachable(*arguments: object, **options: object) -> None:
         raise OSError("no route to host")
 
@@ -149,13 +149,13 @@ def test_without_a_network_the_built_in_model_is_named(monkeypatch: pytest.Monke
         loading.find_model_files("rd64-refined")
 
 
-def test_the_digest_is_the_weights_own(tiny_folder: Path) -> None:
+def test_the_digest_depends_on_the_weights_only(tiny_folder: Path) -> None:
     files = loading.find_model_files(str(tiny_folder))
     assert files.digest() == hashlib.sha256((tiny_folder / "model.safetensors").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("size", [352, {"height": 352, "width": 352}, {"shortest_edge": 352}])
-def test_todays_and_legacy_preprocessing_are_read(folder: Path, size: object) -> None:
+def test_current_and_legacy_preprocessing_are_read(folder: Path, size: object) -> None:
     path = folder / "preprocessor_config.json"
     values = json.loads(path.read_text())
     values["size"] = size
@@ -163,13 +163,13 @@ def test_todays_and_legacy_preprocessing_are_read(folder: Path, size: object) ->
     assert Preprocessing.read(path) == Preprocessing(352, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-def test_a_session_may_name_the_known_models() -> None:
+def test_known_models_are_allowed_in_sessions() -> None:
     assert {
         name for one in loading.KNOWN_MODELS.values() for name in (one.name, *one.aliases)
     } == external_references.NAMED_MODELS
 
 
-def test_code_that_comes_with_a_model_is_not_run(folder: Path, tmp_path: Path) -> None:
+def test_code_in_a_model_folder_is_not_executed(folder: Path, tmp_path: Path) -> None:
     ran = tmp_path / "was-run"
     (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w').close()\nclass Evil: ...\n")
     for name, kinds in {
@@ -187,9 +187,7 @@ def test_code_that_comes_with_a_model_is_not_run(folder: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["somebody/clipseg", "https://there/model", "hf://a/b", "../nowhere"])
-def test_a_name_that_is_not_known_is_never_looked_for_on_the_network(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_unknown_names_are_not_looked_up_on_the_network(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("a download was tried")
 
@@ -200,7 +198,7 @@ def test_a_name_that_is_not_known_is_never_looked_for_on_the_network(
 
 
 @pytest.mark.parametrize("name", ["~no-such-user/model", "x" * 5000, "x/" * 3000])
-def test_a_folder_that_cannot_be_looked_at_is_named(name: str) -> None:
+def test_an_unreadable_folder_is_named(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         Segmenter.load(name)
     assert "cannot be read" in str(caught.value) and len(str(caught.value)) < 400
@@ -221,8 +219,8 @@ def test_a_folder_that_cannot_be_looked_at_is_named(name: str) -> None:
         {"text_config": {"max_position_embeddings": 1}},
     ],
 )
-def test_a_configuration_that_does_not_fit_is_one_sentence(folder: Path, changes: dict[str, object]) -> None:
-    """Also where building works and only running does not."""
+def test_an_inconsistent_configuration_gives_a_one_sentence_error(folder: Path, changes: dict[str, object]) -> None:
+    """Including configurations that can be built but not run."""
     values = json.loads((folder / "config.json").read_text())
     for name, value in changes.items():
         values[name] = {**values[name], **value} if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""The inference worker, from outside: a real process with an engine that needs no torch, and signals sent to it."""
+"""The inference client with a real process, an engine without torch, and signals."""
 
 import errno
 import os
@@ -25,14 +25,14 @@ from clipseg_live.runtime.inference import client as worker
 from clipseg_live.runtime.inference import shared_memory
 from clipseg_live.runtime.inference.client import ClientEvents, InferenceClient
 from clipseg_live.runtime.inference.shared_memory import FrameDoubleBuffer, SharedBlock
-from tests.helpers.live_engine import fake
+from tests.helpers.live_engine import make_fake_engine
 
 pytestmark = pytest.mark.usefixtures("quick_workers")
 PATIENCE = 60.0
 
 
 class Watched:
-    """A worker, and everything that it told."""
+    """A client with its received events."""
 
     def __init__(self, model: str = "fake", **options: float) -> None:
         self.changed = threading.Condition()
@@ -40,7 +40,7 @@ class Watched:
         self.statuses: list[WorkerStatus] = []
         self.notices: list[str] = []
         self.worker = InferenceClient(
-            fake,
+            make_fake_engine,
             EngineSettings(model=model),
             ClientEvents(
                 on_result=lambda result, frame: self._keep(self.results, (result, frame)),
@@ -94,7 +94,7 @@ def watched() -> Iterator[Callable[..., Watched]]:
 
 
 def shared_blocks() -> set[str]:
-    """Blocks of shared memory that this process has mapped, and files of blocks that have a name."""
+    """Return mapped blocks of shared memory, and named files of blocks."""
     maps = Path("/proc/self/maps")
     mapped = maps.read_text().splitlines() if maps.exists() else []
     named = Path("/dev/shm").glob("clipseg-live-*")
@@ -110,7 +110,7 @@ def frame(index: int, colour: tuple[int, int, int], *, epoch: int = 0, size: tup
 RED, GREEN = (200, 0, 0), (0, 200, 0)
 
 
-def test_a_frame_is_answered_for_all_prompts(watched: Callable[..., Watched]) -> None:
+def test_a_frame_is_predicted_for_all_prompts(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "red", "green")
     one.worker.submit(frame(5, RED, epoch=2))
@@ -125,7 +125,7 @@ def test_a_frame_is_answered_for_all_prompts(watched: Callable[..., Watched]) ->
     assert (status.state, status.model, status.device, status.version) == (WorkerState.READY, "fake", "cpu", 1)
 
 
-def test_an_edit_is_answered_for_the_frame_that_is_there(watched: Callable[..., Watched]) -> None:
+def test_an_edit_is_predicted_for_the_current_frame(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "red")
     one.worker.submit(frame(0, RED))
@@ -141,7 +141,7 @@ def test_an_edit_is_answered_for_the_frame_that_is_there(watched: Callable[..., 
 
 
 @pytest.mark.slow
-def test_the_newest_frame_wins(watched: Callable[..., Watched]) -> None:
+def test_only_the_newest_frame_is_predicted(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "slow", "red")
     one.wait_state(WorkerState.READY)
@@ -153,7 +153,7 @@ def test_the_newest_frame_wins(watched: Callable[..., Watched]) -> None:
     assert one.worker.submitted == 40 and one.worker.taken < 5
 
 
-def test_frames_of_any_size_follow_one_another(watched: Callable[..., Watched]) -> None:
+def test_successive_frames_may_differ_in_size(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "red")
     for index, size in enumerate([(48, 64), (480, 640), (1, 1), (37, 53), (1080, 1920)]):
@@ -163,7 +163,7 @@ def test_frames_of_any_size_follow_one_another(watched: Callable[..., Watched]) 
         assert its_frame is not None and its_frame.pixels.shape[:2] == size
 
 
-def test_frames_that_look_the_same_are_not_segmented_again(watched: Callable[..., Watched]) -> None:
+def test_unchanged_frames_are_not_segmented_again(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "red")
     one.worker.submit(frame(0, RED))
@@ -177,7 +177,7 @@ def test_frames_that_look_the_same_are_not_segmented_again(watched: Callable[...
     one.worker.submit(frame(2, GREEN))
     one.wait(lambda: len(one.results) == 3)
     assert not one.results[2][0].unchanged and not one.results[2][0].maps.any()
-    one.worker.submit(frame(3, GREEN, epoch=1))  # another epoch is another picture, whatever it looks like
+    one.worker.submit(frame(3, GREEN, epoch=1))  # another epoch is another frame, even with equal pixels
     one.wait(lambda: len(one.results) == 4)
     assert not one.results[3][0].unchanged
 
@@ -216,7 +216,7 @@ def test_a_model_that_cannot_be_loaded_waits_for_another(watched: Callable[..., 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("word", "reason"), [("crash", "code 7"), ("memory", "not enough memory")])
-def test_what_ends_the_process_is_told_and_it_starts_again(
+def test_the_cause_of_a_crash_is_reported_and_the_process_restarts(
     watched: Callable[..., Watched], word: str, reason: str
 ) -> None:
     one = watched()
@@ -229,7 +229,7 @@ def test_what_ends_the_process_is_told_and_it_starts_again(
 
 
 @pytest.mark.slow
-def test_after_many_failures_it_waits_for_the_person(watched: Callable[..., Watched]) -> None:
+def test_restarts_stop_after_many_failures(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "crash")
     one.worker.submit(frame(0, RED))
@@ -255,7 +255,7 @@ def test_a_killed_process_is_replaced(watched: Callable[..., Watched]) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_hangs_is_replaced_and_a_slow_one_is_not(watched: Callable[..., Watched]) -> None:
+def test_a_hanging_process_is_replaced_and_a_slow_one_is_not(watched: Callable[..., Watched]) -> None:
     one = watched(silence=2.5)
     one.ask(1, "slow", "red")
     one.worker.submit(frame(0, RED))
@@ -269,7 +269,7 @@ def test_a_process_that_hangs_is_replaced_and_a_slow_one_is_not(watched: Callabl
 
 
 @pytest.mark.parametrize(("start_silence", "restarts"), [(0.5, 1), (60.0, 0)])
-def test_a_process_that_hangs_while_it_loads_has_more_time(
+def test_a_loading_process_has_a_longer_timeout(
     watched: Callable[..., Watched], start_silence: float, restarts: int
 ) -> None:
     one = watched("slow", silence=0.01, start_silence=start_silence)
@@ -282,7 +282,7 @@ def test_a_process_that_hangs_while_it_loads_has_more_time(
 
 
 @pytest.mark.parametrize("model", ["slow", "fake"])
-def test_it_can_be_stopped_while_it_starts_and_loads(watched: Callable[..., Watched], model: str) -> None:
+def test_a_starting_or_loading_process_can_be_stopped(watched: Callable[..., Watched], model: str) -> None:
     one = watched(model)
     if model == "slow":
         one.wait_state(WorkerState.LOADING)
@@ -291,7 +291,7 @@ def test_it_can_be_stopped_while_it_starts_and_loads(watched: Callable[..., Watc
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 @pytest.mark.parametrize("model", ["fake", "slow"])
-def test_nothing_outlives_an_application_that_was_killed(model: str) -> None:
+def test_no_process_survives_a_killed_application(model: str) -> None:
     program = f"""
 import sys, threading
 sys.path[:] = {sys.path!r}
@@ -314,13 +314,13 @@ if __name__ == "__main__":
     application.kill()
     application.wait()
     limit = time.monotonic() + 2.0
-    while time.monotonic() < limit and (is_there(worker) or shared_blocks() != before):
+    while time.monotonic() < limit and (is_running(worker) or shared_blocks() != before):
         threading.Event().wait(0.02)
-    assert not is_there(worker)
+    assert not is_running(worker)
     assert shared_blocks() == before
 
 
-def is_there(process: int) -> bool:
+def is_running(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
     except OSError:
@@ -328,11 +328,11 @@ def is_there(process: int) -> bool:
 
 
 @pytest.mark.slow
-def test_an_edit_is_answered_before_the_next_frame(watched: Callable[..., Watched]) -> None:
+def test_an_edit_is_predicted_before_the_next_frame(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "slow")
     one.worker.submit(frame(0, RED))
-    one.wait_taken(1)  # it is being answered, for a second
+    one.wait_taken(1)  # its prediction takes a second
     one.worker.submit(frame(1, GREEN))
     one.ask(2, "red")
     one.wait(lambda: len(one.results) >= 3)
@@ -354,7 +354,7 @@ def test_frames_are_copied_only_when_the_process_is_free(
     one = watched()
     one.ask(1, "slow")
     one.worker.submit(frame(0, RED))
-    one.wait_taken(1)  # it is being answered, for a second
+    one.wait_taken(1)  # its prediction takes a second
     for index in range(1, 50):
         one.worker.submit(frame(index, (0, 200, index)))
     one.wait(lambda: len(one.results) == 2)
@@ -364,12 +364,12 @@ def test_frames_are_copied_only_when_the_process_is_free(
 NO_ROOM = "Shared memory has no room for a frame (No space left on device): use a source with smaller frames."
 
 
-def full(*arguments: object) -> NoReturn:
+def raise_no_space(*arguments: object) -> NoReturn:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="blocks are reserved on POSIX only")
-def test_a_frame_without_room_is_a_problem_until_another_frame_is_answered(
+def test_a_frame_without_memory_is_a_problem_until_the_next_prediction(
     watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -377,7 +377,7 @@ def test_a_frame_without_room_is_a_problem_until_another_frame_is_answered(
     one.ask(1, "red")
     one.wait_state(WorkerState.READY)
     with monkeypatch.context() as patch:
-        patch.setattr(os, "posix_fallocate", full)
+        patch.setattr(os, "posix_fallocate", raise_no_space)
         for index in range(3):
             one.worker.submit(frame(index, RED, size=(200, 300)))
         one.wait(lambda: one.worker.status.problem == NO_ROOM)
@@ -389,14 +389,14 @@ def test_a_frame_without_room_is_a_problem_until_another_frame_is_answered(
     assert one.worker.status.state is WorkerState.READY and one.worker.status.restarts == 0
 
 
-def test_a_refused_prompt_is_a_problem_until_another_is_answered(watched: Callable[..., Watched]) -> None:
+def test_a_rejected_prompt_is_a_problem_until_the_next_prediction(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "red")
     one.worker.submit(frame(0, RED))
     one.wait(lambda: one.results)
     one.ask(2, "refused")
     one.wait(lambda: one.worker.status.problem == "The prompt is not for this model.")
-    for index in range(1, 4):  # looks like a frame that was answered, but is not
+    for index in range(1, 4):  # it looks like a predicted frame, but differs
         one.worker.submit(frame(index, RED))
         one.wait_taken(index + 1)
     one.ask(3, "green")
@@ -407,10 +407,10 @@ def test_a_refused_prompt_is_a_problem_until_another_is_answered(watched: Callab
     assert one.worker.status.problem == ""
 
 
-def test_without_memory_files_blocks_are_temporary_files(
+def test_temporary_files_replace_missing_memory_files(
     watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(os, "memfd_create", full, raising=False)
+    monkeypatch.setattr(os, "memfd_create", raise_no_space, raising=False)
     monkeypatch.setattr(shared_memory.tempfile, "tempdir", str(tmp_path))
     one = watched()
     one.ask(1, "red", "green")
@@ -418,12 +418,12 @@ def test_without_memory_files_blocks_are_temporary_files(
         one.worker.submit(frame(index, RED, size=size))
         one.wait(lambda index=index: one.results and one.results[-1][0].index == index)
     assert one.results[-1][0].maps[0].any() and not one.results[-1][0].maps[1].any()
-    if os.name == "posix":  # they have no name even while they are used
+    if os.name == "posix":  # they have no name even during their use
         assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_without_room_for_maps_it_waits_for_the_user(
+def test_missing_memory_for_maps_waits_for_the_user(
     watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = watched()
@@ -432,7 +432,9 @@ def test_without_room_for_maps_it_waits_for_the_user(
         create = SharedBlock.create
 
         def limited(size: int) -> SharedBlock:
-            return create(size) if size > 1000 else full(size)  # maps of 4×4 values are smaller than any frame
+            return (
+                create(size) if size > 1000 else raise_no_space(size)
+            )  # maps of 4×4 values are smaller than all frames
 
         patch.setattr(SharedBlock, "create", limited)
         one.worker.submit(frame(0, RED))
@@ -464,9 +466,7 @@ def test_a_process_that_cannot_be_started_is_a_failure(
 
 
 @pytest.mark.slow
-def test_failures_of_slow_starts_count_however_long_they_take(
-    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failures_of_slow_starts_are_counted(watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "RESTART_WINDOW", 0.0)
     one = watched("ends")
     one.wait_state(WorkerState.WAITING)
@@ -474,9 +474,7 @@ def test_failures_of_slow_starts_count_however_long_they_take(
 
 
 @pytest.mark.slow
-def test_a_process_that_stops_answering_but_lives_is_replaced(
-    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unresponsive_process_is_replaced(watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "PREDICTION_SECONDS", 0.1)
     one = watched()
     one.ask(1, "hang")
@@ -484,7 +482,7 @@ def test_a_process_that_stops_answering_but_lives_is_replaced(
     one.wait(lambda: any("no prediction within" in status.problem for status in one.statuses))
 
 
-def test_errors_of_listeners_do_not_end_the_supervision(watched: Callable[..., Watched]) -> None:
+def test_errors_of_callbacks_do_not_end_the_supervision(watched: Callable[..., Watched]) -> None:
     one = watched()
     keep = one._keep
 
@@ -501,7 +499,7 @@ def test_errors_of_listeners_do_not_end_the_supervision(watched: Callable[..., W
 
 
 @pytest.mark.parametrize("number", [signal.SIGBUS, signal.SIGSEGV])
-def test_a_signal_is_named(watched: Callable[..., Watched], number: signal.Signals) -> None:
+def test_exit_signals_are_named(watched: Callable[..., Watched], number: signal.Signals) -> None:
     one = watched()
     one.wait_state(WorkerState.READY)
     assert one.worker.status.process_id is not None

@@ -1,4 +1,4 @@
-"""Messages to and from the inference process arrive as they were sent, and each one is handled."""
+"""Messages to and from the inference process are transferred unchanged, and all types are handled."""
 
 import inspect
 import pickle
@@ -22,14 +22,14 @@ KINDS = (*get_args(messages.ToWorker), *get_args(messages.ToApplication))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not messages.LogSent])
-def test_a_message_arrives_as_it_was_sent(kind: type) -> None:
+def test_a_message_is_transferred_unchanged(kind: type) -> None:
     names = {each.name: each.type if isinstance(each.type, str) else None for each in fields(kind)}
     types = {name: text or inspect.formatannotation(kind.__annotations__[name]) for name, text in names.items()}
     sent = kind(**{name: VALUES[text.rsplit(".", 1)[-1] if "[" not in text else text] for name, text in types.items()})
     assert pickle.loads(pickle.dumps(sent)) == sent
 
 
-def test_every_message_is_frozen_and_handled_at_the_other_end() -> None:
+def test_every_message_is_frozen_and_handled() -> None:
     listening = inspect.getsource(InferenceClient)
     serving = inspect.getsource(_InferenceServer)
     for kind in KINDS:

@@ -1,4 +1,4 @@
-"""Blocks of shared memory: where they come from, how they cross a pipe, and that nothing of them is left."""
+"""Blocks of shared memory: allocation, transfer through a pipe, and release."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from clipseg_live.runtime.inference import shared_memory
 from clipseg_live.runtime.inference.shared_memory import FrameDoubleBuffer, SharedBlock
 
 
-def full(*arguments: object, **options: object) -> NoReturn:
+def raise_no_space(*arguments: object, **options: object) -> NoReturn:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -32,8 +32,8 @@ def no_open_files() -> Iterator[None]:
     assert (len(list(folder.iterdir())) if folder.exists() else 0) == before
 
 
-def crossed(block: SharedBlock) -> SharedBlock:
-    """The block as another process has it."""
+def transferred(block: SharedBlock) -> SharedBlock:
+    """Return the block as another process receives it."""
     ours, theirs = Pipe()
     with ours, theirs:
         ours.send("before")
@@ -46,9 +46,9 @@ def crossed(block: SharedBlock) -> SharedBlock:
 
 
 @given(st.integers(1, 1 << 16), st.binary(min_size=1, max_size=64))
-def test_both_sides_see_the_same_bytes(size: int, content: bytes) -> None:
+def test_both_processes_share_the_bytes(size: int, content: bytes) -> None:
     block = SharedBlock.create(size)
-    other = crossed(block)
+    other = transferred(block)
     part = content[:size]
     block.array((len(part),), np.uint8)[:] = np.frombuffer(part, np.uint8)
     block.close()
@@ -58,7 +58,7 @@ def test_both_sides_see_the_same_bytes(size: int, content: bytes) -> None:
     other.close()
 
 
-def test_a_view_keeps_the_memory_after_its_block_was_closed() -> None:
+def test_a_view_keeps_the_memory_of_a_closed_block() -> None:
     block = SharedBlock.create(100)
     view = block.array((100,), np.uint8)
     view[:] = 3
@@ -68,9 +68,9 @@ def test_a_view_keeps_the_memory_after_its_block_was_closed() -> None:
 
 @pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=9))
-def test_a_frame_that_is_read_stays_while_the_next_is_written(sizes: list[tuple[int, int]]) -> None:
+def test_a_read_frame_is_kept_while_the_next_is_written(sizes: list[tuple[int, int]]) -> None:
     ours = FrameDoubleBuffer.create(9 * 9 * 3)
-    theirs = FrameDoubleBuffer(crossed(ours.block))
+    theirs = FrameDoubleBuffer(transferred(ours.block))
     read = None
     for number, size in enumerate(sizes):
         slot = ours.write(np.full((*size, 3), number, np.uint8))
@@ -83,15 +83,15 @@ def test_a_frame_that_is_read_stays_while_the_next_is_written(sizes: list[tuple[
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="there are no memory files")
-@pytest.mark.parametrize("failure", [full, refused])
-def test_without_memory_files_a_temporary_file_is_used(
+@pytest.mark.parametrize("failure", [raise_no_space, refused])
+def test_a_temporary_file_replaces_missing_memory_files(
     failure: Callable[..., NoReturn], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(os, "memfd_create", failure)
     monkeypatch.setattr(shared_memory.tempfile, "tempdir", str(tmp_path))
     block = SharedBlock.create(5000)
     assert list(tmp_path.iterdir()) == []
-    other = crossed(block)
+    other = transferred(block)
     block.array((5000,), np.uint8)[:] = 9
     assert (other.array((5000,), np.uint8) == 9).all()
     block.close()
@@ -100,7 +100,7 @@ def test_without_memory_files_a_temporary_file_is_used(
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="blocks are reserved on POSIX only")
 @pytest.mark.parametrize("places", [1, 2])
-def test_a_place_without_room_is_passed_over(places: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_full_folder_is_skipped(places: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     asked: list[int] = []
     reserve = os.posix_fallocate
@@ -108,7 +108,7 @@ def test_a_place_without_room_is_passed_over(places: int, monkeypatch: pytest.Mo
     def limited(descriptor: int, offset: int, length: int) -> None:
         asked.append(descriptor)
         if len(asked) <= places:
-            full()
+            raise_no_space()
         reserve(descriptor, offset, length)
 
     monkeypatch.setattr(os, "posix_fallocate", limited)
@@ -119,14 +119,14 @@ def test_a_place_without_room_is_passed_over(places: int, monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="blocks are reserved on POSIX only")
-def test_without_room_anywhere_there_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_free_memory_gives_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", raise_no_space)
     with pytest.raises(OSError, match="No space left on device"):
         SharedBlock.create(5000)
 
 
-def test_a_system_without_reservation_writes_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_are_written_if_reservation_is_unsupported(monkeypatch: pytest.MonkeyPatch) -> None:
     def cannot(*arguments: object) -> NoReturn:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
@@ -136,7 +136,7 @@ def test_a_system_without_reservation_writes_the_bytes(monkeypatch: pytest.Monke
     block.close()
 
 
-def test_the_end_of_the_other_process_is_noticed() -> None:
+def test_the_end_of_the_other_process_is_detected() -> None:
     ours, theirs = Pipe()
     ours.close()
     with theirs, pytest.raises(EOFError):

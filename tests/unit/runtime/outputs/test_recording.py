@@ -1,4 +1,4 @@
-"""A recording by itself: its files, parts and pauses, and what is kept when something fails."""
+"""Recordings: files, parts and pauses, and the files that are kept after failures."""
 
 import os
 import threading
@@ -28,7 +28,7 @@ PATIENCE = 10.0
 
 
 def shot(number: int, *, width: int = 8, time: Fraction | None = None, epoch: int = 0) -> RenderedFrame:
-    """Composed 10, original 20, and a matte over the left half."""
+    """Return a frame with rendered value 10, original value 20, and a matte over the left half."""
     at = Fraction(number, 30) if time is None else time
     alpha = np.zeros((6, width), np.uint8)
     alpha[:, : width // 2] = 255
@@ -38,7 +38,11 @@ def shot(number: int, *, width: int = 8, time: Fraction | None = None, epoch: in
 
 
 class Studio:
-    """Makes recordings over fakes, and keeps what they wrote and said. faults: of the fakes, by the ends of names."""
+    """Makes recordings with fakes, and keeps their output and messages.
+
+    Attributes:
+        faults: Arguments of fakes by the ends of file names.
+    """
 
     def __init__(self, folder: Path, settings: RecordingSettings, **tools: object) -> None:
         self.tracks: list[FakeTrack] = []
@@ -73,7 +77,7 @@ class Studio:
         return self.data[-1]
 
     def record(self, *shots: RenderedFrame) -> tuple[list[Path], list[str]]:
-        """What is in its place at the end, and the errors in words."""
+        """Record, and return the files at the end and the errors."""
         recording = self.make()
         recording.start()
         for each in shots:
@@ -112,7 +116,7 @@ def test_tracks_and_data_have_the_same_times_and_their_own_pixels(tmp_path: Path
     assert studio.data[0].rendered[0].original[0, 0, 0] == 20 and len(studio.data[0].mattes) == 4
 
 
-def test_sound_goes_into_the_first_file_that_is_no_matte(tmp_path: Path) -> None:
+def test_audio_is_in_the_first_file_that_is_not_a_matte(tmp_path: Path) -> None:
     studio = plain(tmp_path, tracks=("mattes", "camera", "composed"))
     studio.record(shot(3), shot(4))
     assert [track.info.audio_path for track in studio.tracks if track.info] == [None, INFO.audio_path, None]
@@ -124,7 +128,7 @@ def test_sound_goes_into_the_first_file_that_is_no_matte(tmp_path: Path) -> None
     )
 
 
-def test_the_sound_of_a_source_is_not_laid_under_another(tmp_path: Path) -> None:
+def test_audio_is_not_used_for_another_source(tmp_path: Path) -> None:
     studio = plain(tmp_path)
     recording = studio.make()
     recording.start()
@@ -136,7 +140,7 @@ def test_the_sound_of_a_source_is_not_laid_under_another(tmp_path: Path) -> None
     assert studio.tracks[0].source_times == [Fraction(3, 30), None, None, Fraction(6, 30)]
 
 
-def test_what_a_file_says_later_is_told(tmp_path: Path) -> None:
+def test_later_notices_of_a_file_are_reported(tmp_path: Path) -> None:
     studio = plain(tmp_path)
     recording = studio.make()
     recording.start()
@@ -148,14 +152,14 @@ def test_what_a_file_says_later_is_told(tmp_path: Path) -> None:
     assert studio.ended(recording)[1] == [] and len(studio.said) == 2
 
 
-def test_what_a_file_says_at_its_end_is_told(tmp_path: Path) -> None:
+def test_notices_at_the_end_of_a_file_are_reported(tmp_path: Path) -> None:
     studio = plain(tmp_path, data=("sheet",))
-    studio.faults = {"sheet": {"says_at_end": "Nothing was found."}}
+    studio.faults = {"sheet": {"notice_at_end": "Nothing was found."}}
     studio.record(shot(0))
     assert studio.said == ["The fake says something.", "Nothing was found."]
 
 
-def test_a_file_without_new_pictures_shows_that_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_new_frames_stays_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_CHECK_EVERY", "_TOUCH_EVERY"):
         monkeypatch.setattr(module, name, 0.001)
     studio = plain(tmp_path)
@@ -170,14 +174,14 @@ def test_a_file_without_new_pictures_shows_that_it_is_written(tmp_path: Path, mo
     studio.ended(recording)
 
 
-def test_a_long_gap_and_a_jump_back_are_closed_up(tmp_path: Path) -> None:
+def test_long_gaps_and_jumps_back_are_cut(tmp_path: Path) -> None:
     studio = plain(tmp_path)
     studio.record(shot(0), shot(1), shot(2, time=LONGEST_GAP + 1), shot(3, time=Fraction(0)))
     times = [each.time for each in studio.tracks[0].frames]
     assert len(times) == 4 and all(Fraction(0) < after - before < 1 for before, after in pairwise(times))
 
 
-def test_what_comes_during_a_pause_is_left_out_without_a_gap(tmp_path: Path) -> None:
+def test_frames_during_a_pause_are_omitted_without_a_gap(tmp_path: Path) -> None:
     studio = plain(tmp_path)
     recording = studio.make()
     recording.start()
@@ -193,13 +197,11 @@ def test_what_comes_during_a_pause_is_left_out_without_a_gap(tmp_path: Path) -> 
     assert [each.time for each in studio.tracks[0].frames] == [0, Fraction(1, 30), Fraction(2, 30)]
 
 
-def test_a_pause_leaves_no_gap_where_the_first_frame_after_it_is_dropped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dropped_frame_after_a_pause_leaves_no_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RECORDING_QUEUE_BYTES", 6 * 8 * 3)
-    slow = threading.Event()
+    gate = threading.Event()
     studio = plain(tmp_path)
-    studio.faults = {"r": {"slow": slow}}
+    studio.faults = {"r": {"gate": gate}}
     recording = studio.make()
     recording.start()
     recording.put(shot(0), INFO)
@@ -209,7 +211,7 @@ def test_a_pause_leaves_no_gap_where_the_first_frame_after_it_is_dropped(
     recording.resume()
     recording.put(shot(40), INFO)
     assert recording.status.dropped == 1
-    slow.set()
+    gate.set()
     wait_for(lambda: len(studio.tracks[0].frames) == 2)
     recording.put(shot(41), INFO)
     assert studio.ended(recording)[1] == []
@@ -225,7 +227,7 @@ def test_another_size_is_fitted_into_the_same_file(tmp_path: Path) -> None:
     assert studio.tracks[1].frames[1].pixels[3, 0, 0] == 255
 
 
-def test_another_size_begins_a_new_part_where_that_is_wanted(tmp_path: Path) -> None:
+def test_another_size_starts_a_new_part_by_setting(tmp_path: Path) -> None:
     studio = plain(tmp_path, on_change="part")
     done, errors = studio.record(shot(0), shot(1), shot(2, width=16), shot(3, width=16))
     assert [path.name for path in done] == ["r.mp4", "r part 2.mp4"] and not errors
@@ -233,7 +235,7 @@ def test_another_size_begins_a_new_part_where_that_is_wanted(tmp_path: Path) -> 
     assert studio.tracks[1].frames[0].width == 16
 
 
-def test_parts_by_time(tmp_path: Path) -> None:
+def test_parts_are_split_by_time(tmp_path: Path) -> None:
     studio = plain(tmp_path, part_seconds=1)
     done, _ = studio.record(*(shot(number) for number in range(75)))
     assert [path.name for path in done] == ["r.mp4", "r part 2.mp4", "r part 3.mp4"]
@@ -241,7 +243,7 @@ def test_parts_by_time(tmp_path: Path) -> None:
     assert all(track.frames[0].time == 0 for track in studio.tracks)
 
 
-def test_parts_by_size(tmp_path: Path) -> None:
+def test_parts_are_split_by_size(tmp_path: Path) -> None:
     studio = plain(tmp_path, part_bytes=1_000_000)
     recording = studio.make()
     recording.start()
@@ -263,7 +265,7 @@ def wait_for(condition: Callable[[], object]) -> None:
     raise AssertionError("it did not happen")
 
 
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "r.mp4").write_text("mine")
     (tmp_path / "r (2) camera.mp4").symlink_to(tmp_path / "nowhere")
     working_path(tmp_path / "r (3).mp4").write_text("another's")
@@ -271,27 +273,27 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in done] == ["r (4).mp4", "r (4) camera.mp4"]
 
 
-def test_without_a_picture_there_is_no_file(tmp_path: Path) -> None:
+def test_a_recording_without_frames_leaves_no_file(tmp_path: Path) -> None:
     studio = plain(tmp_path)
     assert studio.record() == ([], ["Nothing was recorded because no frame arrived."])
     assert not studio.tracks
 
 
-def test_the_others_are_finished_where_one_file_fails(tmp_path: Path) -> None:
+def test_other_files_are_finished_if_one_fails(tmp_path: Path) -> None:
     studio = plain(tmp_path, tracks=("composed", "camera"), data=("jsonl",))
     studio.faults = {"camera": {"fails_at": 1}}
     done, errors = studio.record(shot(0), shot(1), shot(2))
     assert [path.name for path in done] == ["r.mp4", "r.jsonl"]
     assert errors == ["The fake disk is full; the part before the error is in kept.partial.mp4."]
-    assert [track.finished for track in studio.tracks] == [1, 0] and studio.tracks[1].kept
+    assert [track.finished for track in studio.tracks] == [1, 0] and studio.tracks[1].keeps_partial
 
 
-def test_data_that_cannot_be_written_are_given_up_alone(tmp_path: Path) -> None:
+def test_a_failed_data_file_does_not_end_the_recording(tmp_path: Path) -> None:
     studio = plain(tmp_path, data=("jsonl", "coco"))
     studio.faults = {"jsonl": {"fails_at": 1}}
     done, errors = studio.record(*(shot(number) for number in range(5)))
     assert [path.name for path in done] == ["r.mp4", "r coco"] and not errors
-    assert len(studio.tracks[0].frames) == 5 and studio.data[0].kept
+    assert len(studio.tracks[0].frames) == 5 and studio.data[0].keeps_partial
     said = (
         "The fake disk is full; the part before the error is in kept.partial.mp4. "
         "The recording continues without this file."
@@ -299,7 +301,7 @@ def test_data_that_cannot_be_written_are_given_up_alone(tmp_path: Path) -> None:
     assert studio.said == ["The fake says something.", said]
 
 
-def test_a_file_that_fails_at_its_end_is_told(tmp_path: Path) -> None:
+def test_a_failure_at_the_end_of_a_file_is_reported(tmp_path: Path) -> None:
     studio = plain(tmp_path)
     studio.faults = {"r": {"fails_at_end": True}}
     done, errors = studio.record(shot(0))
@@ -313,19 +315,17 @@ def test_a_part_that_fails_ends_the_recording(tmp_path: Path) -> None:
     assert len(errors) == 1 and len(studio.tracks) == 1
 
 
-def test_a_folder_without_room_or_that_is_gone_is_refused(tmp_path: Path) -> None:
-    def gone(folder: Path) -> int:
+def test_a_full_or_missing_folder_is_rejected(tmp_path: Path) -> None:
+    def raise_not_found(folder: Path) -> int:
         raise FileNotFoundError(2, "No such file or directory")
 
     with pytest.raises(SinkError, match="nearly full"):
         Studio(tmp_path, RecordingSettings(), free_bytes=lambda folder: 1000).make()
     with pytest.raises(SinkError, match=r"Cannot record in .*: No such file"):
-        Studio(tmp_path, RecordingSettings(), free_bytes=gone).make()
+        Studio(tmp_path, RecordingSettings(), free_bytes=raise_not_found).make()
 
 
-def test_a_disk_that_fills_warns_first_and_ends_with_a_whole_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_filling_disk_gives_a_warning_and_a_complete_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CHECK_EVERY", 0.001)
     room = [10_000]
     studio = Studio(tmp_path, RecordingSettings(pattern="r"), free_bytes=lambda folder: room[0])
@@ -343,15 +343,13 @@ def test_a_disk_that_fills_warns_first_and_ends_with_a_whole_file(
     assert [path.name for path in done] == ["r.mp4"] and "nearly full, so recording stopped" in str(errors[0])
 
 
-def test_a_slow_encoder_hurries_then_frames_are_dropped_and_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_encoder_speeds_up_then_drops_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BEHIND_SECONDS", 0.0)
     monkeypatch.setattr(module, "_SPEED_UP_EVERY", 0.0)
     monkeypatch.setattr(module, "RECORDING_QUEUE_BYTES", 5 * 6 * 8 * 3)
-    slow = threading.Event()
+    gate = threading.Event()
     studio = plain(tmp_path)
-    studio.faults = {"r": {"quicker": 2, "slow": slow}}
+    studio.faults = {"r": {"speed_ups": 2, "gate": gate}}
     recording = studio.make()
     recording.start()
     recording.put(shot(0), INFO)
@@ -359,36 +357,34 @@ def test_a_slow_encoder_hurries_then_frames_are_dropped_and_counted(
     for number in range(1, 9):
         recording.put(shot(number), INFO)
     assert recording.status.dropped == 3
-    slow.set()
+    gate.set()
     wait_for(lambda: len(studio.tracks[0].frames) == 6)
     studio.ended(recording)
-    assert studio.tracks[0].quicker < 0
+    assert studio.tracks[0].speed_ups < 0
     assert any("too slow" in sentence for sentence in studio.said)
 
 
-def test_a_stop_does_not_wait_for_an_encoder_that_never_catches_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_does_not_wait_for_a_blocked_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DRAIN_SECONDS", -1.0)
-    slow = threading.Event()
+    gate = threading.Event()
     studio = plain(tmp_path)
-    studio.faults = {"r": {"slow": slow}}
+    studio.faults = {"r": {"gate": gate}}
     recording = studio.make()
     recording.start()
     for number in range(5):
         recording.put(shot(number), INFO)
     wait_for(lambda: studio.tracks)
     recording.finish()
-    slow.set()
+    gate.set()
     assert recording.join(PATIENCE)
     assert [path.name for path in studio.ends[0][0]] == ["r.mp4"] and recording.status.dropped == 4
 
 
-def test_an_unexpected_error_is_told_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_reported_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(track: str, one: RenderedFrame) -> object:
         raise ValueError("a bug")
 
     monkeypatch.setattr("clipseg_live.rendering.tracks.track_pixels", broken)
     studio = Studio(tmp_path, RecordingSettings(pattern="r"))
     assert studio.record(shot(0)) == ([], ["The recording failed (ValueError: a bug)."])
-    assert (studio.tracks[0].finished, studio.tracks[0].aborted, studio.tracks[0].kept) == (0, 1, False)
+    assert (studio.tracks[0].finished, studio.tracks[0].aborted, studio.tracks[0].keeps_partial) == (0, 1, False)

@@ -1,4 +1,4 @@
-"""What becomes of finished pictures: which of them may be kept for a replay."""
+"""Outputs of rendered frames: which frames may be kept for a replay."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -46,14 +46,14 @@ def put(outputs: RecordingOutputs, number: int, settings: LiveSettings | None, i
     outputs.put(RenderedFrame(Frame(pixels, number, Fraction(number, 30)), pixels, settings=settings), info)
 
 
-def test_a_picture_from_before_an_effect_hid_is_not_kept(
+def test_a_frame_from_before_a_privacy_effect_is_not_kept(
     outputs: RecordingOutputs, sinks: list[FakeReplaySink]
 ) -> None:
     outputs.set_replay(RecordingSettings(replay_seconds=5))
     put(outputs, 1, PLAIN)
     wait_for(lambda: sinks and sinks[0].frames)
     outputs.set_live_settings(HIDING)
-    put(outputs, 2, PLAIN)  # it was being drawn meanwhile
+    put(outputs, 2, PLAIN)  # it was being rendered at that time
     put(outputs, 3, None)
     put(outputs, 4, HIDING)
     wait_for(lambda: len(sinks) == 2 and sinks[1].frames and sinks[0].closed)

@@ -1,4 +1,4 @@
-"""Instant replay by itself: what is kept, and what is told when it is saved."""
+"""Instant replay: kept frames, and messages when it is saved."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -57,9 +57,11 @@ def keep() -> Iterator[Callable[..., Kept]]:
         assert each.replay.join(10) and each.sink.closed == 1
 
 
-def test_what_is_kept_is_saved_under_a_free_name(keep: Callable[..., Kept], tmp_path: Path) -> None:
+def test_kept_frames_are_saved_under_a_free_name(keep: Callable[..., Kept], tmp_path: Path) -> None:
     one = keep()
-    wait_for(lambda: one.made_in == ["clipseg-live replay"])  # the window's thread would stand while libraries load
+    wait_for(
+        lambda: one.made_in == ["clipseg-live replay"]
+    )  # the thread of the window would block while libraries are loaded
     for number in range(5):
         one.replay.put(shot(number), INFO)
     wait_for(lambda: len(one.sink.frames) == 5)
@@ -71,7 +73,7 @@ def test_what_is_kept_is_saved_under_a_free_name(keep: Callable[..., Kept], tmp_
     assert one.saved(tmp_path) == (tmp_path / "x a cup cam replay (3).mp4", None)
 
 
-def test_another_size_begins_anew(keep: Callable[..., Kept]) -> None:
+def test_another_size_starts_a_new_replay(keep: Callable[..., Kept]) -> None:
     one = keep()
     one.replay.put(shot(0), INFO)
     one.replay.put(shot(1, width=16), INFO)
@@ -80,7 +82,7 @@ def test_another_size_begins_anew(keep: Callable[..., Kept]) -> None:
     assert [frame.time for frame in one.sink.frames] == [0, 0]
 
 
-def test_another_sound_begins_anew_and_silence_goes_on(keep: Callable[..., Kept]) -> None:
+def test_another_audio_format_starts_a_new_replay_and_silence_continues(keep: Callable[..., Kept]) -> None:
     one = keep()
     for number, sound in enumerate(("a", None, "a", "b")):
         one.replay.put(shot(number, epoch=number), replace(INFO, audio_path=Path(sound) if sound else None))
@@ -90,7 +92,7 @@ def test_another_sound_begins_anew_and_silence_goes_on(keep: Callable[..., Kept]
     assert one.sink.frames[3].time == 0
 
 
-def test_what_went_wrong_is_told_at_once_and_when_it_is_to_be_saved(keep: Callable[..., Kept], tmp_path: Path) -> None:
+def test_errors_are_reported_at_once_and_when_saving(keep: Callable[..., Kept], tmp_path: Path) -> None:
     one = keep(fails_at=1)
     for number in range(3):
         one.replay.put(shot(number), INFO)
@@ -98,10 +100,10 @@ def test_what_went_wrong_is_told_at_once_and_when_it_is_to_be_saved(keep: Callab
     path, error = one.saved(tmp_path)
     assert str(one.told[0][1]) == str(error) and len(one.told) == 2
     assert path is None and str(error) == "The fake memory is full."
-    assert one.sink.failed == 1  # it is not tried again with each picture
+    assert one.sink.failed == 1  # it is not retried with each frame
 
 
-def test_what_failed_is_tried_again_after_a_while(
+def test_a_failed_replay_is_retried_after_a_delay(
     keep: Callable[..., Kept], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_RETRY_EVERY", 0.0)
@@ -116,7 +118,7 @@ def test_what_failed_is_tried_again_after_a_while(
     assert one.saved(tmp_path)[1] is None
 
 
-def test_what_cannot_be_begun_is_tried_again_at_once_with_another_size(
+def test_a_replay_that_cannot_start_is_retried_at_once_with_another_size(
     keep: Callable[..., Kept], tmp_path: Path
 ) -> None:
     one = keep(open_error=SinkError("There is no encoder."))
@@ -131,13 +133,13 @@ def test_what_cannot_be_begun_is_tried_again_at_once_with_another_size(
     assert one.saved(tmp_path)[1] is None
 
 
-def test_a_file_that_cannot_be_written_is_told(keep: Callable[..., Kept], tmp_path: Path) -> None:
+def test_an_unwritable_file_is_reported(keep: Callable[..., Kept], tmp_path: Path) -> None:
     one = keep(save_error=SinkError("The fake disk is full."))
     one.replay.put(shot(0), INFO)
     assert str(one.saved(tmp_path)[1]) == "The fake disk is full."
 
 
-def test_it_goes_on_after_a_folder_that_cannot_be_looked_into(keep: Callable[..., Kept], tmp_path: Path) -> None:
+def test_a_replay_continues_after_an_unreadable_folder(keep: Callable[..., Kept], tmp_path: Path) -> None:
     one = keep()
     one.replay.put(shot(0), INFO)
     wait_for(lambda: one.sink.frames)

@@ -1,4 +1,4 @@
-"""A switch that stops what runs, and what begins after it was thrown."""
+"""A switch that stops running work, and work that starts later."""
 
 import threading
 
@@ -12,7 +12,7 @@ from clipseg_live.runtime.threads import StopSwitch
 from tests.helpers.fakes import FakeEngine, FakeMatting, FakeSink, FakeSource
 
 
-def test_what_is_registered_last_is_stopped() -> None:
+def test_the_last_registered_action_is_called() -> None:
     switch, called = StopSwitch(), []
     switch.on_stop(lambda: called.append("first"))
     switch.on_stop(lambda: called.append("second"))
@@ -23,13 +23,13 @@ def test_what_is_registered_last_is_stopped() -> None:
     assert called == ["second", "late"]
 
 
-def test_a_switch_without_anything_to_stop() -> None:
+def test_a_switch_without_actions_can_be_used() -> None:
     switch = StopSwitch()
     switch.throw()
     assert switch.thrown
 
 
-def test_it_ends_an_export_from_another_thread() -> None:
+def test_a_switch_stops_an_export_from_another_thread() -> None:
     source, sink, switch = FakeSource(20, blocks_at=5), FakeSink(), StopSwitch()
     prompts = (Prompt.text("a"),)
     pipeline = FramePipeline(plan_of(prompts, [PromptStyle()]), RenderTools(FakeMatting, pytest.fail))

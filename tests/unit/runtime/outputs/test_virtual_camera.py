@@ -1,4 +1,4 @@
-"""A virtual camera's thread by itself: what it shows, how evenly, and what it does where the device fails."""
+"""The thread of a virtual camera: shown frames, rate, and failures of the device."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from clipseg_live.core.status import Message
 from clipseg_live.runtime.outputs.virtual_camera import VirtualCameraThread
-from tests.helpers.fakes import SAFE, FakeOutput
+from tests.helpers.fakes import PLACEHOLDER_COLOUR, FakeOutput
 
 SMALL = VirtualCameraSettings(width=64, height=48, rate=100)
 
@@ -24,13 +24,18 @@ def picture(value: int, size: tuple[int, int] = (48, 64)) -> RenderedFrame:
 
 
 class Camera:
-    """A running output over a fake device. shows: the gate; source: of the pictures to come."""
+    """A running output with a fake device.
+
+    Attributes:
+        shows: Whether frames may be shown.
+        source: Information of the following frames.
+    """
 
     def __init__(self, output: FakeOutput, settings: VirtualCameraSettings = SMALL) -> None:
         self.output, self.shows, self.source = output, True, SourceInfo("", 64, 48, Fraction(100), Fraction(1, 100))
         self.messages: list[Message] = []
         self.thread = VirtualCameraThread(
-            output.made, settings, source=lambda: self.source, may_show=lambda picture: self.shows,
+            output.with_settings, settings, source=lambda: self.source, may_show=lambda picture: self.shows,
             send_message=self._said, first_pause=0.01,
         )  # fmt: skip
         self.thread.start()
@@ -41,7 +46,7 @@ class Camera:
             self.output.changed.notify_all()
 
     def values(self) -> list[int]:
-        """The first byte of each picture that was sent."""
+        """Return the first byte of each sent frame."""
         return [int(frame[0, 0, 0]) for frame in self.output.frames]
 
     def last(self) -> int:
@@ -64,40 +69,42 @@ def running() -> Iterator[Callable[..., Camera]]:
         assert each.output.closed >= len(each.output.opened) and not each.thread.status.active
 
 
-def test_the_safe_picture_comes_first_and_then_the_newest(running: Callable[..., Camera]) -> None:
+def test_the_placeholder_is_sent_first_and_then_the_newest_frame(running: Callable[..., Camera]) -> None:
     one = running()
     one.output.wait(lambda: len(one.output.frames) > 2)
-    assert one.thread.status.shows_placeholder and all(tuple(frame[5, 5]) == SAFE for frame in one.output.frames)
+    assert one.thread.status.shows_placeholder and all(
+        tuple(frame[5, 5]) == PLACEHOLDER_COLOUR for frame in one.output.frames
+    )
     for value in range(100, 110):
         one.thread.put(picture(value))
     one.output.wait(lambda: one.last() == 109)
     assert set(one.values()) <= {1, 109} and not one.thread.status.shows_placeholder
 
 
-def test_the_last_picture_is_repeated_and_fitted_once(running: Callable[..., Camera]) -> None:
+def test_the_last_frame_is_repeated_and_resized_once(running: Callable[..., Camera]) -> None:
     one = running()
     one.thread.put(picture(50, (24, 32)))
     one.output.wait(lambda: one.values().count(50) > 5)
-    assert one.output.fitted_pictures == 1 and one.output.frames[-1].shape == (48, 64, 3)
+    assert one.output.fitted_count == 1 and one.output.frames[-1].shape == (48, 64, 3)
     assert one.output.frames[-1] is one.output.frames[-2]
 
 
-def test_what_may_not_be_shown_is_not_even_repeated(running: Callable[..., Camera]) -> None:
+def test_a_frame_that_may_not_be_shown_is_not_repeated(running: Callable[..., Camera]) -> None:
     one = running()
     one.thread.put(picture(50))
     one.output.wait(lambda: one.last() == 50)
     one.shows = False
-    sent = len(one.output.frames) + 1  # one may be on its way
+    sent = len(one.output.frames) + 1  # one may be in transfer
     one.output.wait(lambda: len(one.output.frames) > sent + 3)
-    assert set(one.values()[sent:]) == {SAFE[0]} and one.thread.status.shows_placeholder
+    assert set(one.values()[sent:]) == {PLACEHOLDER_COLOUR[0]} and one.thread.status.shows_placeholder
     one.shows = True
     one.output.wait(lambda: one.last() == 50)
     one.thread.forget()
-    one.output.wait(lambda: one.last() == SAFE[0])
+    one.output.wait(lambda: one.last() == PLACEHOLDER_COLOUR[0])
 
 
 @pytest.mark.slow
-def test_it_sends_at_its_rate(running: Callable[..., Camera]) -> None:
+def test_frames_are_sent_at_the_rate(running: Callable[..., Camera]) -> None:
     one = running(settings=VirtualCameraSettings(width=64, height=48, rate=50))
     one.output.wait(lambda: one.output.frames)
     begun, first = time.monotonic(), len(one.output.frames)
@@ -108,7 +115,7 @@ def test_it_sends_at_its_rate(running: Callable[..., Camera]) -> None:
     assert status.active and status.sent >= 25 and not status.problem
 
 
-def test_a_device_that_holds_a_picture_up_holds_nothing_else(running: Callable[..., Camera]) -> None:
+def test_a_blocked_device_does_not_block_other_threads(running: Callable[..., Camera]) -> None:
     one = running(FakeOutput(blocks_at=3))
     assert one.output.blocked.wait(15)
     begun = time.monotonic()
@@ -120,38 +127,38 @@ def test_a_device_that_holds_a_picture_up_holds_nothing_else(running: Callable[.
     one.output.release.set()
 
 
-def test_moments_that_passed_are_counted(running: Callable[..., Camera]) -> None:
+def test_missed_frames_are_counted(running: Callable[..., Camera]) -> None:
     one = running(FakeOutput(blocks_at=3))
     assert one.output.blocked.wait(15)
-    threading.Event().wait(0.1)  # ten moments at this rate
+    threading.Event().wait(0.1)  # ten frames at this rate
     one.output.release.set()
     one.output.wait(lambda: len(one.output.frames) > 5)
     assert 5 <= one.thread.status.late < 1000
 
 
-def test_a_missing_device_is_told_once_and_tried_again(running: Callable[..., Camera]) -> None:
+def test_a_missing_device_is_reported_once_and_retried(running: Callable[..., Camera]) -> None:
     one = running(FakeOutput(missing=3))
     one.output.wait(lambda: len(one.output.frames) > 2 and len(one.messages) > 1)
     assert [message.text for message in one.messages] == ["There is no fake camera: install it.", ""]
     assert len(one.output.opened) == 4 and not one.thread.status.problem
 
 
-def test_while_it_is_missing_the_status_says_so(running: Callable[..., Camera]) -> None:
+def test_the_status_reports_a_missing_device(running: Callable[..., Camera]) -> None:
     one = running(FakeOutput(missing=10**9))
     one.output.wait(lambda: len(one.messages) == 1 and one.thread.status.problem)
     status = one.thread.status
     assert status.active and status.problem == "There is no fake camera: install it." and not status.device
 
 
-def test_a_device_that_goes_away_comes_back(running: Callable[..., Camera]) -> None:
-    one = running(FakeOutput(gone_at=4))
+def test_a_lost_device_reconnects(running: Callable[..., Camera]) -> None:
+    one = running(FakeOutput(lost_at=4))
     one.thread.put(picture(50))
     one.output.wait(lambda: len(one.output.frames) > 8 and len(one.messages) > 1)
     assert [message.text for message in one.messages] == ["The fake camera is gone.", ""]
     assert len(one.output.opened) == 2 and one.last() == 50
 
 
-def test_a_bug_is_told_in_words(running: Callable[..., Camera], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_reported(running: Callable[..., Camera], monkeypatch: pytest.MonkeyPatch) -> None:
     output = FakeOutput()
     monkeypatch.setattr(output, "fitted", lambda pixels: 1 / 0)
     one = running(output)
@@ -162,16 +169,16 @@ def test_a_bug_is_told_in_words(running: Callable[..., Camera], monkeypatch: pyt
     )
 
 
-def test_a_safe_picture_that_is_not_there_has_a_card_in_its_place(running: Callable[..., Camera]) -> None:
+def test_a_missing_placeholder_image_is_replaced_by_the_card(running: Callable[..., Camera]) -> None:
     one = running(settings=SMALL.model_copy(update={"placeholder": "no.png"}))
     one.output.wait(lambda: one.output.frames)
-    assert tuple(one.output.frames[0][5, 5]) == SAFE
+    assert tuple(one.output.frames[0][5, 5]) == PLACEHOLDER_COLOUR
     assert [(message.level, message.text) for message in one.messages] == [
         ("warning", "There is no file no.png, so the virtual camera sends the default placeholder image.")
     ]
 
 
-def test_the_sources_size_is_waited_for(running: Callable[..., Camera]) -> None:
+def test_the_thread_waits_for_the_size_of_the_source(running: Callable[..., Camera]) -> None:
     output, asked = FakeOutput(), threading.Event()
     known: list[SourceInfo] = []
 
@@ -180,7 +187,7 @@ def test_the_sources_size_is_waited_for(running: Callable[..., Camera]) -> None:
         return known[0] if known else None
 
     one = VirtualCameraThread(
-        output.made,
+        output.with_settings,
         VirtualCameraSettings(),
         source=source,
         may_show=lambda picture: True,
@@ -194,7 +201,7 @@ def test_the_sources_size_is_waited_for(running: Callable[..., Camera]) -> None:
     assert one.join(2.0) and output.frames[0].shape == (90, 160, 3)
 
 
-def test_it_ends_at_once_while_it_waits(running: Callable[..., Camera]) -> None:
+def test_a_waiting_thread_ends_at_once(running: Callable[..., Camera]) -> None:
     one = VirtualCameraThread(
         lambda settings: FakeOutput(settings, missing=1), SMALL, source=lambda: None, may_show=lambda picture: True,
         send_message=lambda message: None, first_pause=60.0,

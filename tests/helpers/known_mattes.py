@@ -1,4 +1,4 @@
-"""Frames with mattes that are known, for tests of data."""
+"""Frames with known mattes, for tests of data."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -8,7 +8,7 @@ import numpy as np
 
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, Mattes
-from tests.helpers.clips import drawn
+from tests.helpers.clips import source_frames
 from tests.helpers.patterns import disc
 from tests.helpers.rendered import rendered
 
@@ -16,11 +16,11 @@ HEADER = {"version": "0.1.0", "model": "shapes", "source": "drawn.mp4"}
 LABELS = (Label("red circle", 0.5), Label('étoile/青 "x": 1', 0.3), Label("red circle", 0.9))
 
 
-def findings(
+def frames_with_mattes(
     count: int = 4, size: tuple[int, int] = (37, 53), prompts: int = 3, rate: Fraction = Fraction(30000, 1001)
 ) -> tuple[SourceInfo, list[Frame], list[Mattes]]:
-    """Soft discs that move. The first prompt's is empty on the second frame, all are on the last."""
-    info, frames = drawn(count, rate=rate, size=size)
+    """Return soft discs that move. That of the first prompt is empty on the second frame, all are empty on the last."""
+    info, frames = source_frames(count, rate=rate, size=size)
     return info, frames, [_mattes(number, count, size, prompts) for number in range(count)]
 
 
@@ -39,7 +39,7 @@ def _mattes(number: int, count: int, size: tuple[int, int], prompts: int) -> Mat
 
 
 def mattes_of(alphas: Sequence[np.ndarray], maps: np.ndarray | None = None) -> Mattes:
-    """Mattes of these alphas, their boxes as close as they can be."""
+    """Return mattes with these alphas and the tightest possible boxes."""
     height, width = alphas[0].shape
     maps = np.zeros((len(alphas), 2, 2), np.float32) if maps is None else maps
     each = []
@@ -57,8 +57,8 @@ def mask(matte: Matte) -> np.ndarray:
     return matte.alpha >= 128
 
 
-def write_into(sink, info: SourceInfo, frames: Sequence[Frame], mattes: Sequence[Mattes], labels=LABELS) -> None:
-    """Open, write and finish."""
+def write_frames(sink, info: SourceInfo, frames: Sequence[Frame], mattes: Sequence[Mattes], labels=LABELS) -> None:
+    """Open a sink, write the frames and finish it."""
     sink.open(info)
     for frame, each in zip(frames, mattes, strict=True):
         sink.write(rendered(frame, each, labels[: len(each.each)]))

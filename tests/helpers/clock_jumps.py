@@ -1,4 +1,4 @@
-"""Transport streams whose clock jumps, made by the ffmpeg command line: a flash and a beep mark every second."""
+"""Transport streams with clock discontinuities, made by the ffmpeg command line. Each second has a flash and a beep."""
 
 import subprocess
 import tempfile
@@ -17,7 +17,7 @@ from clipseg_live.media.writers.video import VideoWriter
 from tests.helpers.rendered import rendered
 
 MARK = 0.08
-"""Length of a flash and of a beep, in seconds."""
+"""Duration of a flash and of a beep, in seconds."""
 
 
 def ffmpeg(*arguments: str) -> bytes:
@@ -27,7 +27,12 @@ def ffmpeg(*arguments: str) -> bytes:
 
 
 class Segment(NamedTuple):
-    """A piece of MPEG-TS. clock: seconds added to its times. lead: seconds by which sound begins earlier."""
+    """A segment of MPEG-TS.
+
+    Attributes:
+        clock: Seconds added to its times.
+        lead: Seconds by which audio starts earlier.
+    """
 
     seconds: float
     clock: float = 0
@@ -39,19 +44,19 @@ class Segment(NamedTuple):
 
 
 def encoded(folder: Path, segments: Sequence[Segment]) -> dict[Segment, bytes]:
-    """Encode all segments with one run of the ffmpeg program, whose start costs more than a segment."""
+    """Encode all segments with one run of ffmpeg. Starting ffmpeg takes longer than encoding a segment."""
     inputs: list[str] = []
     outputs: list[str] = []
     count = 0
     for number, (seconds, clock, size, rate, bframes, sound, lead) in enumerate(segments):
         lit = f"lt(mod(t\\,1)\\,{MARK})"
-        picture = f"color=black:s={size}:r=25:d={seconds},drawbox=color=white:t=fill:enable='{lit}'"
+        light = f"color=black:s={size}:r=25:d={seconds},drawbox=color=white:t=fill:enable='{lit}'"
         wave = f"aevalsrc='0.5*sin(2*PI*1000*t)*{lit}':s={rate}:d={seconds}"
         if lead > 0:
-            picture += f",trim=start={lead}"
+            light += f",trim=start={lead}"
         if lead < 0:
             wave += f",atrim=start={-lead}"
-        for graph in [picture, wave] if sound else [picture]:
+        for graph in [light, wave] if sound else [light]:
             inputs += ["-f", "lavfi", "-i", graph]
             outputs += ["-map", str(count)]
             count += 1
@@ -64,7 +69,7 @@ def encoded(folder: Path, segments: Sequence[Segment]) -> dict[Segment, bytes]:
 
 
 def export(source: Path, target: Path, start: Fraction | None = None, end: Fraction | None = None) -> list[str]:
-    """Copy frames as an export does; return its notices."""
+    """Copy frames like an export. Return the notices."""
     (notices,) = export_all(source, [target], start, end)
     return notices
 
@@ -72,10 +77,14 @@ def export(source: Path, target: Path, start: Fraction | None = None, end: Fract
 def export_all(
     source: Path, targets: Sequence[Path], start: Fraction | None = None, end: Fraction | None = None, *, every: int = 1
 ) -> list[list[str]]:
-    """Read a source once, and copy its frames as one export to each of the targets does; return their notices.
+    """Read a source once, and copy its frames to all targets like one export to each. Return the notices.
 
     Args:
-        every: Step between the rows and columns that are kept of a frame, where only times and sound matter.
+        source: Source file.
+        targets: Output files.
+        start: First time of the copy.
+        end: End of the copy.
+        every: Keep every n-th row and column of a frame, for tests of times and audio only.
     """
     reader = VideoFileSource(source, start, end)
     writers = [VideoWriter(target, start=start, end=end) for target in targets]
@@ -98,15 +107,15 @@ _LIGHT = "signalstats,metadata=print:key=lavfi.signalstats.YAVG:file="
 _DECODED = ("-fps_mode", "passthrough", "-f", "null", "-")
 
 
-class Seen(NamedTuple):
-    """Times of all pictures, and those at which the picture turns white."""
+class VideoTimes(NamedTuple):
+    """Times of all frames, and of those that turn white."""
 
     times: list[float]
     flashes: list[float]
 
 
-def seen_in(paths: Sequence[Path]) -> list[Seen]:
-    """Decode the pictures of all files with one run of the ffmpeg program."""
+def video_times(paths: Sequence[Path]) -> list[VideoTimes]:
+    """Decode the frames of all files with one run of ffmpeg."""
     with tempfile.TemporaryDirectory() as folder:
         lines = [Path(folder) / str(number) for number in range(len(paths))]
         inputs = [part for path in paths for part in ("-i", str(path))]
@@ -116,11 +125,11 @@ def seen_in(paths: Sequence[Path]) -> list[Seen]:
             for part in ("-map", f"{number}:v", "-vf", f"{_LIGHT}{path}", *_DECODED)
         ]
         ffmpeg("-copyts", *inputs, *outputs)
-        return [_seen(path.read_text()) for path in lines]
+        return [_parse_frames(path.read_text()) for path in lines]
 
 
-def played(paths: Sequence[Path]) -> list[tuple[Seen, list[float]]]:
-    """Return the pictures of each file and the times at which its sound begins, decoded by one run of ffmpeg."""
+def playback_times(paths: Sequence[Path]) -> list[tuple[VideoTimes, list[float]]]:
+    """Return the video times of each file and the times at which its beeps start, with one run of ffmpeg."""
     with tempfile.TemporaryDirectory() as folder:
         lights = [Path(folder) / f"{number}.txt" for number in range(len(paths))]
         waves = [Path(folder) / f"{number}.pcm" for number in range(len(paths))]
@@ -130,24 +139,26 @@ def played(paths: Sequence[Path]) -> list[tuple[Seen, list[float]]]:
             outputs += ["-map", f"{number}:v", "-vf", f"{_LIGHT}{light}", *_DECODED, "-map", f"{number}:a", "-af"]
             outputs += ["aresample=8000:async=1:min_hard_comp=0.01:first_pts=0", "-ac", "1", "-f", "s16le", str(wave)]
         ffmpeg("-copyts", *inputs, *outputs)
-        return [(_seen(light.read_text()), _heard(wave)) for light, wave in zip(lights, waves, strict=True)]
+        return [
+            (_parse_frames(light.read_text()), _beep_starts(wave)) for light, wave in zip(lights, waves, strict=True)
+        ]
 
 
-def _heard(path: Path) -> list[float]:
+def _beep_starts(path: Path) -> list[float]:
     wave = np.abs(np.fromfile(path, np.int16).astype(int))
     loud = wave[: len(wave) // 40 * 40].reshape(-1, 40).max(axis=1) > 3000  # 5 ms
     return [float(at) * 0.005 for at in np.flatnonzero(loud) if not loud[max(at - 4, 0) : at].any()]
 
 
-def _seen(printed: str) -> Seen:
+def _parse_frames(printed: str) -> VideoTimes:
     lines = printed.splitlines()
     times = [float(line.partition("pts_time:")[2].split()[0]) for line in lines if "pts_time:" in line]
     bright = [float(line.partition("YAVG=")[2]) > 126 for line in lines if "YAVG=" in line]
-    return Seen(times, [time for at, time in enumerate(times) if bright[at] and not (at and bright[at - 1])])
+    return VideoTimes(times, [time for at, time in enumerate(times) if bright[at] and not (at and bright[at - 1])])
 
 
 def durations(path: Path) -> dict[str, tuple[float, float]]:
-    """Return the first time and the end of a file's "video" and "audio" packets."""
+    """Return the first time and the end of the packets of "video" and "audio"."""
     times: dict[str, list[tuple[float, float]]] = defaultdict(list)
     with av.open(str(path)) as container:
         for packet in container.demux():
