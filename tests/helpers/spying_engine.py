@@ -1,4 +1,4 @@
-"""An engine for the inference process that tells which libraries the process has imported."""
+"""An engine for the inference process that reports which libraries the process has imported."""
 
 import os
 import sys

@@ -146,7 +146,7 @@ def test_low_precision_that_changes_masks_is_replaced_with_a_notice(
 
 
 @pytest.mark.slow
-def test_low_precision_that_changes_the_first_frame_is_left_with_a_notice(
+def test_low_precision_that_changes_the_first_frame_is_replaced_with_a_notice(
     tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = Segmenter.load(str(tiny_folder), device="cpu").segment(picture, TEXTS).probabilities
