@@ -469,7 +469,7 @@ class Monkey:
         assert look.model.currentData() == settings.engine.model
         assert look.device.currentData() == settings.engine.device
         assert look.input_size.currentData() == settings.engine.size
-        assert look.fit.currentData() == settings.engine.resize_mode
+        assert look.resize_mode.currentData() == settings.engine.resize_mode
         assert look.detail.currentData() == settings.engine.detail
         assert look.mode.button(settings.display).isChecked()
         assert look.effects._kinds == [effect.kind for effect in settings.effects]
