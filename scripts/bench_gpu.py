@@ -58,15 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
         full = Segmenter.load(
             model, device=options.device, dtype="float32", size=64 if options.quick else None, engine="torch"
         )
-    print(f"{device_name(full)}; PyTorch {torch.__version__}, transformers {transformers.__version__}; {full.size}²")
-    print(line(TITLES))
-    print(line(["---"] * 2 + ["---:"] * (len(TITLES) - 2)))
-    rows = []
-    for row in measure(full, 1 if options.quick else options.rounds):
-        rows.append(row)
-        print(line(cells(row)), flush=True)
-    if options.json is not None:
-        options.json.write_text(json.dumps({"machine": device_name(full), "rows": rows}, indent=1) + "\n", "utf-8")
+        versions = f"PyTorch {torch.__version__}, transformers {transformers.__version__}"
+        print(f"{device_name(full)}; {versions}; {full.size}²")
+        print(line(TITLES))
+        print(line(["---"] * 2 + ["---:"] * (len(TITLES) - 2)))
+        rows = []
+        for row in measure(full, 1 if options.quick else options.rounds):
+            rows.append(row)
+            print(line(cells(row)), flush=True)
+        if options.json is not None:
+            options.json.write_text(json.dumps({"machine": device_name(full), "rows": rows}, indent=1) + "\n", "utf-8")
     return rows
 
 

@@ -16,9 +16,12 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from clipseg_live.demo.scenes import Scene
 from clipseg_live.media.sources.registry import open_source
+from clipseg_live.model.openvino import library
+from clipseg_live.model.segmenter import Segmenter
 from tests.e2e import preloaded
 
 SIZE = (256, 192)
@@ -46,9 +49,15 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def server() -> None:
-    """Provide the server. It lasts as long as the session, so it starts before all tests."""
+    """Provide the server. It lasts as long as the session, so it starts before all tests.
+
+    Also convert the demo model, so that no command has to.
+    """
     if sys.platform == "linux":
         preloaded.start_server()
+    if library.is_installed():
+        with FileLock(Path(os.environ["XDG_CACHE_HOME"]) / "clipseg-live-tests.lock"):
+            Segmenter.load("shapes", device="cpu")
 
 
 def start(
