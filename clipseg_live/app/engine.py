@@ -88,13 +88,16 @@ def find_model(settings: EngineSettings, on_progress: ReportProgress | None = No
     return loading.find_model_files(settings.model, on_progress=lambda text: on_progress(f"Downloading {text}"))
 
 
-def load_engine(files: "ModelFiles", settings: EngineSettings, prompts: Sequence[Prompt] = ()) -> "DriverSegmenter":
+def load_engine(
+    files: "ModelFiles", settings: EngineSettings, prompts: Sequence[Prompt] = (), *, reuse: bool = False
+) -> "DriverSegmenter":
     """Load the requested engine, with the prompts encoded.
 
     Args:
         files: Files of the model.
         settings: Settings of the engine.
         prompts: Prompts to encode.
+        reuse: Reuse tokens between frames. ``settings.reuse`` is for live sessions.
 
     Raises:
         UsageError: The settings are invalid.
@@ -102,8 +105,8 @@ def load_engine(files: "ModelFiles", settings: EngineSettings, prompts: Sequence
     """
     from clipseg_live.model.driver import DriverSegmenter
 
-    options = settings.model_dump(exclude={"model", "resize_mode"})
-    engine = DriverSegmenter.load(files, fit=settings.resize_mode, **options)
+    options = settings.model_dump(exclude={"model", "resize_mode", "reuse"})
+    engine = DriverSegmenter.load(files, fit=settings.resize_mode, reuse=reuse, **options)
     if prompts:
         engine.encode(prompts)
     return engine
@@ -128,7 +131,7 @@ def loading_message(files: "ModelFiles", settings: EngineSettings) -> str:
 
 def _load(files: "ModelFiles", settings: EngineSettings, on_progress: ReportProgress) -> LiveEngine:
     on_progress(loading_message(files, settings))
-    return load_engine(files, settings)
+    return load_engine(files, settings, reuse=settings.reuse == "on")
 
 
 def _leave_a_core() -> None:

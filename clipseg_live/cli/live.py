@@ -16,9 +16,10 @@ from clipseg_live.cli.shared_options import (
     EngineOptions,
     FramingOptions,
     InputOptions,
+    LiveOptions,
     MatteOptions,
     NetworkOptions,
-    SegmentationOptions,
+    ReuseOptions,
     names_of,
 )
 from clipseg_live.cli.sources import source_spec
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 
 _KEPT = [
-    option.name for group in (MatteOptions, EngineOptions, FramingOptions, DrawingOptions) for option in fields(group)
+    option.name
+    for group in (MatteOptions, EngineOptions, FramingOptions, DrawingOptions, ReuseOptions)
+    for option in fields(group)
 ]
 """Fields of the options whose default is the value of the last run."""
 
@@ -57,7 +60,7 @@ def live(
         ),
     ] = None,
     *,
-    segmentation: SegmentationOptions,
+    segmentation: LiveOptions,
     reading: InputOptions,
     network: NetworkOptions,
     window: WindowOptions,
@@ -70,7 +73,7 @@ def live(
 
 
 def _open_window(
-    source: str | None, options: SegmentationOptions, reading: InputOptions, network: NetworkOptions, *, demo: bool
+    source: str | None, options: LiveOptions, reading: InputOptions, network: NetworkOptions, *, demo: bool
 ) -> int:
     from clipseg_live.core.errors import Failure, UsageError
     from clipseg_live.core.session_file import is_session_name

@@ -9,8 +9,8 @@ from clipseg_live.cli.settings import session_settings
 from clipseg_live.cli.shared_options import (
     AnnotationOptions,
     InputOptions,
+    LiveOptions,
     NetworkOptions,
-    SegmentationOptions,
     Source,
     given,
 )
@@ -87,7 +87,7 @@ class RecordOptions:
 @with_options()
 def record(
     source: Source,
-    segmentation: SegmentationOptions,
+    segmentation: LiveOptions,
     reading: InputOptions,
     network: NetworkOptions,
     files: FileOptions,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from clipseg_live.cli.shared_options import PromptOptions, SegmentationOptions, given, names_of
+from clipseg_live.cli.shared_options import LiveOptions, PromptOptions, SegmentationOptions, given, names_of
 
 if TYPE_CHECKING:
     from clipseg_live.core.prompts import Prompt
@@ -154,6 +154,8 @@ def _change_all_but_prompts(options: SegmentationOptions, base: "LiveSettings", 
     if options.effects.effect is not None:
         effects = parse_effects(options.effects.effect)
     engine, framing = given(options.engine), given(options.framing)
+    if isinstance(options, LiveOptions):
+        engine |= given(options.reuse)
     if demo and options.prompts.session is None:
         engine.setdefault("model", BUILT_IN_MODEL)
     if "crop" in framing:

@@ -284,6 +284,26 @@ class SegmentationOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReuseOptions:
+    """Field of ``EngineSettings`` for live sessions."""
+
+    reuse: Annotated[
+        str | None,
+        option(
+            MODEL, "MODE", "With openvino, compute only what changed since the last frame: auto (unless every frame "
+            "waits for its own mask), on or off.", default="auto",
+        ),
+    ] = None  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveOptions(SegmentationOptions):
+    """Options of all commands with a live session."""
+
+    reuse: ReuseOptions = field(default_factory=ReuseOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputOptions:
     """Options of reading a source."""
 

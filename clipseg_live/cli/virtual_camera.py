@@ -10,8 +10,8 @@ from clipseg_live.cli.settings import session_settings
 from clipseg_live.cli.shared_options import (
     EngineOptions,
     InputOptions,
+    LiveOptions,
     NetworkOptions,
-    SegmentationOptions,
     Source,
     given,
 )
@@ -57,7 +57,7 @@ class CameraOptions:
 @with_options()
 def virtual_camera(
     source: Source,
-    segmentation: SegmentationOptions,
+    segmentation: LiveOptions,
     reading: InputOptions,
     network: NetworkOptions,
     camera: CameraOptions,

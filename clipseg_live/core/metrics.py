@@ -64,6 +64,13 @@ class Spread:
         with self._lock:
             self._values.append((self._clock(), value))
 
+    def mean(self) -> float | None:
+        """Return the mean of the values; None without values."""
+        oldest = self._clock() - self._window
+        with self._lock:
+            values = [value for time_added, value in self._values if time_added >= oldest]
+        return float(np.mean(values)) if values else None
+
     def percentiles(self, *shares: float) -> tuple[float, ...]:
         """Return one percentile of the values for each share.
 

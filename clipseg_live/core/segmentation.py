@@ -41,12 +41,15 @@ class Segmentation:
         prompts: Prompts in the order of the maps.
         frame_size: (height, width) of the frame that was segmented.
         timings: Milliseconds per stage.
+        recomputed: Share of the vision encoder's tokens that were computed for this frame, 0..1; None if tokens are not
+            reused between frames.
     """
 
     probabilities: NDArray[np.float32]
     prompts: tuple[Prompt, ...]
     frame_size: tuple[int, int]
     timings: Mapping[str, float] = field(default_factory=dict)
+    recomputed: float | None = None
 
     def __repr__(self) -> str:
         (rows, columns), (height, width) = self.probabilities.shape[1:], self.frame_size

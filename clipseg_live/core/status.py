@@ -44,6 +44,7 @@ class Prediction:
         unchanged: The frame looked like the previous one, and these are the maps of that frame.
         milliseconds: Milliseconds by stage of the engine.
         keys: Key of the prompt of each map. Predictions with equal keys belong to the same prompt.
+        recomputed: Share of the tokens that the engine computed for this frame, 0..1; None if it does not reuse tokens.
     """
 
     index: int
@@ -54,6 +55,7 @@ class Prediction:
     unchanged: bool = False
     milliseconds: dict[str, float] = field(default_factory=dict)
     keys: tuple[Hashable, ...] = ()
+    recomputed: float | None = None
 
 
 class SourceState(StrEnum):
@@ -226,6 +228,7 @@ class Rates:
         skipped: Number of frames that the worker did not receive.
         unchanged: Number of frames that were not segmented because nothing had changed.
         stages: Median milliseconds by stage.
+        recomputed: Mean share of the tokens that the engine computed for a frame, 0..1; None if it does not reuse them.
     """
 
     capture: float = 0.0
@@ -236,6 +239,7 @@ class Rates:
     skipped: int = 0
     unchanged: int = 0
     stages: dict[str, float] = field(default_factory=dict)
+    recomputed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

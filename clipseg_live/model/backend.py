@@ -22,6 +22,19 @@ class UnsupportedPrecision(Exception):
     """A backend cannot run the network in a precision, or not faster than in float32."""
 
 
+class ReuseCache(Protocol):
+    """What was computed for a sequence of images of one source, so that similar ones need less work.
+
+    Attributes:
+        share: share of the tokens that were computed for the last image, 0..1.
+    """
+
+    share: float
+
+    def clear(self) -> None:
+        """Compute the next image in full."""
+
+
 class Backend(Protocol):
     """A network, ready to run on one device in one precision.
 
@@ -68,8 +81,18 @@ class Backend(Protocol):
     def is_same(self, first: Any, second: Any) -> bool:
         """Return whether two inputs are identical."""
 
-    def features(self, prepared: Any, preprocessing: Preprocessing) -> Any:
-        """Run the vision encoder on an input."""
+    def token_cache(self) -> ReuseCache | None:
+        """Return an empty cache for the reuse of tokens; None if this backend always computes all tokens."""
+
+    def features(self, prepared: Any, preprocessing: Preprocessing, cache: Any = None) -> Any:
+        """Run the vision encoder on an input.
+
+        Args:
+            prepared: the input.
+            preprocessing: constants of the checkpoint.
+            cache: a cache of ``token_cache``. Tokens that hardly changed since the last input with it are reused, so
+                the result is approximate. None computes all tokens.
+        """
 
     def maps(self, features: Any, embeddings: Embeddings, placement: Placement) -> Any:
         """Decode features for all prompts, to maps (prompts, rows, columns) that are cut to the frame.

@@ -22,6 +22,7 @@ from clipseg_live.core.settings.base import DEFAULT_MODEL, DETAILS, RESIZE_MODES
 from clipseg_live.model import precision
 from clipseg_live.model.backend import Backend, Embeddings, UnsupportedPrecision
 from clipseg_live.model.engines import EngineChoice, choose_engine
+from clipseg_live.model.frame_reuse import FrameReuse
 from clipseg_live.model.preprocess import Placement, Preprocessing, place_frame
 from clipseg_live.model.prompt_encoder import CacheStatistics, PromptEncoder, no_prediction
 from clipseg_live.model.store import loading
@@ -62,6 +63,7 @@ class Segmenter:
         self.size = self._check_size(size)
         self._prompts = PromptEncoder(backend, tokenizer, self.preprocessing, files.identity())
         self._seen: dict[int, tuple[Any, Any]] = {}
+        self._reuse = FrameReuse()
         self._precision_notices: list[str] = []
         self._reference: precision.Reference | None = None
         self.vision_passes = 0
@@ -77,6 +79,7 @@ class Segmenter:
         fit: ResizeMode = "stretch",
         detail: Detail = "off",
         engine: str = "auto",
+        reuse: bool = False,
     ) -> _S:
         """Load a model by name, alias or folder, or from files that ``loading.find_model_files`` has found.
 
@@ -91,6 +94,8 @@ class Segmenter:
             detail: "off", "zoom" (one more pass where small objects are close together) or "tiles" (further passes over
                 overlapping parts of large frames). Both give finer maps.
             engine: "auto" (PyTorch on a GPU, else OpenVINO where it is installed, else PyTorch), "torch" or "openvino".
+            reuse: compute only what changed since the last frame, for sequences of frames from one source. Maps are
+                then approximate. Only OpenVINO does so, without ``detail``.
 
         Raises:
             UsageError: if a value is invalid.
@@ -100,7 +105,7 @@ class Segmenter:
         files = loading.find_model_files(model) if isinstance(model, str) else model
         with _clear_memory_errors("load the model"):
             try:
-                backend, tokenizer = _open(files, choice)
+                backend, tokenizer = _open(files, choice, reuse)
                 segmenter = cls(files, backend, tokenizer, size=size, fit=fit)
                 segmenter._lower_precision(choice.dtype)
                 segmenter.backend.try_out(segmenter.preprocessing, *segmenter._prompts.tokens(("a", "a red circle")))
@@ -116,6 +121,7 @@ class Segmenter:
                     f"({type(error).__name__}: {reason}): {files.remedy}."
                 ) from error
         segmenter.detail = detail
+        segmenter._reuse.enabled = reuse and detail == "off"
         logger.info(
             "Model ready: engine=%s device=%s dtype=%s (asked for: %s) size=%d fit=%s detail=%s threads=%d",
             segmenter.engine, segmenter.device, segmenter.dtype, dtype, segmenter.size, fit, detail,
@@ -131,8 +137,14 @@ class Segmenter:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.RLock())
 
-    def configure(self, size: int | None = None, fit: ResizeMode = "stretch", detail: Detail | None = None) -> None:
-        """Change the network's square, the fit of frames and (unless None) the detail, without loading the model again.
+    def configure(
+        self,
+        size: int | None = None,
+        fit: ResizeMode = "stretch",
+        detail: Detail | None = None,
+        reuse: bool = False,
+    ) -> None:
+        """Change the square, the fit, the reuse and (unless None) the detail, without loading the model again.
 
         The change applies to all threads that share this segmenter, from their next call.
 
@@ -144,7 +156,21 @@ class Segmenter:
         side = self._check_size(size)
         with self._lock:
             self.size, self.fit, self.detail = side, fit, wanted
+            self.forget()
+            self._reuse.enabled = reuse and wanted == "off"
         logger.info("Model settings changed: size=%d fit=%s detail=%s", side, fit, wanted)
+
+    def forget(self) -> None:
+        """Reuse nothing of the frames so far, as before frames of another source."""
+        with self._lock:
+            if self._reuse.approximate:
+                self._seen.pop(0, None)
+            self._reuse.forget()
+
+    @property
+    def approximate(self) -> bool:
+        """Whether the maps of the last frame are approximate, because tokens were reused."""
+        return self._reuse.approximate
 
     @property
     def name(self) -> str:
@@ -265,9 +291,10 @@ class Segmenter:
             clock.mark("download")
         if not np.isfinite(probabilities).all():
             self._seen.clear()  # these features may be the cause
+            self._reuse.forget()
             raise NoPrediction(no_prediction(self.dtype))
         probabilities.setflags(write=False)
-        return Segmentation(probabilities, wanted, frame, clock.milliseconds())
+        return Segmentation(probabilities, wanted, frame, clock.milliseconds(), self._reuse.share)
 
     def _closer(self, whole: Any, image: Any, frame: tuple[int, int], embeddings: Embeddings) -> Any:
         """Return the maps of the whole frame with those of its parts merged in."""
@@ -305,11 +332,16 @@ class Segmenter:
         prepared = self.backend.prepare(image, placement, self.preprocessing)
         mark("prepare")
         seen = self._seen.get(number)
-        if seen is not None and self.backend.is_same(seen[0], prepared):
+        if seen is not None and self.backend.is_same(seen[0], prepared) and not (number == 0 and self._reuse.is_due):
+            if number == 0:
+                self._reuse.repeat()
             mark("vision")
             return seen[1]
         self._seen.pop(number, None)
-        features = self.backend.features(prepared, self.preprocessing)
+        if number == 0:
+            features = self._reuse.features(self.backend, prepared, self.preprocessing)
+        else:
+            features = self.backend.features(prepared, self.preprocessing)
         self._seen[number] = prepared, features
         self.vision_passes += 1
         mark("vision")
@@ -416,6 +448,7 @@ class Segmenter:
         self.backend = backend
         self._prompts.use(backend)
         self._seen.clear()
+        self._reuse.forget()
 
     def _adopt(self, network: "ClipSeg") -> None:
         """Run another network of PyTorch; only with the engine torch."""
@@ -433,13 +466,13 @@ class Segmenter:
         return probabilities
 
 
-def _open(files: ModelFiles, choice: EngineChoice) -> tuple[Backend, Tokenizer]:
+def _open(files: ModelFiles, choice: EngineChoice, reuse: bool) -> tuple[Backend, Tokenizer]:
     """Return the network in float32, and the tokenizer."""
     if choice.engine == "openvino":
         from clipseg_live.model.openvino import backend
 
         try:
-            return backend.open_model(files)
+            return backend.open_model(files, layered=reuse)
         except (ClipsegLiveError, MemoryError):
             raise
         except Exception as error:  # the converter and the compiler raise anything

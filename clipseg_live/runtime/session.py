@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.metrics import Spread
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.rendered_frame import RenderedFrame
@@ -94,6 +95,7 @@ class Session:
         self._worker_problem = self._render_problem = ""
         self._abandoned: tuple[str, ...] = ()
         self._cached_rates: tuple[float, Rates] = (0.0, Rates())
+        self._recomputed = Spread()
         self._outputs = RecordingOutputs(tools.recording, self._send_message)
         self._outputs.set_live_settings(settings)
         self._camera = VirtualCameraManager(
@@ -102,7 +104,7 @@ class Session:
         self._capture = Capture(tools.open_source, tools.frame_filter, self._take_frame)
         self._worker = InferenceClient(
             tools.make_engine,
-            settings.engine,
+            settings.worker_engine,
             ClientEvents(
                 on_result=self._take_result,
                 on_status=self._handle_worker_status,
@@ -135,8 +137,8 @@ class Session:
             self._settings_log.put(settings)
             if settings.rows != previous.rows:
                 self._edit_prompts(settings)
-        if settings.engine != previous.engine:
-            self._worker.set_engine(settings.engine)
+        if settings.worker_engine != previous.worker_engine:
+            self._worker.set_engine(settings.worker_engine)
         self._capture.set_framing(settings.framing)
         self._render_thread.set_settings(settings, self._prompt_set.version)
         self._outputs.set_live_settings(settings)
@@ -182,6 +184,7 @@ class Session:
             skipped=max(self._worker.submitted - self._worker.taken, 0),
             unchanged=self._worker.unchanged,
             stages=self._render_thread.timings.medians(),
+            recomputed=self._recomputed.mean(),
         )
         self._cached_rates = now, rates
         return rates
@@ -330,6 +333,10 @@ class Session:
     def _take_result(self, result: Prediction, frame: Frame | None) -> None:
         if result.epoch != self._capture.epoch:
             return
+        if result.recomputed is not None:
+            if result.recomputed < 1 and self._settings.worker_engine.reuse != "on":
+                return  # it was on its way when exact maps became necessary; the worker answers the frame again
+            self._recomputed.add(result.recomputed)
         keys = self._keys.get(result.version, {})
         keyed = replace(result, keys=tuple(keys.get(row_id, row_id) for row_id in result.ids))
         self._render_thread.put_result(keyed, frame)

@@ -24,12 +24,19 @@ class FakeLiveEngine:
 
     name, device, dtype, engine = "fake", "cpu", "float32", "fake"
     notices: tuple[str, ...] = ()
+    approximate = False
 
     def __init__(self) -> None:
         self.side = 4
+        self.recomputed: float | None = None
 
-    def configure(self, size: int | None, fit: ResizeMode, detail: Detail) -> None:
+    def configure(self, size: int | None, fit: ResizeMode, detail: Detail, reuse: bool) -> None:
         self.side = (size or 64) // 16
+        self.recomputed = 0.5 if reuse else None
+
+    def forget(self) -> None:
+        if self.recomputed is not None:
+            self.recomputed = 1.0  # the next frame; see ``segment``
 
     def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
         words = [prompt.label for prompt in prompts]
@@ -44,7 +51,10 @@ class FakeLiveEngine:
         if "imprecise" in words:
             self.dtype = "float64"
         maps = np.stack([self._map(frame, word) for word in words])
-        return Segmentation(maps, tuple(prompts), frame.shape[:2], {"vision": 1.0, "decoder": 0.5})
+        share = self.recomputed
+        self.recomputed = None if share is None else 0.5
+        self.approximate = share == 0.5
+        return Segmentation(maps, tuple(prompts), frame.shape[:2], {"vision": 1.0, "decoder": 0.5}, share)
 
     def _map(self, frame: Pixels, word: str) -> np.ndarray:
         rows = np.arange(self.side) * frame.shape[0] // self.side
@@ -74,5 +84,5 @@ def make_fake_engine(settings: EngineSettings, on_progress: Report, on_notice: R
         on_notice("A notice.")
     on_progress("Loading fake")
     engine = FakeLiveEngine()
-    engine.configure(settings.size, settings.resize_mode, settings.detail)
+    engine.configure(settings.size, settings.resize_mode, settings.detail, settings.reuse == "on")
     return engine

@@ -20,7 +20,7 @@ from clipseg_live.core.mattes import Matte, MatteRequest, Mattes
 from clipseg_live.core.metrics import Budget
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.rendered_frame import RenderedFrame
-from clipseg_live.core.settings.base import DEFAULT_MODEL, EngineSettings, PromptStyle
+from clipseg_live.core.settings.base import DEFAULT_MODEL, EngineSettings, PromptStyle, Reuse
 from clipseg_live.core.settings.effects import Glow, Outline, Tint
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.model.openvino import library
@@ -87,11 +87,27 @@ def test_the_engine_size_changes_without_loading() -> None:
     assert [words.split()[1] for words in told] == ["shapes"]
     picture = np.zeros((60, 80, 3), np.uint8)
     before = engine.segment(picture, [Prompt.text("x")]).probabilities.shape
-    engine.configure(112, "letterbox", "off")
+    engine.configure(112, "letterbox", "off", False)
     after = engine.segment(picture, [Prompt.text("x")]).probabilities.shape
     assert (before, after) == ((1, 224, 224), (1, 84, 112))
     with pytest.raises(UsageError, match="multiple of 16"):
-        engine.configure(100, "stretch", "off")
+        engine.configure(100, "stretch", "off", False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not library.is_installed(), reason="needs OpenVINO")
+@pytest.mark.parametrize("reuse", ["auto", "on", "off"])
+def test_the_engine_of_the_worker_reuses_tokens_if_it_is_told_to(reuse: Reuse) -> None:
+    settings = EngineSettings(model="shapes", device="cpu", engine="openvino", reuse=reuse)
+    engine = make_exact_engine(settings, lambda words: None, lambda words: None)
+    frame = np.zeros((224, 224, 3), np.uint8)
+    engine.segment(frame, [Prompt.text("x")])
+    frame[:16, :16] = 20
+    share = engine.segment(frame, [Prompt.text("x")]).recomputed
+    assert share == (pytest.approx(32 / 197) if reuse == "on" else None)
+    assert engine.approximate == (reuse == "on")
+    engine.forget()
+    assert engine.segment(frame, [Prompt.text("x")]).recomputed == (1 if reuse == "on" else None)
 
 
 def picture(**values: object) -> RenderedFrame:

@@ -22,6 +22,7 @@ ResizeMode = Literal["stretch", "letterbox", "aspect"]
 Role = Literal["positive", "negative", "contrast"]
 Detail = Literal["off", "zoom", "tiles"]
 EngineName = Literal["auto", "torch", "openvino"]
+Reuse = Literal["auto", "on", "off"]
 Codec = Literal["h264", "h265", "vp9", "av1", "ffv1", "prores"]
 
 
@@ -38,6 +39,7 @@ DataFormat = Annotated[str, AfterValidator(_known_format)]
 RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+REUSES: tuple[Reuse, ...] = get_args(Reuse)
 DTYPES: tuple[str, ...] = ("auto", "float32", "bfloat16", "float16", "int8")
 CODECS: tuple[Codec, ...] = get_args(Codec)
 
@@ -175,6 +177,8 @@ class EngineSettings(Frozen):
         detail: "zoom" adds a closer pass where there are groups of small objects. "tiles" also segments overlapping
             parts of the whole frame, in four passes or more.
         engine: Library that runs the model. "auto" takes PyTorch on a GPU, else OpenVINO where it is installed.
+        reuse: Live sessions with OpenVINO compute only what changed since the last frame. "auto" leaves the choice to
+            ``LiveSettings.worker_engine``. Exports and streams compute every frame in full.
     """
 
     model: str = DEFAULT_MODEL
@@ -184,6 +188,7 @@ class EngineSettings(Frozen):
     resize_mode: Annotated[ResizeMode, renamed("resize_mode", "fit")] = "stretch"
     detail: Detail = "off"
     engine: EngineName = "auto"
+    reuse: Reuse = "auto"
 
 
 def parse_colour(text: str) -> RGB:

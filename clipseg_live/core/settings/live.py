@@ -203,6 +203,17 @@ class LiveSettings(Frozen):
         """The effective mode: with privacy effects, only frames with their own masks are shown."""
         return "locked" if is_private(self.effects) else self.mode
 
+    @property
+    def worker_engine(self) -> EngineSettings:
+        """The effective settings of the engine, with ``reuse`` "on" or "off".
+
+        With "auto", tokens are reused in smooth mode. In locked mode, and so with privacy effects, every frame has its
+        own exact maps.
+        """
+        if self.engine.reuse != "auto":
+            return self.engine
+        return self.engine.model_copy(update={"reuse": "on" if self.display == "smooth" else "off"})
+
     def shown(self) -> tuple[PromptRow, ...]:
         """Return the rows that are drawn, in their order."""
         alone = any(row.solo for row in self.rows)

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from clipseg_live.core.settings.base import DETAILS, DTYPES, RESIZE_MODES
+from clipseg_live.core.settings.base import DETAILS, DTYPES, RESIZE_MODES, REUSES
 from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import DISPLAY_MODES, LiveSettings
 from clipseg_live.gui.settings.effect_list import EffectList
@@ -90,6 +90,9 @@ class SettingsPanel(QScrollArea):
         self.device = ChoiceBox(self.tr("Device"), self._body)
         self.engine = ChoiceBox(self.tr("Engine"), self._body)
         self.precision = ChoiceBox(self.tr("Precision"), self._body)
+        self.reuse = ChoiceBox(self.tr("Reuse of earlier frames"), self._body)
+        reuses = {"auto": self.tr("Automatic"), "on": self.tr("On"), "off": self.tr("Off")}
+        self.reuse.set_choices([(reuse, reuses.get(reuse, reuse)) for reuse in REUSES])
         self.input_size = ChoiceBox(self.tr("Inference size"), self._body)
         names = {
             "stretch": self.tr("Stretch"),
@@ -125,7 +128,8 @@ class SettingsPanel(QScrollArea):
         rows: tuple[tuple[str, QWidget], ...] = (
             (self.tr("Model"), self.model), (self.tr("Device"), self.device),
             (self.tr("Engine"), self.engine), (self.tr("Precision"), self.precision),
-            (self.tr("Size"), self.input_size), (self.tr("Detail"), self.detail), (self.tr("Fit"), self.resize_mode),
+            (self.tr("Size"), self.input_size), (self.tr("Detail"), self.detail),
+            (self.tr("Reuse"), self.reuse), (self.tr("Fit"), self.resize_mode),
         )  # fmt: skip
         for row, (text, control) in enumerate(rows):
             engine.addWidget(self._label(text, control), row, 0)
@@ -164,6 +168,7 @@ class SettingsPanel(QScrollArea):
         self.precision.picked.connect(lambda dtype: self._edit_engine(dtype=dtype))
         self.input_size.picked.connect(lambda size: self._edit_engine(size=size))
         self.resize_mode.picked.connect(lambda mode: self._edit_engine(resize_mode=mode))
+        self.reuse.picked.connect(lambda reuse: self._edit_engine(reuse=reuse))
         self.detail.picked.connect(lambda detail: self._edit_engine(detail=detail))
 
     # ---- showing the Store
@@ -203,6 +208,7 @@ class SettingsPanel(QScrollArea):
         self.input_size.show_value(engine.size)
         self.resize_mode.show_value(engine.resize_mode)
         self.detail.show_value(engine.detail)
+        self.reuse.show_value(engine.reuse)
         hints = {
             "stretch": self.tr("Stretches the frame to the model’s square input."),
             "letterbox": self.tr("Keeps the aspect ratio and adds bars."),
@@ -227,6 +233,7 @@ class SettingsPanel(QScrollArea):
             (self.input_size, self.tr("A larger input finds smaller objects but is slower.")),
             (self.resize_mode, self.tr("How the frame is fitted to the model's input.")),
             (self.detail, self.tr("Extra passes over small objects or over tiles of the frame.")),
+            (self.reuse, self.tr("With OpenVINO, only what changed since the last frame is computed in smooth mode.")),
         )
         for control, text in texts:
             control.setStatusTip(text)

@@ -158,7 +158,8 @@ def diagnostics(status: SessionStatus, settings: LiveSettings) -> str:
             f"resize mode {settings.engine.resize_mode}",
             f"fps: {rates.capture:.1f} captured, {rates.inference:.1f} segmented, {rates.display:.1f} shown",
             f"delay: median {rates.delay[0]:.0f} ms, 95 % {rates.delay[1]:.0f} ms",
-            f"frames: {rates.dropped} dropped, {rates.skipped} skipped, {rates.unchanged} unchanged",
+            f"frames: {rates.dropped} dropped, {rates.skipped} skipped, {rates.unchanged} unchanged, "
+            f"{'-' if rates.recomputed is None else f'{rates.recomputed:.0%}'} computed",
             f"stages, ms: {stages or '-'}; edges: {status.effort}",
         )
     )

@@ -15,7 +15,7 @@ from clipseg_live.core.settings.base import Detail
 from clipseg_live.model import threads
 from clipseg_live.model.backend import Embeddings, PredictPart, StageClock, UnsupportedPrecision
 from clipseg_live.model.detail.passes import with_detail
-from clipseg_live.model.openvino import library
+from clipseg_live.model.openvino import layers, library, reuse
 from clipseg_live.model.openvino.files import (
     DECODER,
     IMAGE_ENCODER,
@@ -50,8 +50,12 @@ class _Features:
     grid: tuple[int, int]
 
 
-def open_model(files: ModelFiles) -> tuple["OpenVinoBackend", Tokenizer]:
+def open_model(files: ModelFiles, *, layered: bool = False) -> tuple["OpenVinoBackend", Tokenizer]:
     """Return the network in float32 and its tokenizer, from the cache; convert the model first if it is not there.
+
+    Args:
+        files: files of the model.
+        layered: get ready for the reuse of tokens.
 
     Raises:
         ModelError: if the model is damaged.
@@ -61,14 +65,14 @@ def open_model(files: ModelFiles) -> tuple["OpenVinoBackend", Tokenizer]:
     folder = converted.find(key)
     if folder is not None:
         try:
-            return _read(folder)
+            return _read(folder, layered)
         except Exception:  # a damaged file fails anywhere in the readers
             logger.warning("The converted model %s cannot be read, so it is converted again", folder, exc_info=True)
             converted.discard(key)
     from clipseg_live.model.openvino.conversion import convert
 
     logger.info("Converting %s for OpenVINO", files.folder)
-    return _read(converted.store(key, files, lambda target: convert(files, target)))
+    return _read(converted.store(key, files, lambda target: convert(files, target)), layered)
 
 
 def is_converted(files: ModelFiles) -> bool:
@@ -80,20 +84,22 @@ def _cache_key(files: ModelFiles) -> str:
     return converted.cache_key(files, (_FORMAT, __version__, library.load().get_version()))
 
 
-def _read(folder: Path) -> tuple["OpenVinoBackend", Tokenizer]:
+def _read(folder: Path, layered: bool) -> tuple["OpenVinoBackend", Tokenizer]:
     geometry = Geometry.read(folder)
-    return OpenVinoBackend(folder, geometry), Tokenizer.read(folder / TOKENIZER, geometry.padding)
+    return OpenVinoBackend(folder, geometry, layered=layered), Tokenizer.read(folder / TOKENIZER, geometry.padding)
 
 
 class OpenVinoBackend:
     """``Backend`` around converted networks. Images are uint8 arrays (h, w, 3); maps and features are float32 arrays.
 
-    The encoder of image prompts is compiled when it is first needed.
+    The encoder of image prompts is compiled when it is first needed. Once tokens are reused, the layers of the vision
+    encoder replace the whole one, with the same results.
 
     Args:
         folder: folder of the converted model.
         geometry: sizes of the model.
         dtype: precision of the network.
+        layered: get ready for the reuse of tokens.
 
     Raises:
         Exception: any error of OpenVINO about a damaged file.
@@ -102,7 +108,7 @@ class OpenVinoBackend:
     engine = "openvino"
     device_name = "cpu"
 
-    def __init__(self, folder: Path, geometry: Geometry, dtype: str = "float32") -> None:
+    def __init__(self, folder: Path, geometry: Geometry, dtype: str = "float32", *, layered: bool = False) -> None:
         self._folder = folder
         self._geometry = geometry
         self.dtype_name = dtype
@@ -111,20 +117,25 @@ class OpenVinoBackend:
         self._table: NDArray[np.float32] = np.load(folder / POSITIONS)
         self._positions: dict[tuple[int, int], NDArray[np.float32]] = {}
         self._encode_text = TextEncoder(folder)
-        core = library.load().Core()
-        self._networks = {name: core.read_model(folder / name) for name in (VISION_ENCODER, DECODER, IMAGE_ENCODER)}
-        if dtype == "int8":
-            compress_weights(self._networks[VISION_ENCODER])
-        self._requests = {name: self._compile(name) for name in (VISION_ENCODER, DECODER)}
+        core = library.core()
+        self._networks = {name: core.read_model(folder / name) for name in (DECODER, IMAGE_ENCODER)}
+        self._layers: layers.LayeredEncoder | None = None
+        self._requests: dict[str, Any] = {}
+        if layered:
+            self._cut()
+        else:
+            self._networks[VISION_ENCODER] = self._read_vision()
+            self._requests[VISION_ENCODER] = self._compile(VISION_ENCODER)
+        self._requests[DECODER] = self._compile(DECODER)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what a copy or a pickle needs: compiled networks cannot be copied, so they are read again."""
-        return OpenVinoBackend, (self._folder, self._geometry, self.dtype_name)
+        return _again, (self._folder, self._geometry, self.dtype_name, self._layers is not None)
 
     @property
     def threads(self) -> int:
         """CPU threads of OpenVINO."""
-        count: int = self._requests[VISION_ENCODER].get_compiled_model().get_property("INFERENCE_NUM_THREADS")
+        count: int = self._requests[DECODER].get_compiled_model().get_property("INFERENCE_NUM_THREADS")
         return count
 
     def clock(self) -> StageClock:
@@ -148,15 +159,28 @@ class OpenVinoBackend:
         """Return whether two inputs are identical."""
         return np.array_equal(first, second)
 
-    def features(self, prepared: Pixels, preprocessing: Preprocessing) -> _Features:
+    def token_cache(self) -> reuse.TokenCache:
+        """Return an empty cache for the reuse of tokens."""
+        return reuse.TokenCache()
+
+    def features(
+        self, prepared: Pixels, preprocessing: Preprocessing, cache: reuse.TokenCache | None = None
+    ) -> _Features:
         """Run the vision encoder on an input."""
         grid = (prepared.shape[0] // self.patch, prepared.shape[1] // self.patch)
-        return _Features(self.encode_pixels(prepared[None].astype(np.float32))[0], grid)
+        if cache is None:
+            return _Features(self.encode_pixels(prepared[None].astype(np.float32))[0], grid)
+        found = self._layers or self._cut()
+        return _Features(cache.encode(found, prepared, self._positions_of(grid), self.patch), grid)
 
     def encode_pixels(self, pixels: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Run the vision encoder on (1, height, width, 3) pixels; return its outputs for the decoder and prompts."""
         grid = (pixels.shape[1] // self.patch, pixels.shape[2] // self.patch)
-        return self._run(VISION_ENCODER, pixels, self._positions_of(grid))
+        if self._layers is None:
+            return self._run(VISION_ENCODER, pixels, self._positions_of(grid))
+        first = self._layers.embedding.run(pixels, self._positions_of(grid))[0][0]
+        hidden, _, _, read = reuse.encode_all(self._layers, first)
+        return [reuse.reduce(self._layers, read), hidden[None]]
 
     def maps(self, features: _Features, embeddings: Embeddings, placement: Placement) -> NDArray[np.float32]:
         """Decode features for all prompts."""
@@ -189,9 +213,9 @@ class OpenVinoBackend:
     def in_precision(self, dtype: str) -> "OpenVinoBackend":
         """Return the same network with its vision encoder in another precision, if that is faster than float32."""
         slow = UnsupportedPrecision(f"{dtype} is not faster than float32 on this processor")
-        if dtype == "bfloat16" and "BF16" not in library.load().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if dtype == "bfloat16" and "BF16" not in library.core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise slow
-        low = OpenVinoBackend(self._folder, self._geometry, dtype)
+        low = OpenVinoBackend(self._folder, self._geometry, dtype, layered=self._layers is not None)
         times = [(_vision_seconds(self), _vision_seconds(low)) for _ in range(_TRIALS)]
         own, other = (min(each) for each in zip(*times, strict=True))
         logger.info("The vision encoder takes %.0f ms in float32 and %.0f ms in %s", own * 1000, other * 1000, dtype)
@@ -206,7 +230,23 @@ class OpenVinoBackend:
         placement = Placement(*tiny.shape[:2], 0, 0, *tiny.shape[:2])
         self.maps(features, self.text_embeddings(ids, mask), placement)
 
+    def _read_vision(self) -> Any:
+        network = library.core().read_model(self._folder / VISION_ENCODER)
+        if self.dtype_name == "int8":
+            compress_weights(network)
+        return network
+
+    def _cut(self) -> layers.LayeredEncoder:
+        """Replace the vision encoder by its layers."""
+        self._requests.pop(VISION_ENCODER, None)
+        self._layers = layers.cut(self._read_vision(), self._options(VISION_ENCODER))
+        return self._layers
+
     def _compile(self, name: str) -> Any:
+        compiled = library.core().compile_model(self._networks.pop(name), "CPU", self._options(name))
+        return compiled.create_infer_request()
+
+    def _options(self, name: str) -> dict[str, Any]:
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if name == VISION_ENCODER and self.dtype_name == "bfloat16":
             options["INFERENCE_PRECISION_HINT"] = "bf16"
@@ -215,8 +255,7 @@ class OpenVinoBackend:
         limit = threads.limit()
         if limit is not None:
             options["INFERENCE_NUM_THREADS"] = limit
-        compiled = library.load().Core().compile_model(self._networks.pop(name), "CPU", options)
-        return compiled.create_infer_request()
+        return options
 
     def _run(self, name: str, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
         """Run a network and return copies of its outputs."""
@@ -237,6 +276,10 @@ class OpenVinoBackend:
             found = np.concatenate([self._table[:1], table.reshape(-1, table.shape[-1])])[None].astype(np.float32)
             self._positions = {grid: found}
         return found
+
+
+def _again(folder: Path, geometry: Geometry, dtype: str, layered: bool) -> OpenVinoBackend:
+    return OpenVinoBackend(folder, geometry, dtype, layered=layered)
 
 
 def _vision_seconds(backend: OpenVinoBackend) -> float:

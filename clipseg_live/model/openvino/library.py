@@ -52,6 +52,19 @@ def load() -> ModuleType:
     return library
 
 
+@cache
+def core() -> Any:
+    """Return the only instance of OpenVINO's ``Core``, which lasts as long as the process.
+
+    A compilation gives the calling thread a stack for signals that belongs to the instance. After the end of the
+    instance, the next signal with a handler of Python, such as Ctrl-C, would end the process with a memory error.
+
+    Raises:
+        UsageError: if OpenVINO is not installed.
+    """
+    return load().Core()
+
+
 @contextmanager
 def _without_sender() -> Iterator[None]:
     """Make imports of the sender fail; restore what was imported before."""

@@ -82,8 +82,11 @@ class TorchBackend:
         """Return whether two inputs are identical."""
         return first.shape == second.shape and torch.equal(first, second)
 
+    def token_cache(self) -> None:
+        """Return None: all tokens are computed."""
+
     @torch.inference_mode()
-    def features(self, prepared: Tensor, preprocessing: Preprocessing) -> Features:
+    def features(self, prepared: Tensor, preprocessing: Preprocessing, cache: None = None) -> Features:
         """Run the vision encoder on an input."""
         return self.network.features(normalise(prepared, preprocessing, self.network.dtype))
 

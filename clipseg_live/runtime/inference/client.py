@@ -309,7 +309,13 @@ class InferenceClient:
         self._update_status(version=message.version)
         self._report_notices(message.notices)
         prediction = Prediction(
-            message.index, message.epoch, message.version, message.ids, self._maps, milliseconds=message.milliseconds
+            message.index,
+            message.epoch,
+            message.version,
+            message.ids,
+            self._maps,
+            milliseconds=message.milliseconds,
+            recomputed=message.recomputed,
         )
         self._deliver(prediction, handle)
 

@@ -148,6 +148,7 @@ class FramePredicted:
         shape: Shape of the maps (prompts, h, w). They are float32.
         milliseconds: Milliseconds by stage of the engine.
         notices: Messages for the user.
+        recomputed: Share of the tokens that the engine computed for this frame, 0..1; None if it does not reuse tokens.
     """
 
     index: int
@@ -157,6 +158,7 @@ class FramePredicted:
     shape: tuple[int, int, int] = (0, 1, 1)
     milliseconds: dict[str, float] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    recomputed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,15 @@ class LiveEngine(Engine, Protocol):
     def notices(self) -> tuple[str, ...]:
         """Return messages for the user."""
 
-    def configure(self, size: int | None, fit: ResizeMode, detail: Detail) -> None:
-        """Change the input size, the fit of the frame and the detail of the maps."""
+    @property
+    def approximate(self) -> bool:
+        """Whether the maps of the last frame are approximate, because tokens were reused."""
+
+    def configure(self, size: int | None, fit: ResizeMode, detail: Detail, reuse: bool) -> None:
+        """Change the input size, the fit of the frame, the detail of the maps and the reuse of tokens."""
+
+    def forget(self) -> None:
+        """Reuse nothing of the frames so far."""
 
 
 MakeEngine = Callable[[EngineSettings, Callable[[str], None], Callable[[str], None]], LiveEngine]
@@ -100,6 +107,7 @@ class _InferenceServer:
         self._maps: SharedBlock | None = None
         self._frame: tuple[Pixels, int, int] | None = None
         self._last_segmented: tuple[BlockMeans, int] | None = None
+        self._epoch: int | None = None
         self._predicted_version: int | None = None
         self._has_requested = False
         self._dtype = ""
@@ -181,7 +189,10 @@ class _InferenceServer:
             and is_static(self._last_segmented[0], means)
         )
         gate_time = (time.perf_counter() - start) * 1000
-        if is_new and is_unchanged and self._predicted_version == prompts.version:
+        if epoch != self._epoch:
+            engine.forget()
+            self._epoch = epoch
+        if is_new and is_unchanged and self._predicted_version == prompts.version and not engine.approximate:
             self._send(messages.FrameUnchanged(index, epoch, prompts.version))
             return
         self._last_segmented = means, epoch
@@ -205,7 +216,14 @@ class _InferenceServer:
         shape = count, height, width
         self._send(
             messages.FramePredicted(
-                index, epoch, prompts.version, prompts.ids, shape, milliseconds, tuple(engine.notices)
+                index,
+                epoch,
+                prompts.version,
+                prompts.ids,
+                shape,
+                milliseconds,
+                tuple(engine.notices),
+                prediction.recomputed,
             )
         )
         if engine.dtype != self._dtype:  # it was not precise enough for this source
@@ -232,7 +250,7 @@ class _InferenceServer:
         previous, self._loaded_settings = self._loaded_settings, settings
         try:
             if self._engine is not None and previous is not None and _only_shape_differs(previous, settings):
-                self._engine.configure(settings.size, settings.resize_mode, settings.detail)
+                self._engine.configure(settings.size, settings.resize_mode, settings.detail, settings.reuse == "on")
             else:
                 self._engine = None  # free its memory for the next one
                 self._send(messages.Loading())
@@ -303,4 +321,5 @@ class _InferenceServer:
 
 
 def _only_shape_differs(old: EngineSettings, new: EngineSettings) -> bool:
-    return old.model_copy(update={"size": new.size, "resize_mode": new.resize_mode, "detail": new.detail}) == new
+    changes = {name: getattr(new, name) for name in ("size", "resize_mode", "detail", "reuse")}
+    return old.model_copy(update=changes) == new

@@ -60,6 +60,7 @@ def pick(qtbot, choice, text: str) -> None:
         ("device", "CPU", lambda s: s.engine.device == "cpu"),
         ("engine", "OpenVINO", lambda s: s.engine.engine == "openvino"),
         ("precision", "bfloat16", lambda s: s.engine.dtype == "bfloat16"),
+        ("reuse", "Off", lambda s: s.engine.reuse == "off"),
         ("input_size", "224 pixels", lambda s: s.engine.size == 224),
         ("resize_mode", "Letterbox", lambda s: s.engine.resize_mode == "letterbox"),
     ],

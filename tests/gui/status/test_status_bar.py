@@ -156,3 +156,6 @@ def test_diagnostics_contain_no_prompts_paths_or_addresses() -> None:
     assert "secret" not in text
     for part in ("1280×720", "torch cpu float32", "prompts: 1", "412 skipped", "encode 92.0", "median 34 ms"):
         assert part in text
+    assert "3 unchanged, - computed" in text
+    reusing = SessionStatus(source, READY, rates=replace(RATES, recomputed=0.423))
+    assert "3 unchanged, 42% computed" in diagnostics(reusing, settings)

@@ -88,7 +88,7 @@ def test_every_command_has_the_shared_options_of_export(name: str) -> None:
 
 
 SETTINGS: list[tuple[type, type[BaseModel], set[str]]] = [
-    (EngineOptions, EngineSettings, set()),
+    (EngineOptions, EngineSettings, {"reuse"}),
     (MatteOptions, MatteSettings, set()),
     (ShapeOptions, MatteShape, set()),
     (FramingOptions, FrameTransform, set()),
@@ -135,6 +135,11 @@ def test_help_shows_the_actual_defaults(name: str) -> None:
             seen += 1
     assert seen == 22
     assert options["effect"].show_default == "+".join(effect.kind for effect in DEFAULT_EFFECTS)
+
+
+def test_live_sessions_alone_have_an_option_for_reuse() -> None:
+    assert {name for name in SEGMENTING if "reuse" in options_of(name)} == {"live", "record", "virtual-camera"}
+    assert options_of("record")["reuse"].show_default == EngineSettings().reuse
 
 
 def test_watch_has_unsmoothed_masks_by_default() -> None:

@@ -42,12 +42,12 @@ def test_a_rate_decreases_without_events() -> None:
 def test_percentiles_ignore_old_values() -> None:
     clock = Clock()
     spread = Spread(window=5, clock=clock)
-    assert spread.percentiles(50, 95) == (0.0, 0.0)
+    assert spread.percentiles(50, 95) == (0.0, 0.0) and spread.mean() is None
     spread.add(1000)
     clock.now += 6
     for value in range(101):
         spread.add(value)
-    assert spread.percentiles(50, 95) == (50.0, 95.0)
+    assert spread.percentiles(50, 95) == (50.0, 95.0) and spread.mean() == 50.0
 
 
 def test_stage_timings_of_the_last_half_minute() -> None:

@@ -23,7 +23,7 @@ from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
-from clipseg_live.core.status import Message, SourceState, WorkerState
+from clipseg_live.core.status import Message, Prediction, SourceState, WorkerState
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.pipeline import RenderTools
 from clipseg_live.runtime.session import Session, SessionTools
@@ -220,6 +220,25 @@ def test_a_paused_frame_is_rendered_again_after_an_edit(running: Callable[..., R
     one.wait(lambda: one.session.status().source.state is SourceState.PAUSED)
     one.session.apply(settings_with(row(0, "red")))
     one.wait_shown((0, 0, 255))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "share"), [({}, 0.5), ({"mode": "locked"}, None), ({"effects": (BlackOut(),)}, None)]
+)
+def test_the_worker_reuses_tokens_only_where_frames_are_shown_at_once(
+    running: Callable[..., Running], changes: dict[str, object], share: float | None
+) -> None:
+    one = running(settings_with(row(0, "red")), a=FakeLiveSource(rate=100, flickers=True))
+    one.wait(lambda: one.session.status().rates.recomputed)
+    found: list[float | None] = []
+    take = one.session._render_thread.put_result
+    one.session._render_thread.put_result = lambda result, frame: (found.append(result.recomputed), take(result, frame))  # type: ignore[method-assign, assignment]
+    one.session.apply(settings_with(row(0, "red"), **changes))
+    one.wait(lambda: len(found) > 5 and found[-1] == share)
+    late = Prediction(0, one.session._capture.epoch, 1, (0,), np.zeros((1, 4, 4), np.float32), recomputed=0.25)
+    one.session._take_result(late, None)
+    assert (0.25 in found) == (share is not None)
 
 
 @pytest.mark.slow

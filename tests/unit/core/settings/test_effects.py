@@ -81,9 +81,18 @@ def test_privacy_effects_force_the_locked_mode():
     assert settings.display == "smooth"
     private = with_preset(settings, "privacy")
     assert private.display == "locked" and private.mode == "smooth"
+    assert (settings.worker_engine.reuse, private.worker_engine.reuse) == ("on", "off")
+    assert settings.model_copy(update={"mode": "locked"}).worker_engine.reuse == "off"
     assert set(PRESETS) >= {"broadcast", "inspect", "privacy", "green screen"}
     with pytest.raises(UsageError, match="no preset 'nice': use one of default"):
         with_preset(settings, "nice")
+
+
+@pytest.mark.parametrize("asked", ["on", "off"])
+def test_a_choice_of_reuse_holds_with_and_without_private_effects(asked):
+    for settings in (LiveSettings(), with_preset(LiveSettings(), "privacy")):
+        engine = settings.engine.model_copy(update={"reuse": asked})
+        assert settings.model_copy(update={"engine": engine}).worker_engine == engine
 
 
 @pytest.mark.parametrize("kind", KINDS)

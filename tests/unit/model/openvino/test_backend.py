@@ -210,7 +210,7 @@ def test_a_whole_conversion_is_not_converted_again(
 def test_where_openvino_fails_pytorch_is_used_unless_openvino_was_asked_for(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise RuntimeError("not on this processor")
 
     monkeypatch.setattr(openvino_backend, "open_model", fail)

@@ -56,3 +56,29 @@ def test_without_the_package_a_sentence_says_how_to_install_it(monkeypatch: pyte
     with pytest.raises(UsageError, match=r"pip install .openvino"):
         library.load()
     assert not library.is_installed()
+
+
+_INTERRUPTED = """
+import gc, os, signal, sys
+from clipseg_live import Segmenter
+segmenter = Segmenter.load(sys.argv[1], device="cpu", engine="openvino")
+del segmenter
+gc.collect()
+for _ in range(20):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise SystemExit("no interrupt")
+    except KeyboardInterrupt:
+        pass
+print("alive")
+"""
+
+
+@pytest.mark.slow
+@installed
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no alternate stacks for signals")
+def test_signals_are_handled_after_a_model_was_compiled(tiny_folder: Path) -> None:
+    """A compilation replaces the stack for signals of the thread; it must last as long as the process."""
+    command = [sys.executable, "-c", _INTERRUPTED, str(tiny_folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr

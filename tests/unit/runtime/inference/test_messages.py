@@ -16,7 +16,7 @@ from clipseg_live.runtime.inference.server import _InferenceServer
 VALUES = {
     "int": 3, "bool": True, "str": "a cup", "tuple[int, ...]": (1, 2), "tuple[int, int, int]": (2, 4, 4),
     "tuple[str, ...]": ("a notice",), "dict[str, float]": {"decoder": 1.5}, "PromptSet": PromptSet(2, (1,)),
-    "EngineSettings": EngineSettings(model="fake"),
+    "EngineSettings": EngineSettings(model="fake"), "float | None": 0.5,
 }  # fmt: skip
 KINDS = (*get_args(messages.ToWorker), *get_args(messages.ToApplication))
 
