@@ -44,7 +44,7 @@ def stream(
         on_status: Called when the status of the source changes.
 
     Returns:
-        A stream. Its iteration raises SourceError.
+        A stream. Its iteration raises SourceError. Its ``notices`` are messages of the engine.
 
     Raises:
         UsageError: An argument is invalid.
@@ -81,6 +81,7 @@ def stream(
             framing=live_settings.framing,
         ),
         on_status=on_status,
+        get_notices=lambda: segmenter.notices,
     )
 
 

@@ -49,7 +49,12 @@ def watch(
     told = _Told()
     with stream(spec, found.prompts, found.live, styles=found.look.styles, on_status=told) as items:
         problem = ""
+        notices: tuple[str, ...] = ()
         for number, item in enumerate(items, start=1):
+            for notice in items.notices:
+                if notice not in notices:
+                    print(notice, file=sys.stderr)  # noqa: T201
+            notices = items.notices
             if item.problem and item.problem != problem:
                 print(item.problem, file=sys.stderr)  # noqa: T201
             problem = item.problem or problem

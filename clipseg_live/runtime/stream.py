@@ -167,6 +167,7 @@ class Stream:
         tools: Parts of the frame pipeline.
         settings: Settings of the mattes and the source.
         on_status: Called when the status of the source changes.
+        get_notices: Returns the messages of the engine for the user.
     """
 
     def __init__(
@@ -180,12 +181,14 @@ class Stream:
         *,
         settings: StreamSettings | None = None,
         on_status: Callable[[SourceStatus], None] = lambda status: None,
+        get_notices: Callable[[], tuple[str, ...]] = lambda: (),
     ) -> None:
         self._lock = threading.Lock()  # several threads can read; each frame goes to one of them
         self._prompts = require_prompts(prompts)
         self._engine, self._settings = engine, settings or StreamSettings()
         self._pipeline = FramePipeline(self._settings.plan(self._prompts), tools)
         self.on_status = on_status
+        self._get_notices = get_notices
         self._reader = _FrameReader(self, open_source, frame_filter)
         self._release = weakref.finalize(self, self._reader.close)
         self._reader.capture.set_framing(self._settings.framing)
@@ -204,6 +207,11 @@ class Stream:
     def status(self) -> SourceStatus:
         """Return the current status of the source."""
         return self._reader.capture.status
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Return the messages of the engine, such as a shortened prompt or a precision that is not used."""
+        return self._get_notices()
 
     def __iter__(self) -> Iterator[StreamFrame]:
         return self

@@ -138,11 +138,12 @@ def test_a_privacy_effect_hides_the_same_in_every_function(
         np.testing.assert_array_equal(draw(item.frame.pixels, item.mattes, "blackout"), exported)
 
 
-def test_a_stream_accepts_a_style_for_each_prompt() -> None:
+def test_a_stream_accepts_a_style_for_each_prompt_and_has_the_notices_of_the_engine() -> None:
     styles = [PromptStyle(threshold=1.0), PromptStyle(role="negative")]
-    with stream(SCENE, ["red circle", "star"], model="shapes", styles=styles) as items:
+    with stream(SCENE, ["red circle " * 100, "star"], model="shapes", styles=styles) as items:
         item = next(items)
-    assert [prompt.label for prompt in item.drawn] == ["red circle"] and not item.mattes.each[0].alpha.any()
+        assert len(items.notices) == 1 and "was cut off" in items.notices[0]
+    assert [prompt.label[:11] for prompt in item.drawn] == ["red circle "] and not item.mattes.each[0].alpha.any()
     with pytest.raises(UsageError, match="1 styles for 2 prompts"):
         stream(SCENE, ["a", "b"], model="shapes", styles=styles[:1])
     with pytest.raises(UsageError, match="threshold"):
