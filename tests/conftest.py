@@ -1,7 +1,7 @@
 """Rules for every test: no network, no leaked threads or processes, and the order of the tests.
 
 Tests in ``tests/e2e`` and ``tests/gui`` are marked by their folder; those in ``tests/e2e`` are also marked slow. Mark a
-test ``slow`` if it takes more than 0.15 seconds of one core: ``scripts/test --quick`` skips it. ``scripts/test`` runs
+test ``slow`` if it takes more than 0.1 seconds of one core: ``scripts/test --quick`` skips it. ``scripts/test`` runs
 the tests of one file in one process, so they may share fixtures.
 """
 

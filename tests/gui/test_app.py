@@ -57,6 +57,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "preferences.json"
 
 
+@pytest.mark.slow
 def test_the_application_starts_with_the_first_camera_and_ends_cleanly(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
 ) -> None:

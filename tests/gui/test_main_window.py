@@ -73,6 +73,7 @@ def dialog_of(kind: type) -> object:
 # frames, settings, states
 
 
+@pytest.mark.slow
 def test_the_newest_frame_is_shown(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     session.set_status(live_status())
     session.show(rendered_frame(value=10))
@@ -116,6 +117,7 @@ def test_a_missing_camera_offers_the_demo_and_a_retry(window: MainWindow, sessio
     assert session.last_argument("open") == SourceSpec(name="demo:")
 
 
+@pytest.mark.slow
 def test_the_last_frame_stays_during_reconnection(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     session.set_status(live_status())
     with_picture(window, session, qtbot, value=200)
@@ -164,6 +166,7 @@ def test_status_recording_and_playback_follow_the_session(window: MainWindow, se
     assert window.playback_bar.time.text() == "0:12 / 1:00"
 
 
+@pytest.mark.slow
 def test_the_window_refreshes_itself(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     session.set_status(file_status(33))
     qtbot.waitUntil(lambda: window.playback_bar.time.text().startswith("0:33"), timeout=2000)
@@ -199,6 +202,7 @@ def test_a_box_becomes_a_new_image_prompt(window: MainWindow, session: FakeSessi
     assert (made.pixels[:, 2:] == 200).all()
 
 
+@pytest.mark.slow
 def test_a_row_requests_a_box(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     with_picture(window, session, qtbot)
     window.prompts.box_requested.emit(7)
@@ -335,6 +339,7 @@ def test_canvas_shortcuts_are_letters_in_text_fields(window: MainWindow, session
     assert field.text() == "a [l], ." and session.commands == []
 
 
+@pytest.mark.slow
 def test_source_shortcuts_work(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     key(qtbot, window, "demo")
     assert session.last_argument("open") == SourceSpec(name="demo:")
@@ -347,6 +352,7 @@ def test_source_shortcuts_work(window: MainWindow, session: FakeSession, qtbot: 
     dialog_of(AddressDialog).close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_shortcut_opens_the_source_menu(window: MainWindow, qtbot: QtBot) -> None:
     menu = window.source_menu.menu()
     shown: list[bool] = []
@@ -357,6 +363,7 @@ def test_a_shortcut_opens_the_source_menu(window: MainWindow, qtbot: QtBot) -> N
     assert shown
 
 
+@pytest.mark.slow
 def test_output_shortcuts_work(window: MainWindow, session: FakeSession, services: FakeServices, qtbot: QtBot) -> None:
     with_picture(window, session, qtbot)
     key(qtbot, window, "record")
@@ -379,6 +386,7 @@ def test_output_shortcuts_work(window: MainWindow, session: FakeSession, service
     assert len(services.snapshots) == 1
 
 
+@pytest.mark.slow
 def test_view_shortcuts_work(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     with_picture(window, session, qtbot)
     key(qtbot, window, "zoom_in")
@@ -399,6 +407,7 @@ def test_view_shortcuts_work(window: MainWindow, session: FakeSession, qtbot: Qt
     assert window.focusWidget() is window.canvas
 
 
+@pytest.mark.slow
 def test_the_list_of_shortcuts_is_shown(window: MainWindow, qtbot: QtBot) -> None:
     key(qtbot, window, "help")
     dialog = dialog_of(ShortcutsDialog)
@@ -408,6 +417,7 @@ def test_the_list_of_shortcuts_is_shown(window: MainWindow, qtbot: QtBot) -> Non
     dialog.close()
 
 
+@pytest.mark.slow
 def test_full_screen_shows_only_the_canvas_and_can_be_left(
     window: MainWindow, session: FakeSession, qtbot: QtBot
 ) -> None:
@@ -426,6 +436,7 @@ def test_full_screen_shows_only_the_canvas_and_can_be_left(
     assert window.isFullScreen()
 
 
+@pytest.mark.slow
 def test_statistics_are_opened_updated_and_closed(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     session.set_status(live_status(), READY, rates=RATES)
     session.rows = [(20.0, {"encode": 90.0}), (0.0, {"encode": 95.0})]
@@ -436,6 +447,7 @@ def test_statistics_are_opened_updated_and_closed(window: MainWindow, session: F
     assert not window.stats_panel.isVisible()
 
 
+@pytest.mark.slow
 def test_diagnostics_are_copied(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     session.set_status(live_status(), READY, rates=RATES)
     key(qtbot, window, "statistics")
@@ -443,6 +455,7 @@ def test_diagnostics_are_copied(window: MainWindow, session: FakeSession, qtbot:
     assert "412 skipped" in QGuiApplication.clipboard().text()
 
 
+@pytest.mark.slow
 def test_diagnostics_contain_the_last_log_lines(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
     with logs.installed(tmp_path / "log"):
         for number in range(300):
@@ -477,6 +490,7 @@ def test_the_menu_opens_the_log_folder(window: MainWindow, tmp_path: Path, monke
 # dialogs and files
 
 
+@pytest.mark.slow
 def test_camera_options_reopen_the_camera_and_keep_controls(
     window: MainWindow, session: FakeSession, qtbot: QtBot
 ) -> None:
@@ -501,6 +515,7 @@ def test_camera_options_reopen_the_camera_and_keep_controls(
     window.refresh()
 
 
+@pytest.mark.slow
 def test_a_session_is_saved_and_opened_by_dialogs(
     window: MainWindow, session: FakeSession, qtbot: QtBot, tmp_path: Path
 ) -> None:
@@ -584,6 +599,7 @@ def test_closing_stops_the_session_once_and_saves_preferences(
     session.on_message(Message("a", "b"))
 
 
+@pytest.mark.slow
 def test_the_window_geometry_is_restored(make_window: Make, tmp_path: Path) -> None:
     first = make_window(size=(1000, 640))
     first.body.splitter.setSizes([600, 400])
@@ -594,6 +610,7 @@ def test_the_window_geometry_is_restored(make_window: Make, tmp_path: Path) -> N
     assert second.body.splitter.sizes() == sizes
 
 
+@pytest.mark.slow
 def test_a_damaged_geometry_is_ignored(make_window: Make) -> None:
     assert make_window(saved=Preferences(geometry="%%%", panels="AAAA")).isVisible()
 
@@ -672,6 +689,7 @@ def test_a_part_of_the_window_that_fails_does_not_stop_the_others(
     assert window.status_line.worker.text() and "could not be updated" in caplog.text
 
 
+@pytest.mark.slow
 def test_arrow_keys_step_through_photos(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     session.set_status(SourceStatus(SourceState.PAUSED, "shots", seekable=True, photos=3, photo=2, file="b.png"))
     with_picture(window, session, qtbot)
@@ -684,6 +702,7 @@ def test_arrow_keys_step_through_photos(window: MainWindow, session: FakeSession
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_unreadable_photo_does_not_show_another_one(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     broken = SourceStatus(
         SourceState.PAUSED, "shots", seekable=True, photos=3, photo=2, file="b.png", problem="b.png is damaged."

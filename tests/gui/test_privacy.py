@@ -122,6 +122,7 @@ def test_a_half_typed_prompt_is_not_applied_with_a_privacy_effect(qtbot: QtBot) 
     assert seen == ["blue star"]
 
 
+@pytest.mark.slow
 def test_leaving_the_field_applies_the_text(qtbot: QtBot) -> None:
     panel = make_panel(qtbot, "red circle", "face")
     panel.store.update(effects=(BlackOut(),))

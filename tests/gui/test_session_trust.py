@@ -43,6 +43,7 @@ def press(window: MainWindow, qtbot: QtBot, text: str) -> None:
     qtbot.waitUntil(lambda: not window.findChildren(QMessageBox), timeout=2000)
 
 
+@pytest.mark.slow
 def test_nothing_is_read_before_the_answer(window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path) -> None:
     window.files.open(path)
     dialog = question(window)
@@ -53,6 +54,7 @@ def test_nothing_is_read_before_the_answer(window: MainWindow, session: FakeSess
     assert session.settings == LiveSettings() and window.preferences_store.value.allowed == ()
 
 
+@pytest.mark.slow
 def test_the_rest_of_the_session_is_used_after_a_refusal(
     window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path
 ) -> None:
@@ -65,6 +67,7 @@ def test_the_rest_of_the_session_is_used_after_a_refusal(
     press(window, qtbot, "Cancel")
 
 
+@pytest.mark.slow
 def test_only_new_references_are_asked_about(
     window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path
 ) -> None:
@@ -80,6 +83,7 @@ def test_only_new_references_are_asked_about(
     press(window, qtbot, "Cancel")
 
 
+@pytest.mark.slow
 def test_own_sessions_open_without_a_question(
     make_window: Callable[..., MainWindow], session: FakeSession, tmp_path: Path
 ) -> None:
@@ -90,6 +94,7 @@ def test_own_sessions_open_without_a_question(
     assert question(window) is None and session.settings == REACHING
 
 
+@pytest.mark.slow
 def test_a_file_in_the_session_folder_needs_no_question(
     window: MainWindow, session: FakeSession, tmp_path: Path
 ) -> None:

@@ -137,6 +137,7 @@ class ScriptedWorker:
 
     def __init__(self, make_engine: object, settings: EngineSettings, events: ClientEvents) -> None:
         self.on_result, self.on_status = events.on_result, events.on_status
+        self.settings = settings
         self.status = WorkerStatus()
         self.submitted = self.taken = self.unchanged = 0
         self.prompts, self.newest = PromptSet(), None
@@ -162,7 +163,9 @@ class ScriptedWorker:
             self.on_prompts()
 
     def set_engine(self, settings: EngineSettings) -> None:
-        self.set_state(WorkerState.LOADING)
+        if settings != self.settings.model_copy(update={"reuse": settings.reuse}):  # reuse changes without loading
+            self.set_state(WorkerState.LOADING)
+        self.settings = settings
 
     def take(self) -> None:
         """Start a prediction for the newest frame and prompts. Two more may be pending, as between two processes."""

@@ -62,6 +62,7 @@ def test_the_demo_can_be_sought() -> None:
         open_session_source(SourceSpec(name="demo:nothing"))
 
 
+@pytest.mark.slow
 def test_the_small_model_replaces_a_missing_default_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*arguments: object, **options: object) -> None:
         raise OSError("no route to host")
@@ -175,6 +176,7 @@ def spot(folder: Path, name: str, size: tuple[int, int], box: tuple[int, int, in
     image.save(folder / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["locked", "smooth"])
 def test_each_photo_of_a_folder_is_independent(tmp_path: Path, mode: Literal["locked", "smooth"]) -> None:
     """After any earlier photos and edits, a photo equals its separate export."""

@@ -31,6 +31,7 @@ def is_written(message: str) -> bool:
     return re.search(r"[^\n]*?".join(parts), literals()) is not None
 
 
+@pytest.mark.slow
 def test_an_unknown_message_is_detected() -> None:
     assert is_written("… exists already: use --overwrite to replace it.")
     assert not is_written("… exists already: use --force to replace it.")

@@ -159,6 +159,7 @@ def test_a_double_click_requests_full_screen(canvas: Canvas, qtbot: QtBot) -> No
         qtbot.mouseDClick(canvas, LEFT, pos=QPoint(50, 50))
 
 
+@pytest.mark.slow
 def test_probabilities_under_the_pointer_are_shown(canvas: Canvas, qtbot: QtBot) -> None:
     settings = LiveSettings()
     for text in ("a mug", "hair"):

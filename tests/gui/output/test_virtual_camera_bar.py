@@ -51,6 +51,7 @@ def pick(qtbot: QtBot, choice: QWidget, text: str) -> None:
     qtbot.keyClick(view, Qt.Key.Key_Return)
 
 
+@pytest.mark.slow
 def test_a_click_starts_the_camera_and_another_stops_it(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     bar = bar_of(window)
     assert bar.button.accessibleName() == "Start virtual camera" and not bar.button.isChecked()
@@ -87,6 +88,7 @@ def test_the_state_of_the_camera_is_shown(
     assert button.text() == "" and button.accessibleDescription() == words
 
 
+@pytest.mark.slow
 def test_keys_start_the_camera_and_open_its_options(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     key(qtbot, window, "virtual_camera")
     assert session.names()[-1] == "start_camera"
@@ -98,6 +100,7 @@ def test_keys_start_the_camera_and_open_its_options(window: MainWindow, session:
     assert bar_of(window).options is None
 
 
+@pytest.mark.slow
 def test_options_are_saved_and_applied(
     make_window: Callable[..., MainWindow], session: FakeSession, qtbot: QtBot, tmp_path: Path
 ) -> None:
@@ -135,6 +138,7 @@ def test_unavailable_values_are_shown(make_window: Callable[..., MainWindow], qt
     options.close()
 
 
+@pytest.mark.slow
 def test_a_placeholder_image_can_be_selected_and_removed(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
     path = tmp_path / "sea.png"
     path.touch()
@@ -160,6 +164,7 @@ def test_a_placeholder_image_can_be_selected_and_removed(window: MainWindow, qtb
     options.close()
 
 
+@pytest.mark.slow
 def test_options_show_the_problem_and_a_solution(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     options = open_options(window, qtbot)
     assert not options.status_label.isVisible()
@@ -177,6 +182,7 @@ def test_options_show_the_problem_and_a_solution(window: MainWindow, session: Fa
     options.close()
 
 
+@pytest.mark.slow
 def test_every_control_has_a_name(window: MainWindow, qtbot: QtBot, services: FakeServices) -> None:
     options = open_options(window, qtbot)
     controls = (

@@ -38,6 +38,7 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 # ---- typing
 
 
+@pytest.mark.slow
 def test_an_empty_list_shows_a_hint_and_accepts_prompts(qtbot):
     panel = make_panel(qtbot)
     assert panel.hint.isVisible() and not panel.list.isVisible()
@@ -113,6 +114,7 @@ def test_escape_leaves_the_field(qtbot):
     assert not field.hasFocus()
 
 
+@pytest.mark.slow
 def test_other_changes_do_not_disturb_typing(qtbot):
     panel = make_panel(qtbot, "red mug", "hair")
     field = card(panel, 0).field
@@ -194,6 +196,7 @@ def test_successive_words_are_one_undo_step_until_enter(qtbot):
     assert texts(panel) == ["x"] and not panel.store.can_undo
 
 
+@pytest.mark.slow
 def test_undo_restores_a_deleted_row(qtbot):
     panel = make_panel(qtbot, "a", "b")
     panel.set_image(1, sample_image())
@@ -358,6 +361,7 @@ def test_tab_order_follows_moved_rows(qtbot):
     assert QApplication.focusWidget() is card(panel, 1).colour_button and card(panel, 1).field.text() == "a"
 
 
+@pytest.mark.slow
 def test_the_delete_button_focuses_the_next_row(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     card(panel, 1).field.setFocus()
@@ -368,6 +372,7 @@ def test_the_delete_button_focuses_the_next_row(qtbot):
     assert texts(panel) == ["a"] and panel.field.hasFocus()
 
 
+@pytest.mark.slow
 def test_alt_delete_deletes_from_any_control(qtbot):
     panel = make_panel(qtbot, "a", "b", "c", "d")
     stops = (("field", ["b", "c", "d"]), ("threshold", ["c", "d"]), ("visible_button", ["d"]), ("colour_button", []))
@@ -379,6 +384,7 @@ def test_alt_delete_deletes_from_any_control(qtbot):
     assert panel.field.hasFocus()
 
 
+@pytest.mark.slow
 def test_a_row_is_duplicated_by_menu_and_key(qtbot):
     panel = make_panel(qtbot, "a", "b")
     row = panel.store.settings.rows[0]
@@ -442,6 +448,7 @@ def test_escape_closes_the_palette_without_a_change(qtbot):
     assert not panel.store.can_undo
 
 
+@pytest.mark.slow
 def test_more_colours_opens_the_dialog(qtbot):
     panel = make_panel(qtbot, "a")
     click(qtbot, card(panel, 0).colour_button)
@@ -456,6 +463,7 @@ def test_more_colours_opens_the_dialog(qtbot):
 # ---- order
 
 
+@pytest.mark.slow
 def test_a_row_is_dragged_down_with_a_drop_indicator(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     bottom = card(panel, 2).geometry()
@@ -469,6 +477,7 @@ def test_a_row_is_dragged_down_with_a_drop_indicator(qtbot):
     assert texts(panel) == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_a_row_is_dragged_up_between_two_others(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     gap = card(panel, 1).y() - 2
@@ -515,6 +524,7 @@ def test_dragging_to_the_edge_scrolls(qtbot):
     assert texts(panel).index("a") >= 10
 
 
+@pytest.mark.slow
 def test_alt_with_an_arrow_moves_the_row_with_its_focus(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     field = card(panel, 0).field
@@ -561,6 +571,7 @@ def test_the_list_scrolls_to_added_rows(qtbot):
     qtbot.waitUntil(lambda: bar.value() == bar.maximum() > 0)
 
 
+@pytest.mark.slow
 def test_the_wheel_over_a_slider_scrolls_the_list(qtbot):
     panel = make_panel(qtbot, *(f"p{number}" for number in range(12)), size=(340, 420))
     slider = card(panel, 0).threshold
@@ -648,6 +659,7 @@ def test_the_text_of_a_deleted_row_is_in_the_history(qtbot):
     assert history.texts == ("a cup",)
 
 
+@pytest.mark.slow
 def test_deleting_all_prompts_can_be_undone(qtbot):
     panel = make_panel(qtbot, "a", "b")
     click(qtbot, panel.more)

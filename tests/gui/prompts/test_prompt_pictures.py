@@ -58,6 +58,7 @@ def clipboard():
 # ---- sources of images
 
 
+@pytest.mark.slow
 def test_an_image_file_is_added_by_the_row_menu(qtbot, tmp_path):
     panel = make_panel(qtbot, "mug")
     assert not card(panel, 0).thumbnail.isVisible() and not card(panel, 0).image_weight.isVisible()
@@ -69,6 +70,7 @@ def test_an_image_file_is_added_by_the_row_menu(qtbot, tmp_path):
     assert card(panel, 0).thumbnail.isVisible() and card(panel, 0).image_weight.isVisible()
 
 
+@pytest.mark.slow
 def test_an_image_file_is_added_as_a_new_row(qtbot, tmp_path):
     panel = make_panel(qtbot, "mug")
     click(qtbot, panel.picture)

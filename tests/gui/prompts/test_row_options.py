@@ -48,6 +48,7 @@ def drag_to(slide: SliderField, value: float) -> None:
     QTest.mouseRelease(slide, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, end)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["negative", "contrast"])
 def test_the_role_is_set_and_shown_in_the_row(panel: PromptPanel, qtbot: QtBot, role: str) -> None:
     options = open_options(qtbot, panel)
@@ -59,6 +60,7 @@ def test_the_role_is_set_and_shown_in_the_row(panel: PromptPanel, qtbot: QtBot, 
     assert style(panel).role == "positive" and not card(panel, 0).badge.isVisible()
 
 
+@pytest.mark.slow
 def test_the_target_is_one_prompt_or_all(panel: PromptPanel, qtbot: QtBot) -> None:
     options = open_options(qtbot, panel)
     click(qtbot, options.role.button("negative"))
@@ -72,6 +74,7 @@ def test_the_target_is_one_prompt_or_all(panel: PromptPanel, qtbot: QtBot) -> No
     assert style(panel).targets == ()
 
 
+@pytest.mark.slow
 def test_several_targets_of_a_session_are_kept(panel: PromptPanel, qtbot: QtBot) -> None:
     row, *others = panel.store.settings.rows
     several = row.style.model_copy(update={"role": "contrast", "targets": tuple(entry.id for entry in others)})
@@ -97,6 +100,7 @@ def test_each_matte_slider_is_one_undo_step(panel: PromptPanel, qtbot: QtBot, na
     assert getattr(options, name).value() == round(100 * getattr(MatteShape(), name))
 
 
+@pytest.mark.slow
 def test_reset_restores_all_defaults(panel: PromptPanel, qtbot: QtBot) -> None:
     options = open_options(qtbot, panel)
     assert not options.reset.isEnabled()
@@ -114,6 +118,7 @@ def test_other_rows_are_unchanged(panel: PromptPanel, qtbot: QtBot) -> None:
     assert after[0] == before[0] and after[2] == before[2] and after[1] != before[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["escape", "deleted"])
 def test_a_closed_popup_is_deleted(panel: PromptPanel, qtbot: QtBot, how: str) -> None:
     options = open_options(qtbot, panel)

@@ -141,6 +141,7 @@ def test_effects_are_added_moved_and_removed(qtbot, make):
     assert kinds(panel) == ["tint", "outline"] and not panel.reset_effects.isEnabled()
 
 
+@pytest.mark.slow
 def test_options_of_an_effect_expand_and_change_it(qtbot, make):
     panel = make(effects=(Tint(), Glow()))
     assert not panel.effects.findChildren(SliderField)
@@ -160,6 +161,7 @@ def test_options_of_an_effect_expand_and_change_it(qtbot, make):
     assert not [entry for entry in panel.effects.findChildren(SliderField) if entry.isVisible()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_every_effect_has_controls_for_its_values(qtbot, make, kind):
     panel = make(size=(340, 900), effects=(KINDS[kind](),))
@@ -186,6 +188,7 @@ class Grain(EffectSettings):
 """
 
 
+@pytest.mark.slow
 def test_an_effect_of_a_package_is_offered_with_its_options(qtbot, make, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     forget_packages(monkeypatch)
@@ -210,6 +213,7 @@ def test_an_effect_of_a_package_is_offered_with_its_options(qtbot, make, tmp_pat
     assert panel.store.settings.effects[0].angle == -90
 
 
+@pytest.mark.slow
 def test_a_backdrop_can_be_selected(qtbot, make, tmp_path):
     panel = make(size=(340, 900), effects=(CutOut(),))
     click(qtbot, effect_button(qtbot, panel, "Cut-out options"))
@@ -230,6 +234,7 @@ def test_a_backdrop_can_be_selected(qtbot, make, tmp_path):
     assert panel.store.settings.effects[0].file == picture
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_a_preset_is_one_undo_step(make, name):
     panel = make(effects=(Tint(), Glow()), mode="locked")
@@ -301,6 +306,7 @@ def test_the_display_mode_is_explained(qtbot, make):
     assert panel.store.settings.mode == "smooth" and panel.mode_hint.text() == smooth
 
 
+@pytest.mark.slow
 def test_a_model_folder_can_be_selected(qtbot, make, tmp_path):
     folder = tmp_path / "my model"
     folder.mkdir()
@@ -319,6 +325,7 @@ def test_a_model_folder_can_be_selected(qtbot, make, tmp_path):
     assert panel.model.findText("my model") == -1
 
 
+@pytest.mark.slow
 def test_cancelling_the_folder_dialog_changes_nothing(qtbot, make):
     panel = make()
     pick(qtbot, panel.model, "Choose folder…")
@@ -328,6 +335,7 @@ def test_cancelling_the_folder_dialog_changes_nothing(qtbot, make):
     assert not panel.store.can_undo and panel.model.currentText() == "CLIPSeg, refined"
 
 
+@pytest.mark.slow
 def test_unlisted_settings_are_shown(make):
     engine = LiveSettings().engine.model_copy(update={"device": "cuda:1", "size": 416})
     panel = make(engine=engine)
@@ -335,6 +343,7 @@ def test_unlisted_settings_are_shown(make):
     assert panel.store.settings.engine == engine
 
 
+@pytest.mark.slow
 def test_showing_the_settings_changes_nothing(make):
     panel = make(effects=(CutOut(backdrop="colour"),), matte=MatteSettings(smoothing=0.123), mode="locked")
     before = panel.store.settings
@@ -343,6 +352,7 @@ def test_showing_the_settings_changes_nothing(make):
     assert panel.store.settings.matte.smoothing == 0.123
 
 
+@pytest.mark.slow
 def test_every_control_has_a_unique_name_and_label(make):
     panel = make()
     controls = [
@@ -354,6 +364,7 @@ def test_every_control_has_a_unique_name_and_label(make):
     assert all(names) and len(set(names)) == len(names)
 
 
+@pytest.mark.slow
 def test_a_small_window_scrolls(make):
     panel = make(size=(300, 260), effects=(CutOut(),))
     assert panel.verticalScrollBar().maximum() > 0

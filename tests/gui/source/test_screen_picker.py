@@ -111,6 +111,7 @@ def test_the_region_is_bright_and_the_rest_is_dimmed(picker: ScreenPicker, qtbot
     qtbot.keyClick(cover, Qt.Key.Key_Escape)
 
 
+@pytest.mark.slow
 def test_the_menu_has_the_picker_if_there_is_a_screen(window: MainWindow, services, qtbot: QtBot) -> None:
     menu = window.source_menu._menu
     window.source_menu._fill()

@@ -2,6 +2,7 @@
 
 import threading
 
+import pytest
 from PySide6.QtCore import QCoreApplication, QObject
 from pytestqt.qtbot import QtBot
 from shiboken6 import delete, isValid
@@ -82,6 +83,7 @@ def test_a_failed_task_reports_its_error(qtbot: QtBot) -> None:
         assert failed.args == [messages]
 
 
+@pytest.mark.slow
 def test_tasks_of_deleted_objects_are_ignored(qtbot: QtBot) -> None:
     """Threads end while Qt's thread deletes the dialogs that started them."""
     heard: list[object] = []

@@ -1,5 +1,6 @@
 """The help line: help for the control under the pointer or with the focus."""
 
+import pytest
 from PySide6.QtCore import QEvent, QPointF
 from PySide6.QtGui import QEnterEvent
 from PySide6.QtWidgets import QApplication, QPushButton, QWidget
@@ -23,6 +24,7 @@ def button(window: MainWindow, help_text: str, top: int) -> QPushButton:
     return widget
 
 
+@pytest.mark.slow
 def test_help_follows_the_pointer_then_the_focus(window: MainWindow, qtbot: QtBot) -> None:
     one, other = button(window, "What one does.", 60), button(window, "What the other does.", 120)
     text = window.body.help_line.text

@@ -66,6 +66,7 @@ def is_own(widget: QWidget) -> bool:
     return not is_part and not widget.objectName().startswith(("qt_", "Scroll"))
 
 
+@pytest.mark.slow
 def test_every_control_has_a_name(whole_window: MainWindow) -> None:
     usable = [entry for entry in whole_window.findChildren(QWidget) if isinstance(entry, USABLE) and is_own(entry)]
     assert len(usable) > 40
@@ -74,6 +75,7 @@ def test_every_control_has_a_name(whole_window: MainWindow) -> None:
     assert nameless == []
 
 
+@pytest.mark.slow
 def test_tabs_have_names(whole_window: MainWindow) -> None:
     def names(result: QAccessibleInterface) -> Iterator[tuple[QAccessible.Role, str]]:
         for number in range(result.childCount()):
@@ -86,6 +88,7 @@ def test_tabs_have_names(whole_window: MainWindow) -> None:
     assert len(tabs) >= 2 and all(tabs)
 
 
+@pytest.mark.slow
 def test_no_two_sliders_have_the_same_name(whole_window: MainWindow) -> None:
     names = [interface(entry).text(NAME) for entry in whole_window.findChildren(SliderField)]
     assert "Threshold of red circle" in names and "Opacity of blue star" in names
@@ -124,6 +127,7 @@ def panel(qtbot: QtBot) -> PromptPanel:
     return make_panel(qtbot, "red circle")
 
 
+@pytest.mark.slow
 @given(TEXTS, st.integers(0, 100), st.integers(0, 100), st.none() | st.floats(0, 1))
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 def test_a_row_describes_its_prompt(

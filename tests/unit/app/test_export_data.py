@@ -54,6 +54,7 @@ def run(asked: ExportRequest) -> FinishedExport:
     return run_export(asked, engine=HalfThere)
 
 
+@pytest.mark.slow
 def test_data_are_written_without_a_video(clip: Path, tmp_path: Path) -> None:
     data = (("coco", tmp_path / "set"), ("jsonl", tmp_path / "m.jsonl"), ("npz", tmp_path / "maps"))
     finished = run(replace(request(clip), data=data))
@@ -76,6 +77,7 @@ def test_data_have_selected_frames_and_the_video_has_all(clip: Path, tmp_path: P
     assert len(raw_times(tmp_path / "out.mp4")) == 9
 
 
+@pytest.mark.slow
 def test_a_transparent_result_is_complete_with_audio(clip: Path, tmp_path: Path) -> None:
     run(request(clip, tmp_path / "out.mov", alpha=True, every=3))
     assert raw_times(tmp_path / "out.mov") == raw_times(clip)
@@ -161,6 +163,7 @@ def test_original_pixels_in_data_with_a_privacy_effect_are_reported(
     assert len(told) == (find_format(form).source_pixels and effects != (Tint(),))
 
 
+@pytest.mark.slow
 def test_a_transparent_result_with_a_privacy_effect_is_reported(clip: Path, tmp_path: Path) -> None:
     look = RenderSettings(effects=(BlackOut(),), styles=(PromptStyle(),), names=("a",))
     finished = run(request(clip, tmp_path / "out.webm", alpha=True, look=look))
@@ -177,6 +180,7 @@ class Broken(HalfThere):
         return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("time", ["causal", "lookahead"])
 @pytest.mark.parametrize(
     "matte", [MatteSettings(), MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False)]

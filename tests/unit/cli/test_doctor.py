@@ -76,6 +76,7 @@ def test_json_has_every_section() -> None:
     assert len(report["faster"]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "name", "section"),
     [

@@ -140,6 +140,7 @@ def test_a_mistyped_command_gets_a_suggestion(capsys: pytest.CaptureFixture[str]
     assert "Did you mean 'export'?" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_command_functions_have_few_parameters() -> None:
     counts = {}
     for path in (ROOT / "clipseg_live" / "cli").rglob("*.py"):

@@ -77,6 +77,7 @@ def test_all_known_models_are_listed_and_one_is_the_default(cache: Path) -> None
     assert (absent["path"], absent["bytes"], absent["whole"], absent["problem"]) == (None, 0, False, None)
 
 
+@pytest.mark.slow
 def test_a_complete_model_in_the_cache_is_listed(cache: Path, tiny: Path) -> None:
     snapshot = keep_in_cache(cache, tiny)
     entry = list_models()[DEFAULT_MODEL]

@@ -410,6 +410,7 @@ def test_no_options_keep_the_session(base: LiveSettings) -> None:
     assert change_settings(SegmentationOptions(), base) == base
 
 
+@pytest.mark.slow
 @given_values(
     texts=st.lists(st.sampled_from(["mug", "hair", "red cup"]), min_size=1, max_size=5),
     negative=st.lists(st.sampled_from(["hand", "sky"]), max_size=2),

@@ -15,6 +15,7 @@ class Clock:
         return self.now
 
 
+@pytest.mark.slow
 @given(st.floats(1, 200), st.integers(3, 60))
 def test_a_steady_rate_is_measured(rate: float, count: int) -> None:
     clock = Clock()

@@ -25,6 +25,7 @@ def test_equal_phrases_have_equal_keys(first: str, second: str) -> None:
     assert (Prompt.text(first) == Prompt.text(second)) is same
 
 
+@pytest.mark.slow
 @given(phrases)
 def test_surrounding_space_is_ignored(phrase: str) -> None:
     assert Prompt.text(f"  {phrase}\n") == Prompt.text(phrase)

@@ -114,6 +114,7 @@ def test_labels_match_the_pixels(seed: int, size: tuple[int, int], orderly: bool
     np.testing.assert_array_equal(make().pixels, picture.pixels)
 
 
+@pytest.mark.slow
 def test_the_requested_object_is_first() -> None:
     rng = np.random.default_rng(3)
     first = [draw_image(rng, 64, 64, smallest=0.02, wish=("red", "star")).objects for _ in range(30)]

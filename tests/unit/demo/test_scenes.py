@@ -67,6 +67,7 @@ def test_mattes_sum_to_one(preset: str) -> None:
     np.testing.assert_array_equal(masks, mattes > 0.5)
 
 
+@pytest.mark.slow
 def test_occluded_pixels_belong_to_the_upper_object() -> None:
     scene = Scene(0, 160, 90, settings=SCENE_PRESETS["occlusion"])
     spread = Scene(0, 160, 90, settings=SceneSettings(12))
@@ -116,6 +117,7 @@ def in_full_view(truth: SceneTruth, matte: np.ndarray) -> bool:
     return matte.max() == 1 and border.max() == 0 and (others * cv2.dilate(matte, np.ones((5, 5)))).max() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["calm", "fast", "shake", "still"])
 def test_motion_leads_from_each_frame_to_the_next(preset: str) -> None:
     scene = Scene(0, 320, 180, settings=SCENE_PRESETS[preset])
@@ -162,6 +164,7 @@ def test_a_cut_is_marked_and_has_no_motion() -> None:
     assert change > 5 * np.abs(scene.picture(21).astype(int) - scene.picture(20)).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_the_standard_objects_are_nearly_always_visible(seed: int) -> None:
     scene = Scene(seed, 160, 90)

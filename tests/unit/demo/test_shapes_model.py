@@ -59,6 +59,7 @@ def test_standard_objects_of_the_demo_scene_are_segmented(segmenter: Segmenter) 
     assert np.mean(scores) > 0.6
 
 
+@pytest.mark.slow
 def test_absent_objects_have_empty_masks(segmenter: Segmenter) -> None:
     frame = Scene(0, 320, 180).picture(0)
     absent = ["a dog", "qwrtzp", "the wet street", "white square"]
@@ -66,6 +67,7 @@ def test_absent_objects_have_empty_masks(segmenter: Segmenter) -> None:
     assert (maps > 0.5).mean() < 0.02
 
 
+@pytest.mark.slow
 def test_image_prompts_are_segmented(segmenter: Segmenter) -> None:
     scene = Scene(0, 640, 360)
     truth = scene_truth(scene, 0)

@@ -42,6 +42,7 @@ def test_a_later_start_keeps_scene_time_and_counts_from_0() -> None:
     np.testing.assert_array_equal(first.pixels, Scene(4, 64, 36, Fraction(10)).picture(20))
 
 
+@pytest.mark.slow
 def test_a_source_without_duration_is_endless() -> None:
     source = DemoSource(0, 8, 8)
     info = source.open()

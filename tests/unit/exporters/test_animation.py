@@ -70,6 +70,7 @@ def test_the_total_duration_is_exact(tmp_path_factory, steps: list[int], form: t
     assert min(durations) >= 10 * unit if unit == 1 else min(durations) >= 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "name"), FORMS)
 def test_large_frames_are_scaled_down_and_long_animations_rejected(form: str, name: str, tmp_path: Path) -> None:
     info, frames, mattes = frames_with_mattes(1, (360, 1280))

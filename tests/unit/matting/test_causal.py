@@ -117,6 +117,7 @@ def test_noise_of_the_model_is_smoothed():
     assert flicker[0.8] < 0.4 * flicker[0.0]
 
 
+@pytest.mark.slow
 def test_a_single_missed_detection_keeps_the_matte():
     pipeline = CausalMattes()
     frame, truth = scene(0, 200)
@@ -203,6 +204,7 @@ def test_odd_sizes_and_any_number_of_prompts_work(size, count, sequence):
         assert frame.pixels.shape[:2] == size
 
 
+@pytest.mark.slow
 def test_matte_shape_settings_have_their_effect():
     frame, truth = scene(0, 200, radius=60)
     hole = disc(*SIZE, 200, 120, 14)

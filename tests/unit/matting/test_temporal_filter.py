@@ -107,6 +107,7 @@ def test_a_change_in_the_frame_is_accepted_at_once():
     assert filtered(state_of(there), gone, trust=0, sure=0).maps.min() > 0.89  # there is no prediction there
 
 
+@pytest.mark.slow
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 10))
 def test_more_strength_and_shorter_intervals_reduce_the_weight(one, other, seconds):
     weak, strong = sorted((one, other))
@@ -136,6 +137,7 @@ def test_a_hard_cut_is_detected(seed):
     assert is_cut(before, after)
 
 
+@pytest.mark.slow
 def test_grey_thumbnails_are_supported():
     found = [
         is_cut(*(thumbnail(scene(each)).mean(axis=2).astype(np.uint8) for each in (seed, seed + 100)))

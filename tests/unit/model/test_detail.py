@@ -51,6 +51,7 @@ def cells(*boxes: tuple[int, int, int, int], prompts: int = 1) -> np.ndarray:
     return values
 
 
+@pytest.mark.slow
 @given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from([224, 352, 704]))
 def test_tiles_cover_every_pixel(height: int, width: int, size: int) -> None:
     parts = detail.tile_parts(height, width, size)
@@ -240,6 +241,7 @@ def large() -> np.ndarray:
     return (ramp + np.array([0, 25, 50])).clip(0, 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_each_tile_costs_one_pass_and_an_edit_none(tiny_folder: Path, large: np.ndarray) -> None:
     segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, detail="tiles")
     found = segmenter.segment(large, TEXTS)
@@ -268,6 +270,7 @@ def test_regions_are_segmented_as_separate_images(
         np.testing.assert_allclose(maps.numpy(), alone, atol=SAME_MAPS)
 
 
+@pytest.mark.slow
 def test_zoom_costs_at_most_one_more_pass(
     tiny_folder: Path, large: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +296,7 @@ def test_detail_is_off_by_default_and_changes_without_loading(
     np.testing.assert_array_equal(segmenter.segment(large, TEXTS).probabilities, expected)
 
 
+@pytest.mark.slow
 def test_a_frame_within_the_input_size_has_no_tiles(tiny_folder: Path, tiny: Segmenter) -> None:
     frame = np.full((60, 70, 3), 120, np.uint8)
     segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, detail="tiles")
@@ -300,6 +304,7 @@ def test_a_frame_within_the_input_size_has_no_tiles(tiny_folder: Path, tiny: Seg
     np.testing.assert_array_equal(segmenter.segment(frame, TEXTS).probabilities, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["zoom", "tiles"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (137, 253), (3, 20000)])
 def test_any_frame_size_is_supported(tiny_folder: Path, mode: Detail, size: tuple[int, int]) -> None:

@@ -45,6 +45,7 @@ def changed(source: Path, folder: Path, change: Callable[[dict[str, Tensor]], ob
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_non_finite_weights_are_rejected(tiny_folder: Path, tmp_path: Path, place: str, value: float) -> None:
@@ -72,6 +73,7 @@ def test_non_finite_weights_are_rejected_in_every_precision_and_format(
         Segmenter.load(str(changed(tiny_folder, tmp_path / "damaged", damage, suffix)), device="cpu")
 
 
+@pytest.mark.slow
 def test_large_weights_whose_sum_overflows_are_finite(tiny_folder: Path, tmp_path: Path, picture: np.ndarray) -> None:
     unused = PLACES[3]  # in a layer that the decoder does not read
     folder = changed(tiny_folder, tmp_path / "model", lambda state: state[unused].fill_(3e38))
@@ -107,6 +109,7 @@ def broken_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     return changed(tiny_folder, tmp_path_factory.mktemp("models") / "broken", overflowing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detail", ["off", "zoom", "tiles"])
 def test_non_finite_output_is_not_a_prediction(broken_folder: Path, picture: np.ndarray, detail: str) -> None:
     large = picture.repeat(4, axis=0).repeat(4, axis=1)
@@ -115,6 +118,7 @@ def test_non_finite_output_is_not_a_prediction(broken_folder: Path, picture: np.
         segmenter.segment(large, TEXTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("stage", ["features", "logits", "embeddings"])
 def test_one_non_finite_value_rejects_the_prediction_and_the_next_call_works(
@@ -139,6 +143,7 @@ def test_one_non_finite_value_rejects_the_prediction_and_the_next_call_works(
     np.testing.assert_array_equal(tiny.segment(picture, TEXTS).probabilities, expected)
 
 
+@pytest.mark.slow
 def test_a_non_finite_embedding_is_not_returned(tiny_folder: Path, tmp_path: Path) -> None:
     folder = changed(tiny_folder, tmp_path / "model", lambda state: state["clip.text_projection.weight"].fill_(3e38))
     segmenter = Segmenter.load(str(folder), device="cpu")
@@ -175,11 +180,13 @@ def test_low_precision_that_fails_later_names_a_solution(
         segmenter.segment(picture, TEXTS)
 
 
+@pytest.mark.slow
 def test_a_model_without_float32_predictions_is_rejected_at_the_precision_test(broken_folder: Path) -> None:
     with pytest.raises(NoPrediction):
         Segmenter.load(str(broken_folder), device="cpu", dtype="bfloat16")
 
 
+@pytest.mark.slow
 def test_drivers_get_nan_maps_and_continue(
     tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

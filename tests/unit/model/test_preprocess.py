@@ -19,6 +19,7 @@ PREPROCESSING = Preprocessing(352, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 sides = st.integers(1, 20000)
 
 
+@pytest.mark.slow
 @given(sides, sides, st.sampled_from(["stretch", "letterbox", "aspect"]), st.sampled_from([64, 224, 352]))
 def test_every_frame_is_placed_in_the_input(height: int, width: int, fit: str, size: int) -> None:
     placement = place_frame(height, width, size=size, patch=16, fit=fit)  # type: ignore[arg-type]

@@ -15,18 +15,21 @@ from clipseg_live.model.tokenizer import Tokenizer
 from tests.helpers.tolerances import SAME_EMBEDDINGS
 
 
+@pytest.mark.slow
 def test_templates_are_averaged(tiny: Segmenter) -> None:
     both = tiny.encode([Prompt.text("mug", ["a photo of a {}", "{} on a table"])])[0]
     parts = tiny.encode([Prompt.text("a photo of a mug"), Prompt.text("mug on a table")])
     np.testing.assert_allclose(both, parts.mean(axis=0), atol=SAME_EMBEDDINGS)
 
 
+@pytest.mark.slow
 def test_a_mix_is_the_weighted_mean(tiny: Segmenter, picture: np.ndarray) -> None:
     text, image = Prompt.text("mug"), Prompt.image(picture)
     mixed, first, second = tiny.encode([Prompt.mix((text, 1), (image, 3)), text, image])
     np.testing.assert_allclose(mixed, 0.25 * first + 0.75 * second, atol=SAME_EMBEDDINGS)
 
 
+@pytest.mark.slow
 def test_texts_do_not_depend_on_their_batch(tiny: Segmenter, tiny_folder: Path) -> None:
     alone = tiny.encode([Prompt.text("a")])[0]
     other = Segmenter.load(str(tiny_folder), device="cpu")
@@ -34,6 +37,7 @@ def test_texts_do_not_depend_on_their_batch(tiny: Segmenter, tiny_folder: Path) 
     np.testing.assert_allclose(alone, beside, atol=SAME_EMBEDDINGS)
 
 
+@pytest.mark.slow
 def test_a_box_a_mask_and_the_whole_image_are_different_prompts(tiny: Segmenter, picture: np.ndarray) -> None:
     mask = np.zeros(picture.shape[:2], bool)
     mask[20:40, 30:50] = True
@@ -44,6 +48,7 @@ def test_a_box_a_mask_and_the_whole_image_are_different_prompts(tiny: Segmenter,
     assert np.abs(boxed - masked).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_mask_that_is_a_box_equals_the_box(tiny: Segmenter, picture: np.ndarray) -> None:
     mask = np.zeros(picture.shape[:2], bool)
     mask[20:60, 30:70] = True
@@ -51,6 +56,7 @@ def test_a_mask_that_is_a_box_equals_the_box(tiny: Segmenter, picture: np.ndarra
     np.testing.assert_array_equal(boxed, masked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
 def test_embeddings_are_restored_from_files(tiny: Segmenter, tmp_path: Path, suffix: str) -> None:
     values = np.linspace(-1, 1, 24, dtype=np.float32)
@@ -62,6 +68,7 @@ def test_embeddings_are_restored_from_files(tiny: Segmenter, tmp_path: Path, suf
     np.testing.assert_array_equal(tiny.encode([Prompt.embedding(path)])[0], values)
 
 
+@pytest.mark.slow
 def test_an_embedding_of_another_length_is_rejected(tiny: Segmenter) -> None:
     with pytest.raises(UsageError, match="23 values; this model needs 24"):
         tiny.encode([Prompt.embedding(np.zeros(23))])
@@ -85,6 +92,7 @@ def test_damaged_embedding_files_are_named(tmp_path: Path) -> None:
         Prompt.embedding(tmp_path / "missing.npy")
 
 
+@pytest.mark.slow
 def test_truncated_words_are_named_once(tiny: Segmenter) -> None:
     long = Prompt.text("one " * 30 + "and the last words")
     tiny.encode([long])
@@ -94,6 +102,7 @@ def test_truncated_words_are_named_once(tiny: Segmenter) -> None:
     assert 'and the last words" was cut off' in tiny.notices[0]
 
 
+@pytest.mark.slow
 def test_a_prompt_of_exactly_the_limit_is_not_truncated(tiny: Segmenter) -> None:
     tiny.encode([Prompt.text("x" * 75)])  # one token for each byte, plus start and end
     assert tiny.notices == ()
@@ -101,11 +110,13 @@ def test_a_prompt_of_exactly_the_limit_is_not_truncated(tiny: Segmenter) -> None
     assert len(tiny.notices) == 1
 
 
+@pytest.mark.slow
 def test_any_text_is_accepted(tiny: Segmenter) -> None:
     found = tiny.encode([Prompt.text(text) for text in ("é", "红色的圆", "🦆", "<|endoftext|>", "a\tb")])
     assert np.isfinite(found).all()
 
 
+@pytest.mark.slow
 def test_the_cache_is_bounded_and_keeps_used_entries(tiny_folder: Path) -> None:
     model = load_network(check_folder(tiny_folder, "tiny"))
     preprocessing = Preprocessing.read(tiny_folder / "preprocessor_config.json")

@@ -35,6 +35,7 @@ def test_fit_modes_place_the_frame(tiny_folder: Path, picture: np.ndarray, fit: 
     assert segmenter.segment(picture, TEXTS).probabilities.shape[1:] == shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", ["stretch", "letterbox", "aspect"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (37, 53), (64, 64), (3, 20000)])
 def test_any_frame_size_is_supported(tiny_folder: Path, fit: str, size: tuple[int, int]) -> None:
@@ -44,6 +45,7 @@ def test_any_frame_size_is_supported(tiny_folder: Path, fit: str, size: tuple[in
     assert np.isfinite(found.probabilities).all()
 
 
+@pytest.mark.slow
 def test_new_prompts_on_the_same_frame_cost_no_vision_pass(tiny: Segmenter, picture: np.ndarray) -> None:
     first = tiny.segment(picture, TEXTS[:1])
     second = tiny.segment(picture.copy(), TEXTS)
@@ -51,6 +53,7 @@ def test_new_prompts_on_the_same_frame_cost_no_vision_pass(tiny: Segmenter, pict
     np.testing.assert_allclose(first.probabilities[0], second.probabilities[0], atol=SAME_MAPS)
 
 
+@pytest.mark.slow
 def test_a_frame_changed_in_place_is_encoded_again(tiny: Segmenter) -> None:
     frame = np.zeros((64, 64, 3), np.uint8)  # at the size of the network, so it is not resized
     before = tiny.segment(frame, TEXTS).probabilities
@@ -60,6 +63,7 @@ def test_a_frame_changed_in_place_is_encoded_again(tiny: Segmenter) -> None:
     assert np.abs(before - after).max() > 0.01
 
 
+@pytest.mark.slow
 def test_a_read_only_and_a_strided_frame_give_the_same(tiny: Segmenter, picture: np.ndarray) -> None:
     expected = tiny.segment(picture, TEXTS).probabilities
     frozen = picture.copy()
@@ -69,6 +73,7 @@ def test_a_read_only_and_a_strided_frame_give_the_same(tiny: Segmenter, picture:
     np.testing.assert_array_equal(tiny.segment(mirrored_twice, TEXTS).probabilities, expected)
 
 
+@pytest.mark.slow
 def test_one_call_for_many_prompts_equals_one_call_each(tiny: Segmenter, picture: np.ndarray) -> None:
     prompts = [Prompt.text(f"thing {number}") for number in range(100)]
     together = tiny.segment(picture, prompts).probabilities
@@ -77,6 +82,7 @@ def test_one_call_for_many_prompts_equals_one_call_each(tiny: Segmenter, picture
         np.testing.assert_allclose(together[number], alone, atol=SAME_MAPS)
 
 
+@pytest.mark.slow
 def test_text_is_encoded_once(tiny: Segmenter, picture: np.ndarray) -> None:
     for _ in range(3):
         tiny.segment(picture, TEXTS)
@@ -84,6 +90,7 @@ def test_text_is_encoded_once(tiny: Segmenter, picture: np.ndarray) -> None:
     assert (statistics.misses, statistics.hits, statistics.size) == (3, 6, 3)
 
 
+@pytest.mark.slow
 def test_decoding_uses_smaller_chunks_after_out_of_memory(
     tiny: Segmenter, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +113,7 @@ def test_decoding_uses_smaller_chunks_after_out_of_memory(
     assert tried == [1], "what fitted is what the next frame begins with"
 
 
+@pytest.mark.slow
 def test_out_of_memory_with_one_prompt_names_a_solution(
     tiny: Segmenter, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +217,7 @@ def test_invalid_options_are_named(tiny_folder: Path, options: dict[str, object]
         Segmenter.load(str(tiny_folder), **{"device": "cpu", **options})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "frame",
     [
@@ -227,6 +236,7 @@ def test_invalid_frames_are_rejected(tiny: Segmenter, frame: np.ndarray) -> None
         tiny.segment(frame, TEXTS)
 
 
+@pytest.mark.slow
 def test_prompts_are_required(tiny: Segmenter, picture: np.ndarray) -> None:
     with pytest.raises(UsageError, match="no prompt"):
         tiny.segment(picture, [])
@@ -234,6 +244,7 @@ def test_prompts_are_required(tiny: Segmenter, picture: np.ndarray) -> None:
         tiny.segment(picture, [None])  # type: ignore[list-item]
 
 
+@pytest.mark.slow
 def test_frames_of_any_type_give_the_same_maps(tiny: Segmenter, picture: np.ndarray, tmp_path: Path) -> None:
     image = Image.fromarray(picture)
     image.save(tmp_path / "a.png")
@@ -252,6 +263,7 @@ def test_frames_of_any_type_give_the_same_maps(tiny: Segmenter, picture: np.ndar
     assert np.abs(tiny.segment(picture, texts[0]).probabilities - wanted[:1]).max() < SAME_MAPS
 
 
+@pytest.mark.slow
 def test_several_frames_give_several_results(tiny: Segmenter, picture: np.ndarray) -> None:
     frames = [picture, np.ascontiguousarray(picture[::-1]), picture[: picture.shape[0] // 2]]
     wanted = [tiny.segment(frame, TEXTS).probabilities for frame in frames]

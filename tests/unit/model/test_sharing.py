@@ -60,6 +60,7 @@ CALLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "stage"),
     [
@@ -81,6 +82,7 @@ def test_calls_of_two_threads_never_overlap(
     assert overlap.entered == 2 and not overlap.met
 
 
+@pytest.mark.slow
 def test_settings_do_not_change_inside_a_call(tiny: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     inside, configured = threading.Event(), threading.Event()
     features = tiny.network.features
@@ -129,6 +131,7 @@ def test_each_thread_gets_its_own_result(tiny_folder: Path, detail: str) -> None
             np.testing.assert_allclose(encoded, embeddings[number], atol=SAME_EMBEDDINGS)
 
 
+@pytest.mark.slow
 def test_a_result_does_not_change_with_later_calls(tiny: Segmenter) -> None:
     frames, prompts = pictures(), [Prompt.text("red circle"), Prompt.text("sky")]
     first, embedding = tiny.segment(frames[0], prompts).probabilities, tiny.encode(prompts)
@@ -142,6 +145,7 @@ def test_a_result_does_not_change_with_later_calls(tiny: Segmenter) -> None:
     np.testing.assert_array_equal(tiny.encode(prompts), kept_embedding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda segmenter: pickle.loads(pickle.dumps(segmenter))])
 def test_a_copy_has_its_own_lock(tiny: Segmenter, copied: Callable[[Segmenter], Segmenter]) -> None:
     prompts = [Prompt.text("red circle")]

@@ -74,6 +74,7 @@ def near(found: np.ndarray, plain: np.ndarray) -> bool:
     return bool((np.abs(found - plain) <= 1.5).all())
 
 
+@pytest.mark.slow
 @MANY
 @given(SIZES, st.sampled_from(KINDS), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 0.55, 1.0]))
 def test_a_tint_equals_the_formula(size, kind, seed, opacity):

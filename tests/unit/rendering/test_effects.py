@@ -315,6 +315,7 @@ def test_labels_are_at_their_objects_with_different_names():
     assert (found != other).any()
 
 
+@pytest.mark.slow
 def test_the_heat_map_follows_the_probability():
     ramp = np.tile(np.linspace(0, 1, 200), (120, 1))
     found = rendered(Heatmap(scale=False, opacity=1.0), mattes=mattes_of(ramp)).astype(float).sum(axis=2)

@@ -73,6 +73,7 @@ def composed(frame, info, *effects, style=None, alpha=None):
     return signal
 
 
+@pytest.mark.slow
 def test_metadata_of_the_source_is_read(clip):
     hdr = opened(clip)[0].hdr
     assert hdr.light == (1000, 400)

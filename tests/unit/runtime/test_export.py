@@ -206,6 +206,7 @@ def test_ctrl_c_reports_the_progress() -> None:
     assert no_thread_is_left()
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_keeps_its_type() -> None:
     with pytest.raises(ZeroDivisionError):
         export(FakeSource(5), FakeEngine(fails_at=2, error=ZeroDivisionError("bug")), FakeSink()).run()

@@ -121,6 +121,7 @@ def stream(engine: Engine, settings: StreamSettings, count: int = 1) -> Stream:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smoothing", [0.0, 0.5])
 @pytest.mark.parametrize("effects", [EFFECTS, (BlackOut(),)])
 def test_live_stream_export_and_functions_are_equal(smoothing: float, effects: tuple[AnyEffect, ...]) -> None:
@@ -252,6 +253,7 @@ def test_errors_are_raised_without_a_handler() -> None:
         list(pipeline.in_order(iter(pairs)))
 
 
+@pytest.mark.slow
 def test_privacy_effects_need_current_prompts_and_a_reliable_model() -> None:
     settings = LiveSettings(rows=rows(), effects=(BlackOut(),))
     live = Live(settings)

@@ -176,6 +176,7 @@ def test_a_frame_rendered_while_a_privacy_effect_is_added_reaches_no_output(rig:
     assert not shows(one.shown_frames[-1].composed, "red circle")
 
 
+@pytest.mark.slow
 def test_an_additional_prompt_does_not_hide_the_frame(rig: Make) -> None:
     one = rig(settings_with_texts("red circle"))
     rows = one.settings.rows
@@ -185,6 +186,7 @@ def test_an_additional_prompt_does_not_hide_the_frame(rig: Make) -> None:
         assert not is_hidden(one.shown_frames[-1]) and not shows(one.shown_frames[-1].composed, "red circle")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", [(..., 0, 0), (0, 5, 7), ...])
 def test_a_non_finite_prediction_is_ignored(rig: Make, value: float, where: object) -> None:

@@ -203,6 +203,7 @@ def test_style_changes_need_no_new_prediction(running: Callable[..., Running]) -
     assert one.wait_shown(GREEN).version == picture.version
 
 
+@pytest.mark.slow
 def test_the_last_of_a_hundred_edits_is_shown(running: Callable[..., Running]) -> None:
     one = running(settings_with(row(0, "green")), a=FakeLiveSource(rate=100))
     one.wait(lambda: one.pictures and one.pictures[-1].ids)
@@ -383,6 +384,7 @@ def test_a_recording_is_finished_when_the_session_ends(running: Callable[..., Ru
     assert one.sinks[0].finished == 1
 
 
+@pytest.mark.slow
 def test_a_source_of_another_size_continues_the_recording(running: Callable[..., Running], tmp_path: Path) -> None:
     one = running(settings_with(), a=FakeLiveSource(rate=100), b=FakeLiveSource(rate=100, size=(30, 40)))
     one.wait(lambda: one.pictures)
@@ -398,6 +400,7 @@ def test_a_source_of_another_size_continues_the_recording(running: Callable[...,
     assert {frame.pixels.shape for frame in sink.frames} == {(48, 64, 3)} and sink.finished == 1
 
 
+@pytest.mark.slow
 def test_rendered_original_and_matte_tracks_are_recorded_together(
     running: Callable[..., Running], tmp_path: Path
 ) -> None:
@@ -423,6 +426,7 @@ def test_an_original_track_with_a_privacy_effect_is_reported(running: Callable[.
     one.wait(lambda: any("nothing is hidden" in message.text for message in one.messages))
 
 
+@pytest.mark.slow
 def test_a_new_privacy_effect_clears_the_replay(
     running: Callable[..., Running],
 ) -> None:
@@ -447,6 +451,7 @@ def test_a_new_privacy_effect_with_an_original_track_is_reported(
     assert ["nothing is hidden" in message.text for message in one.messages] == [True]
 
 
+@pytest.mark.slow
 def test_finished_videos_are_finalised_and_recording_ends(running: Callable[..., Running], tmp_path: Path) -> None:
     one = running(settings_with(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait_shown((0, 0, 255))
@@ -461,6 +466,7 @@ def test_finished_videos_are_finalised_and_recording_ends(running: Callable[...,
         one.session.start_recording(tmp_path, RECORD)
 
 
+@pytest.mark.slow
 def test_a_frame_that_cannot_be_rendered_is_reported_and_the_next_is_shown(
     running: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -509,6 +515,7 @@ def test_a_blocked_thread_is_abandoned_and_named() -> None:
     assert source.closed
 
 
+@pytest.mark.slow
 def test_frames_are_frozen(running: Callable[..., Running]) -> None:
     one = running(settings_with(row(0, "red")), a=FakeLiveSource(rate=100))
     picture = one.wait_shown((0, 0, 255))

@@ -29,6 +29,7 @@ def options_of(command: str) -> dict[str, Any]:
     return {each.name: each for each in root.get_command(None, command).params}
 
 
+@pytest.mark.slow
 def test_page_has_every_command_and_option_with_a_description(program: ModuleType) -> None:
     page = program.page()
     shared = page.split("\n## Shared options\n", 1)[1].split("\n## ", 1)[0]

@@ -207,6 +207,7 @@ def test_video_data_formats_are_rejected_for_photos(photos: Path, tmp_path: Path
         run(asked)
 
 
+@pytest.mark.slow
 def test_a_sequence_is_exported_as_video(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(3):

@@ -102,6 +102,7 @@ def endings(report: BatchReport) -> list[Ending]:
     return [outcome.ending for outcome in report.outcomes]
 
 
+@pytest.mark.slow
 def test_a_failed_input_does_not_stop_the_batch(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     Path(clips[1]).write_bytes(b"no video at all")
     watch = Heard()
@@ -124,6 +125,7 @@ def test_a_failed_input_does_not_stop_the_batch(clips: list[str], tmp_path: Path
     assert "shapes" in watch.stages[0] and watch.stages[1:] == ["Exporting"]
 
 
+@pytest.mark.slow
 def test_finished_results_are_skipped_without_loading_a_model(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     assert run(clips[:2], tmp_path / "out").is_whole
     stamps = [(tmp_path / "out" / name).stat().st_mtime_ns for name in ("a.mp4", "b.mp4")]
@@ -135,6 +137,7 @@ def test_finished_results_are_skipped_without_loading_a_model(clips: list[str], 
     assert [(tmp_path / "out" / name).stat().st_mtime_ns for name in ("a.mp4", "b.mp4")] == stamps
 
 
+@pytest.mark.slow
 def test_other_settings_need_overwrite(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     run(clips[:1], tmp_path / "out")
     before = (tmp_path / "out" / "a.mp4").read_bytes()
@@ -149,6 +152,7 @@ def test_other_settings_need_overwrite(clips: list[str], tmp_path: Path, engine:
     assert endings(run(clips[:2], tmp_path / "out", template(threshold=0.95))) == [S, S]
 
 
+@pytest.mark.slow
 def test_a_missing_or_changed_result_is_repeated(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     out = tmp_path / "out"
     assert run(clips, out, masks="jsonl").is_whole
@@ -164,6 +168,7 @@ def test_a_missing_or_changed_result_is_repeated(clips: list[str], tmp_path: Pat
     assert (out / "c.mp4.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_files_of_other_programs_in_data_do_not_outdate_a_result(
     clips: list[str], tmp_path: Path, engine: Loaded
 ) -> None:
@@ -201,6 +206,7 @@ def test_foreign_files_are_never_overwritten(clips: list[str], tmp_path: Path, e
     assert (tmp_path / "out" / "b.mp4").read_bytes() == b"precious"
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_gives_one_sentence(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     engine.fails_at, engine.error = 4, ZeroDivisionError("a\nslip")
     report = run(clips, tmp_path / "out")
@@ -211,6 +217,7 @@ def test_an_unexpected_error_gives_one_sentence(clips: list[str], tmp_path: Path
     assert endings(run(clips, tmp_path / "out")) == [S, D, D]
 
 
+@pytest.mark.slow
 def test_a_stop_aborts_the_current_export_and_starts_no_other(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     engine.fails_at, engine.error = 4, KeyboardInterrupt()
     report = run(clips, tmp_path / "out")
@@ -248,6 +255,7 @@ def test_a_finished_result_without_a_manifest_entry_is_recognised(
     assert endings(run(clips[:1], tmp_path / "out", template(threshold=0.3), masks=masks)) == [F]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masks", ["jsonl", "png"])
 @pytest.mark.parametrize("threshold", [0.5, 0.3])
 def test_an_incomplete_result_of_a_killed_run_is_replaced(
@@ -280,6 +288,7 @@ def test_a_failed_export_leaves_no_started_entry(clips: list[str], tmp_path: Pat
     assert endings(report) == [F] and "exists already" in report.outcomes[0].sentence
 
 
+@pytest.mark.slow
 def test_sources_of_one_stem_resume_under_their_own_names(tmp_path: Path, engine: Loaded) -> None:
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()

@@ -16,6 +16,7 @@ from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import ExportSettings, MatteSettings
 
 
+@pytest.mark.slow
 @given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59), st.integers(0, 999))
 def test_times_are_exact(hours: int, minutes: int, seconds: int, thousandths: int) -> None:
     expected = hours * 3600 + minutes * 60 + seconds + Fraction(thousandths, 1000)

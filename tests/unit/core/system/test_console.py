@@ -46,6 +46,7 @@ def test_a_closed_output_is_none_and_its_descriptor_is_not_reused(closed: list[i
     assert process.returncode == 0 and path.read_text() == "mine"
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("variables", [{}, {"PYTHONUNBUFFERED": "1"}])
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
@@ -65,6 +66,7 @@ def test_a_closed_pipe_is_detected_without_an_error(name: str, variables: dict[s
     assert process.returncode == 0 and (out or err) == b"True True None\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "shift_jis", "utf-8", "utf-16"])
 def test_every_text_can_be_printed_in_every_encoding(encoding: str) -> None:
     code = f"print({TEXT!a}); print({TEXT!a}, file=sys.stderr)"
@@ -74,6 +76,7 @@ def test_every_text_can_be_printed_in_every_encoding(encoding: str) -> None:
     assert out.decode(encoding).rstrip() == TEXT.encode(encoding, "backslashreplace").decode(encoding)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @posix
 def test_the_c_locale_can_print_everything() -> None:
     variables = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
@@ -82,6 +85,7 @@ def test_the_c_locale_can_print_everything() -> None:
     assert process.returncode == 0 and out.isascii() and b"\\u732b" in out, err  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is always full")
 def test_a_full_disk_is_distinguished_from_a_closed_pipe() -> None:
     code = "print('x', flush=True); print(console.output_failure().strerror, console.is_closed(), file=sys.stderr)"
@@ -90,6 +94,7 @@ def test_a_full_disk_is_distinguished_from_a_closed_pipe() -> None:
     assert process.returncode == 0 and err == b"No space left on device False\n"
 
 
+@pytest.mark.slow
 @posix
 def test_a_slow_reader_of_a_non_blocking_pipe_loses_nothing() -> None:
     code = "os.set_blocking(1, False)\nfor number in range(3000): print(f'{number:0100}')\nsys.stdout.flush()"

@@ -268,6 +268,7 @@ def test_paths_in_messages_are_masked(folder: Path, message: str, kept: str) -> 
     assert message in log_text(folder)
 
 
+@pytest.mark.slow
 def test_logging_during_a_message_does_not_deadlock() -> None:
     code = """
 import logging, threading

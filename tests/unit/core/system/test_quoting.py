@@ -30,6 +30,7 @@ def test_short_texts_are_quoted(text: str, quoted: str) -> None:
     assert shorten(text) == quoted
 
 
+@pytest.mark.slow
 @given(st.text(max_size=300), st.integers(1, 90))
 def test_a_quotation_is_one_visible_line(text: str, width: int) -> None:
     quoted = shorten(text, width)

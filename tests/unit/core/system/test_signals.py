@@ -94,6 +94,7 @@ def test_other_threads_have_no_handlers_and_no_errors() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_during_the_start_ends_the_process_with_one_sentence(number: int) -> None:
     done = python(f"signals.begin()\nos.kill(os.getpid(), {int(number)})\nprint('still there')")
@@ -111,6 +112,7 @@ def test_nohup_is_respected() -> None:
         assert (done.returncode, done.stdout) == (0, "still there\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_a_caught_interrupt_in_executed_code_does_not_end_the_process_later() -> None:
     done = python(
         "try:\n    with signals.raising():\n"

@@ -234,6 +234,7 @@ def test_all_formats_have_the_same_annotations(instances: str, tmp_path: Path) -
     assert len(lines) == len(described["annotations"])
 
 
+@pytest.mark.slow
 def test_splits_are_seeded_and_by_source(tmp_path: Path) -> None:
     info, frames, _ = frames_with_mattes(10, (12, 14))
     photos = [replace(frame, file=tmp_path / f"IMG_{frame.index // 2}.png") for frame in frames]  # two pages each

@@ -46,6 +46,7 @@ def first_of(path):
     return info, frame
 
 
+@pytest.mark.slow
 def test_a_phone_video_looks_like_the_sdr_scene(scene):
     info, frame = first_of(PHONE)
     assert colour_difference(frame.pixels, scene).mean() < 1.2
@@ -105,6 +106,7 @@ def test_frame_tags_suffice(tmp_path, scene, tagged, name):
     assert colour_difference(frame.pixels, scene).mean() < 1.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_format", ["p010le", "yuva444p10le", "yuv444p16le"])
 def test_other_pixel_formats_give_the_same_frame(pixel_format):
     with av.open(str(PHONE)) as container:

@@ -116,6 +116,7 @@ def test_short_delays_last_as_long_as_in_browsers(tmp_path, name):
     assert [float(frame.duration) for frame in frames] == [0.1, 0.1, 0.02, 0.03, 0.5, 0.1]
 
 
+@pytest.mark.slow
 def test_an_avif_sequence_is_read(tmp_path):
     path = save(tmp_path / "a.avif", durations=[40, 80, 120, 300, 40, 50], quality=95)
     info, frames = read_all(open_source(path))
@@ -233,6 +234,7 @@ def test_a_truncated_file_gives_its_complete_frames(tmp_path, name):
     source.close()
 
 
+@pytest.mark.slow
 def test_frames_are_decoded_when_they_are_read(tmp_path, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 256, (200, 24, 32), np.uint8)
     first, *others = [Image.fromarray(values) for values in noise]

@@ -73,6 +73,7 @@ def test_avif_needs_no_package(tmp_path, monkeypatch):
         VideoFileSource(tmp_path / "a.avif").open()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["a.heic", "a.avif"])
 def test_orientation_is_applied_once(tmp_path, name, orientation):

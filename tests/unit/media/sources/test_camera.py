@@ -178,6 +178,7 @@ def test_a_camera_that_fails_with_mjpeg_is_reopened_without_it(fourcc):
     assert device.held == 0
 
 
+@pytest.mark.slow
 def test_one_failed_frame_does_not_lose_the_camera():
     device = Device(fails_at=4)
     source = source_of(device)

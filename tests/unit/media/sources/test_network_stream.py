@@ -88,6 +88,7 @@ def test_rtsp_reconnects():
         source.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
 def test_a_file_over_http_plays_in_real_time_to_its_end(tmp_path, suffix):
     path = make_clip(tmp_path / f"clip.{suffix}", count=60, rate=Fraction(30), options={"bf": "2", "g": "12"})

@@ -44,6 +44,7 @@ def source_of(grabber: Grabber, clock: ManualClock | None = None, region=None, r
     return ScreenSource(region, rate, grabber=lambda: grabber, clock=clock, wait=clock.wait)
 
 
+@pytest.mark.slow
 def test_the_main_screen_is_captured_at_30_fps():
     grabber, clock = Grabber(), ManualClock()
     source = source_of(grabber, clock)

@@ -201,6 +201,7 @@ def test_audio_of_a_range_is_in_sync(make: Parts, tmp_path: Path, suffix: str) -
     assert abs(ends["video"][1] - 6.5) < 0.1 and abs(ends["audio"][1] - 6.5) < 0.1
 
 
+@pytest.mark.slow
 def test_the_player_can_seek_anywhere(make: Parts, tmp_path: Path) -> None:
     source = tmp_path / "in.ts"
     source.write_bytes(b"".join(JOINED["advertisement an hour ahead"](make)))
@@ -233,6 +234,7 @@ def test_a_recording_has_audio_in_sync(make: Parts, tmp_path: Path) -> None:
     assert all(min(abs(beep - flash) for flash in seen) < IN_STEP + 0.02 for beep in heard)
 
 
+@pytest.mark.slow
 def test_a_stream_with_advertisements_continues(make: Parts, tmp_path: Path) -> None:
     parts = [make(2, 3600), make(1.6, size="96x48"), make(2, 3602)]
     text = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:3\n#EXT-X-MEDIA-SEQUENCE:0\n"

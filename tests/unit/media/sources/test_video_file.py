@@ -208,6 +208,7 @@ def test_an_avi_starts_with_its_first_frame(tmp_path, codec):
         assert times == [start + Fraction(number, 25) for number in range(int((2 - start) * 25))]
 
 
+@pytest.mark.slow
 def test_damage_in_the_middle_is_reported(tmp_path):
     path = make_clip(tmp_path / "d.mp4", count=40, noise=True, options={"g": "5", "bf": "0"})
     data = bytearray(path.read_bytes())

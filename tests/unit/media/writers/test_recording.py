@@ -257,6 +257,7 @@ def test_a_faster_preset_continues_in_the_same_file(tmp_path: Path, codec: str) 
             assert np.abs(shown[number].pixels - first.to_ndarray(format="rgb24").astype(int)).mean() < 3
 
 
+@pytest.mark.slow
 def test_key_frames_come_every_second_at_every_rate(tmp_path: Path) -> None:
     stamps = [*range(0, 90_000, 1500), *range(90_000, 360_000, 18_000)]  # 60 a second, then 5
     path = tmp_path / "a.mp4"

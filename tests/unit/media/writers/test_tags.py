@@ -69,6 +69,7 @@ def test_an_untagged_source_gives_a_tagged_video(tmp_path, name, codec, height):
     assert stream == frame == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
 @pytest.mark.parametrize("colour", [ColourInfo(1, 6, 6, 6), ColourInfo(1, 5, 5, 6), ColourInfo(2, 1, 1, 13)])
 def test_tags_of_the_source_are_kept(tmp_path, name, colour):
@@ -80,6 +81,7 @@ def test_tags_of_the_source_are_kept(tmp_path, name, colour):
     assert stream == frame and None not in stream and "unknown" not in stream
 
 
+@pytest.mark.slow
 def test_the_prores_frame_header_has_the_tags(tmp_path):
     write(VideoWriter(tmp_path / "a.mov", "prores"), frames_of(48, 64, 1), info_of(48, 64, ColourInfo(1, 1, 1, 1)))
     run("-i", tmp_path / "a.mov", "-c", "copy", "-f", "rawvideo", tmp_path / "a.icpf")
@@ -111,6 +113,7 @@ def test_transparent_videos_are_tagged(tmp_path, name, codec):
     assert stream == frame == ("tv", "smpte170m", "bt709", "bt709")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.webm", "folder"])
 def test_videos_of_masks_are_tagged(tmp_path, name):
     label = (Label("it", 0.5),)
@@ -170,6 +173,7 @@ def test_five_generations_do_not_drift(tmp_path, range_, matrix, codec):
     assert np.abs(np.array(means) - means[0]).max() <= 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
 def test_alpha_of_webm_is_composited_on_black(tmp_path, codec):
     """Like the alpha of PNG and ProRes 4444."""

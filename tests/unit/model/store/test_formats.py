@@ -410,6 +410,7 @@ def test_a_model_without_a_decoder_is_rejected(
     assert_one_sentence(folder, "lack")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"model": {}}', "[" * 5000])
 def test_a_damaged_tokenizer_is_named(
     network: CLIPSegForImageSegmentation, processor: CLIPSegProcessor, tmp_path: Path, content: str

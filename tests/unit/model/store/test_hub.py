@@ -245,6 +245,7 @@ REFUSALS: dict[str, tuple[Callable[[str], Answer | None], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSALS)
 def test_each_http_error_has_its_own_message(
     server: HubServer, cache: Path, capfd: pytest.CaptureFixture[str], name: str
@@ -260,11 +261,13 @@ def test_a_response_of_another_server_gives_an_error(server: HubServer) -> None:
     assert_explained("HF_ENDPOINT|has no weights")
 
 
+@pytest.mark.slow
 def test_an_endless_redirection_gives_an_error(server: HubServer) -> None:
     server.refuse = lambda path: (302, {"Location": f"{server.url}{path}"})
     assert_explained("HF_ENDPOINT")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cached", [False, True])
 def test_offline_mode_is_named(server: HubServer, monkeypatch: pytest.MonkeyPatch, cached: bool) -> None:
     if cached:
@@ -273,6 +276,7 @@ def test_offline_mode_is_named(server: HubServer, monkeypatch: pytest.MonkeyPatc
     assert_explained("HF_HUB_OFFLINE.*unset it")
 
 
+@pytest.mark.slow
 def test_a_complete_model_loads_in_offline_mode(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     loading.find_model_files("rd16")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -296,6 +300,7 @@ def test_an_invalid_endpoint_gives_an_error(cache: Path, monkeypatch: pytest.Mon
     assert_explained("HF_ENDPOINT")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_requires_a_password_gives_an_error(
     server: HubServer, monkeypatch: pytest.MonkeyPatch, scheme: str
@@ -307,6 +312,7 @@ def test_a_proxy_that_requires_a_password_gives_an_error(
     assert server.requests
 
 
+@pytest.mark.slow
 def test_a_missing_proxy_gives_an_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
     connect(monkeypatch, "https://hub.invalid")
@@ -325,12 +331,14 @@ def test_an_untrusted_certificate_gives_an_error(
         assert_explained("TLS certificate was not accepted.*SSL_CERT_FILE")
 
 
+@pytest.mark.slow
 def test_an_unresponsive_server_gives_an_error(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "_TIMEOUT", 0.2)
     server.stall.set()
     assert_explained("did not answer in time")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the full device exists on Linux only")
 def test_a_full_disk_gives_an_error(server: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The temporary file of the client is a link to /dev/full."""
@@ -348,6 +356,7 @@ def test_an_unwritable_cache_gives_an_error(server: HubServer, cache: Path) -> N
     assert_explained("cannot be written .*HF_HUB_CACHE")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/sys"), reason="a folder that even root cannot write exists on Linux only")
 def test_a_cache_without_permission_gives_an_error(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", "/sys/clipseg-live")

@@ -108,6 +108,7 @@ def test_weights_that_are_not_tensors_are_rejected(folder: Path) -> None:
         Segmenter.load(str(folder))
 
 
+@pytest.mark.slow
 def test_an_unknown_resampling_is_named(folder: Path) -> None:
     values = json.loads((folder / "preprocessor_config.json").read_text())
     (folder / "preprocessor_config.json").write_text(json.dumps({**values, "resample": 1}))

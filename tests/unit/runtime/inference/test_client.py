@@ -153,6 +153,7 @@ def test_only_the_newest_frame_is_predicted(watched: Callable[..., Watched]) -> 
     assert one.worker.submitted == 40 and one.worker.taken < 5
 
 
+@pytest.mark.slow
 def test_successive_frames_may_differ_in_size(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "red")

@@ -45,6 +45,7 @@ def transferred(block: SharedBlock) -> SharedBlock:
     return received
 
 
+@pytest.mark.slow
 @given(st.integers(1, 1 << 16), st.binary(min_size=1, max_size=64))
 def test_both_processes_share_the_bytes(size: int, content: bytes) -> None:
     block = SharedBlock.create(size)
