@@ -71,30 +71,33 @@ def bench(engine: RuntimeOptions, own: BenchOptions) -> None:
 
 
 def _print_table(segmenter: "Segmenter", rows: "list[BenchmarkRow]", name: str) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     first = rows[0]
-    table = Table(
-        title=f"{name}, {first.size}², {first.engine}, {first.device}, {first.dtype}, {first.threads} threads",
-        title_justify="left",
-    )
-    columns = ("prompts", "transformers ms", "fps", "ours ms", "fps", "ratio", "largest difference")
-    for column in (*columns, *(f"{stage} ms" for stage in first.stages)):
-        table.add_column(column, justify="right")
+    title = f"{name}, {first.size}², {first.engine}, {first.device}, {first.dtype}, {first.threads} threads"
+    speed = Table(title=title, title_justify="left", box=SIMPLE)
+    for column in ("prompts", "transformers ms", "fps", "ours ms", "fps", "ratio", "difference"):
+        speed.add_column(column, justify="right", no_wrap=True)
+    stages = Table(title="Stages of our engine by the number of prompts, ms", title_justify="left", box=SIMPLE)
+    for column in ("count", *first.stages):
+        stages.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(
+        speed.add_row(
             str(row.prompts),
-            f"{row.reference_ms:.0f}" if row.reference_ms >= 100 else f"{row.reference_ms:.1f}",
+            _milliseconds(row.reference_ms),
             f"{1000 / row.reference_ms:.2f}",
-            f"{row.ours_ms:.0f}" if row.ours_ms >= 100 else f"{row.ours_ms:.1f}",
+            _milliseconds(row.ours_ms),
             f"{1000 / row.ours_ms:.2f}",
             f"{row.ratio:.1f}",
             f"{row.max_difference:.1e}",
-            *(f"{value:.1f}" for value in row.stages.values()),
         )
-    console.print(table)
+        stages.add_row(str(row.prompts), *(_milliseconds(value) for value in row.stages.values()))
+    console.print(speed)
+    console.print(stages)
+    console.print("difference: largest difference of a probability from transformers.")
     last = rows[-1]
     console.print(f"{last.prompts} prompts take {last.ours_ms / first.ours_ms:.2f} times as long as one.")
     if first.matrix_share is not None:
@@ -103,3 +106,7 @@ def _print_table(segmenter: "Segmenter", rows: "list[BenchmarkRow]", name: str) 
         )
     for notice in segmenter.notices:
         console.print(notice)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
