@@ -23,7 +23,7 @@ class UnsupportedPrecision(Exception):
 
 
 class ReuseCache(Protocol):
-    """What was computed for a sequence of images of one source, so that similar ones need less work.
+    """Cache of results for a sequence of images of one source, so that similar ones need less work.
 
     Attributes:
         share: share of the tokens that were computed for the last image, 0..1.

@@ -20,7 +20,7 @@ _WINDOWS_DRIVERS = ("nvcuda.dll", "amdhip64.dll", "amdhip64_6.dll", "amdhip64_7.
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
-    """What runs the network.
+    """Library, device and precision that run the network.
 
     Attributes:
         engine: "torch" or "openvino".
@@ -57,7 +57,7 @@ def choose_engine(engine: str = "auto", device: str = "auto", dtype: str = "auto
         return _openvino(device, dtype)
     if engine == "auto" and _suits_openvino(device, dtype):
         return EngineChoice("openvino", "cpu", _dtype(dtype), fallback=True)
-    from clipseg_live.model import devices
+    from clipseg_live.model.pytorch import devices
 
     chosen = devices.choose_device(device)
     return EngineChoice("torch", str(chosen), devices.choose_dtype(dtype, chosen), fallback=False)

@@ -28,7 +28,7 @@ class FrameReuse:
 
     @property
     def is_due(self) -> bool:
-        """Whether the last frame should be computed again, in full."""
+        """True if the last frame should be computed again, in full."""
         return self.approximate and monotonic() - self._full_at >= FULL_SECONDS
 
     def forget(self) -> None:

@@ -4,10 +4,8 @@ A backend runs the network. Importing this module imports neither PyTorch nor tr
 """
 
 import logging
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import numpy as np
@@ -25,6 +23,7 @@ from clipseg_live.model.engines import EngineChoice, choose_engine
 from clipseg_live.model.frame_reuse import FrameReuse
 from clipseg_live.model.preprocess import Placement, Preprocessing, place_frame
 from clipseg_live.model.prompt_encoder import CacheStatistics, PromptEncoder, no_prediction
+from clipseg_live.model.pytorch.memory_errors import clear_memory_errors, is_memory_error
 from clipseg_live.model.store import loading
 from clipseg_live.model.store.layout import ModelFiles
 from clipseg_live.model.tokenizer import Tokenizer
@@ -103,7 +102,7 @@ class Segmenter:
         """
         choice = check_options(device, dtype, fit, detail, engine)  # before a download of hundreds of megabytes
         files = loading.find_model_files(model) if isinstance(model, str) else model
-        with _clear_memory_errors("load the model"):
+        with clear_memory_errors("load the model"):
             try:
                 backend, tokenizer = _open(files, choice, reuse)
                 segmenter = cls(files, backend, tokenizer, size=size, fit=fit)
@@ -112,7 +111,7 @@ class Segmenter:
             except (ClipsegLiveError, MemoryError):
                 raise
             except Exception as error:  # files that do not fit together fail anywhere in the libraries
-                if _is_memory_error(error):
+                if is_memory_error(error):
                     raise
                 logger.warning("The model cannot be run", exc_info=True)
                 reason = " ".join(str(error).split())[:160]
@@ -169,7 +168,7 @@ class Segmenter:
 
     @property
     def approximate(self) -> bool:
-        """Whether the maps of the last frame are approximate, because tokens were reused."""
+        """True if the maps of the last frame are approximate, because tokens were reused."""
         return self._reuse.approximate
 
     @property
@@ -217,7 +216,7 @@ class Segmenter:
             NoPrediction: if an embedding is not finite.
         """
         wanted = require_prompts(prompts)
-        with self._lock, _clear_memory_errors("encode the prompts"):
+        with self._lock, clear_memory_errors("encode the prompts"):
             return self._prompts.encode(wanted)
 
     @overload
@@ -277,7 +276,7 @@ class Segmenter:
     def _segment(self, pixels: Pixels, wanted: tuple[Prompt, ...]) -> Segmentation:
         clock = self.backend.clock()
         frame = (pixels.shape[0], pixels.shape[1])
-        with _clear_memory_errors("segment a frame"):
+        with clear_memory_errors("segment a frame"):
             if self._reference is not None and self._compare_frame(self._reference, pixels, wanted):
                 clock.mark("comparison")
             embeddings = self._prompts.encode(wanted)
@@ -382,7 +381,7 @@ class Segmenter:
         try:
             expected = reference.maps(pixels, wanted, placement, self.preprocessing)
         except Exception as error:
-            if not _is_memory_error(error):
+            if not is_memory_error(error):
                 raise
             logger.warning("There is no memory to compare a frame in %s with float32", self.dtype, exc_info=True)
             return
@@ -504,19 +503,3 @@ def _check_choices(fit: str, detail: str) -> None:
         raise UsageError(f"{fit!r} is not a fit mode: use one of {', '.join(RESIZE_MODES)}.")
     if detail not in DETAILS:
         raise UsageError(f"{detail!r} is not a detail mode: use one of {', '.join(DETAILS)}.")
-
-
-@contextmanager
-def _clear_memory_errors(what: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if not _is_memory_error(error):
-            raise
-        raise ModelError(f"There is not enough GPU memory to {what}: use a smaller --size, or --device cpu.") from error
-
-
-def _is_memory_error(error: Exception) -> bool:
-    """Return whether PyTorch, if it is imported at all, has run out of memory."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(error, torch.OutOfMemoryError)

@@ -12,11 +12,11 @@ from tests.helpers.paths import ROOT
 
 VIOLATIONS = [
     ("core/frame.py", "import clipseg_live.media.sources.video_file", "Upper layers"),
-    ("rendering/renderer.py", "import clipseg_live.model.devices", "Upper layers"),
-    ("model/devices.py", "import clipseg_live.runtime.threads", "Upper layers"),
+    ("rendering/renderer.py", "import clipseg_live.model.pytorch.devices", "Upper layers"),
+    ("model/pytorch/devices.py", "import clipseg_live.runtime.threads", "Upper layers"),
     ("runtime/threads.py", "import clipseg_live.cli.main", "Upper layers"),
     ("runtime/export.py", "import torch", "Only the model"),
-    ("model/devices.py", "import cv2", "Only the packages that touch pixels"),
+    ("model/pytorch/devices.py", "import cv2", "Only the packages that touch pixels"),
     ("cli/main.py", "import PySide6", "Only the window"),
     ("media/writers/video.py", "import rich", "Only the command line"),
     ("core/settings/base.py", "import PIL", "The core holds"),

@@ -27,7 +27,7 @@ STEP = 32
 
 @dataclass(slots=True, eq=False)
 class TokenCache:
-    """What was computed for a sequence of images of one source. The first image is computed in full.
+    """Cache of tokens for a sequence of images of one source. The first image is computed in full.
 
     Attributes:
         threshold: smallest change of a patch that counts; 0 computes all tokens.

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.settings.base import Detail
-from clipseg_live.model import devices, threads
+from clipseg_live.model import threads
 from clipseg_live.model.backend import Embeddings, PredictPart, StageClock, UnsupportedPrecision
 from clipseg_live.model.detail.passes import with_detail
 from clipseg_live.model.preprocess import Placement, Preprocessing
+from clipseg_live.model.pytorch import devices
 from clipseg_live.model.pytorch.clipseg import ClipSeg, Features
 from clipseg_live.model.pytorch.images import as_tensor, normalise, resize
 

@@ -56,7 +56,7 @@ class LiveEngine(Engine, Protocol):
 
     @property
     def approximate(self) -> bool:
-        """Whether the maps of the last frame are approximate, because tokens were reused."""
+        """True if the maps of the last frame are approximate, because tokens were reused."""
 
     def configure(self, size: int | None, fit: ResizeMode, detail: Detail, reuse: bool) -> None:
         """Change the input size, the fit of the frame, the detail of the maps and the reuse of tokens."""
