@@ -476,6 +476,7 @@ def _open(files: ModelFiles, choice: EngineChoice, reuse: bool) -> tuple[Backend
             raise
         except Exception as error:  # the converter and the compiler raise anything
             if not choice.fallback:
+                logger.warning("OpenVINO cannot run the model", exc_info=True)
                 reason = " ".join(str(error).split())[:160]
                 raise ModelError(
                     f"OpenVINO cannot run the model in {files.folder} ({type(error).__name__}: {reason}): use the "

@@ -1,10 +1,13 @@
 """Errors about missing memory of a GPU, without importing PyTorch."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from clipseg_live.core.errors import ModelError
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -22,6 +25,7 @@ def clear_memory_errors(what: str) -> Iterator[None]:
     except Exception as error:
         if not is_memory_error(error):
             raise
+        logger.warning("PyTorch has run out of memory", exc_info=True)
         raise ModelError(f"There is not enough GPU memory to {what}: use a smaller --size, or --device cpu.") from error
 
 
