@@ -34,6 +34,8 @@ _MANY_CORES = 8
 _LAMBDA = 118  # FFmpeg's unit of quality, per quantiser step
 _COARSER = 30
 """Quality steps to subtract in the last preset: without a faster preset, fewer bits save time."""
+_NO_TEMPORAL_FILTER = "enable-tf=0"
+"""Option of libsvtav1 4.1, whose temporal filter waits forever about once in 100,000 frames (decision 0006)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ def export_options(codec: Codec, quality: int, info: SourceInfo) -> Options:
     if codec == "vp9":
         return _vp9(quality, info) | {"deadline": "good", "cpu-used": "4"}
     if codec == "av1":
-        return {"crf": _crf(codec, quality), "preset": "7"}
+        return {"crf": _crf(codec, quality), "preset": "7", "svtav1-params": _NO_TEMPORAL_FILTER}
     return _ffv1() if codec == "ffv1" else _prores(quality)
 
 
@@ -285,7 +287,8 @@ def live_options(encoder: Encoder, quality: int, info: SourceInfo) -> tuple[Opti
         quick = shared | {"cpu-used": "8"}
         return shared | {"cpu-used": "6"}, quick, quick | {"crf": _crf(codec, quality - _COARSER)}
     if codec == "av1":
-        shared = {"crf": _crf(codec, quality), "g": "9999", "svtav1-params": "pred-struct=1:lookahead=0:scd=0"}
+        params = f"pred-struct=1:lookahead=0:scd=0:{_NO_TEMPORAL_FILTER}"
+        shared = {"crf": _crf(codec, quality), "g": "9999", "svtav1-params": params}
         return tuple(shared | {"preset": preset} for preset in ("9", "10", "12"))
     own = _ffv1() | {"g": "1"} if codec == "ffv1" else _prores(quality)
     return (own | {"thread_type": "slice"},)  # frame threads would hold frames back

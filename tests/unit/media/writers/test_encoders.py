@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from clipseg_live.core.frame import ColourInfo, HDRInfo, MasteringDisplay
 from clipseg_live.core.settings.base import CODECS
 from clipseg_live.media.atomic_output import AtomicOutput
 from clipseg_live.media.writers import encoders
@@ -15,6 +16,7 @@ from clipseg_live.media.writers.encoders import (
     Encoder,
     choose_encoder,
     export_options,
+    hdr_encoding,
     live_options,
     new_context,
 )
@@ -60,6 +62,14 @@ def test_encoder_options_are_valid_and_higher_quality_is_larger(codec: str, qual
     for options in (export_options(codec, quality, source()), *live_options(SOFTWARE[codec], quality, source())):
         context, _ = new_context(SOFTWARE[codec], source(), CLOCK, options)
         assert not context.options, f"left over: {context.options}"
+
+
+def test_av1_never_waits_for_the_temporal_filter() -> None:
+    """The filter of libsvtav1 4.1 can wait forever: docs/decisions/0006-recordings.md."""
+    mastering = MasteringDisplay((Fraction(1, 3),) * 8, Fraction(1, 100), Fraction(1000))
+    _, _, hdr = hdr_encoding("av1", 70, source(), HDRInfo("PQ", ColourInfo(9, 16, 9, 1), mastering, (1000, 400)))
+    for options in (export_options("av1", 70, source()), hdr, *live_options(SOFTWARE["av1"], 70, source())):
+        assert "enable-tf=0" in options["svtav1-params"].split(":")
 
 
 @pytest.mark.parametrize("codec", [codec for codec in CODECS if codec != "ffv1"])
