@@ -1,4 +1,4 @@
-"""Real-time encoding: one packet for each frame without delay, and a key frame at least every second."""
+"""Real-time encoding with little or no delay, and a key frame at least every second."""
 
 import contextlib
 from fractions import Fraction
@@ -31,7 +31,8 @@ _START_CODES = (b"\0\0\0\1", b"\0\0\1")
 class AdaptiveEncoder:
     """A video stream of a growing file, whose encoder can be exchanged for a faster one.
 
-    After a change, packets continue in the same stream. Each key frame carries its own headers.
+    After a change, packets continue in the same stream. Each key frame carries its own headers. An encoder that takes
+    no requests for key frames is opened again for each of them.
 
     Args:
         container: Output that gets the stream; its header is not written yet.
@@ -90,13 +91,16 @@ class AdaptiveEncoder:
             picture = self._flag_fields(picture)
         picture.pts, picture.time_base, picture.duration = stamp, self._clock, duration
         step = 0 if self._last is None else stamp - self._last
+        packets: list[Packet] = []
         if self._key is None or (stamp + step - self._key) * self._clock > KEYFRAME_SECONDS:
-            picture.pict_type = PictureType.I
-            key: int | None = stamp
-        else:
-            key = self._key
-        packets = self._packets(picture)
-        self._last, self._key = stamp, key
+            if self.encoder.takes_key_requests:
+                picture.pict_type = PictureType.I
+            elif self._key is not None:
+                packets = self._packets(None)
+                self._change(self.encoder)
+            self._key = stamp
+        packets += self._packets(picture)
+        self._last = stamp
         return packets
 
     def flush(self) -> list[Packet]:

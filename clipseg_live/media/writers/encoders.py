@@ -34,8 +34,8 @@ _MANY_CORES = 8
 _LAMBDA = 118  # FFmpeg's unit of quality, per quantiser step
 _COARSER = 30
 """Quality steps to subtract in the last preset: without a faster preset, fewer bits save time."""
-_NO_TEMPORAL_FILTER = "enable-tf=0"
-"""Option of libsvtav1 4.1, whose temporal filter waits forever about once in 100,000 frames (decision 0006)."""
+_SHORT_DELAY = "pred-struct=2:hierarchical-levels=2:lookahead=0:scd=0"
+"""Options with the least delay of libsvtav1 that does not risk a deadlock (decision 0006)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,11 @@ class Encoder:
     def needs_even(self) -> bool:
         """True if it takes even sizes only."""
         return self.codec in ("h264", "h265") or self.hardware
+
+    @property
+    def takes_key_requests(self) -> bool:
+        """True if a key frame may be requested. After a request, libsvtav1 can deadlock (decision 0006)."""
+        return self.name != "libsvtav1"
 
 
 SOFTWARE: dict[Codec, Encoder] = {
@@ -210,7 +215,7 @@ def export_options(codec: Codec, quality: int, info: SourceInfo) -> Options:
     if codec == "vp9":
         return _vp9(quality, info) | {"deadline": "good", "cpu-used": "4"}
     if codec == "av1":
-        return {"crf": _crf(codec, quality), "preset": "7", "svtav1-params": _NO_TEMPORAL_FILTER}
+        return {"crf": _crf(codec, quality), "preset": "7"}
     return _ffv1() if codec == "ffv1" else _prores(quality)
 
 
@@ -259,7 +264,8 @@ def hdr_encoding(codec: Codec, quality: int, info: SourceInfo, hdr: HDRInfo) -> 
 def live_options(encoder: Encoder, quality: int, info: SourceInfo) -> tuple[Options, ...]:
     """Return options for recordings, from the most careful preset to the fastest.
 
-    No frame is held back, and key frames come on request. Every key frame can be decoded without earlier packets.
+    No frame is held back and key frames come on request, except with libsvtav1: it holds some frames back, and only its
+    first frame is a key frame. Every key frame can be decoded without earlier packets.
     Options that affect the headers are the same in each preset, so that a file can switch between them.
     """
     codec = encoder.codec
@@ -287,8 +293,7 @@ def live_options(encoder: Encoder, quality: int, info: SourceInfo) -> tuple[Opti
         quick = shared | {"cpu-used": "8"}
         return shared | {"cpu-used": "6"}, quick, quick | {"crf": _crf(codec, quality - _COARSER)}
     if codec == "av1":
-        params = f"pred-struct=1:lookahead=0:scd=0:{_NO_TEMPORAL_FILTER}"
-        shared = {"crf": _crf(codec, quality), "g": "9999", "svtav1-params": params}
+        shared = {"crf": _crf(codec, quality), "g": "9999", "svtav1-params": _SHORT_DELAY}
         return tuple(shared | {"preset": preset} for preset in ("9", "10", "12"))
     own = _ffv1() | {"g": "1"} if codec == "ffv1" else _prores(quality)
     return (own | {"thread_type": "slice"},)  # frame threads would hold frames back

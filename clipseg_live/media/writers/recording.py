@@ -42,7 +42,7 @@ class RecordingWriter(FileMuxer):
     """Writes live frames into a growing, visible file ``NAME.recording.SUFFIX`` in the folder of the result.
 
     The file is playable at any moment and lacks less than a second. MP4 and MOV use fragments, Matroska and WebM use
-    clusters, of 0.3 seconds each. The file is synced to disk every second. No encoder holds frames back. If a hardware
+    clusters, of 0.3 seconds each. The file is synced to disk every second. Only AV1 holds frames back. If a hardware
     encoder fails, the software encoder continues in the same file. Use it from one thread.
 
     Args:

@@ -44,7 +44,7 @@ class ReplayBuffer(Muxer):
     def __init__(self, seconds: float, codec: Codec = "h264", *, encoder: Encoding = "auto", quality: int = 70) -> None:
         super().__init__()
         self._wanted = seconds
-        self._codec: Codec = "h264" if codec in ("ffv1", "prores") else codec
+        self._codec: Codec = "h264" if codec in ("ffv1", "prores", "av1") else codec
         self._auto, self._quality = encoder == "auto", quality
         self._ring = _Ring()
         self._sound: SyncedAudio | None = None

@@ -1,22 +1,23 @@
 """Choice of the encoder, and the change to a faster preset within a file."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 
-from clipseg_live.core.frame import ColourInfo, HDRInfo, MasteringDisplay
 from clipseg_live.core.settings.base import CODECS
 from clipseg_live.media.atomic_output import AtomicOutput
 from clipseg_live.media.writers import encoders
+from clipseg_live.media.writers.adaptive_encoder import AdaptiveEncoder
 from clipseg_live.media.writers.encoders import (
     HARDWARE,
     SOFTWARE,
     Encoder,
     choose_encoder,
     export_options,
-    hdr_encoding,
     live_options,
     new_context,
 )
@@ -64,21 +65,34 @@ def test_encoder_options_are_valid_and_higher_quality_is_larger(codec: str, qual
         assert not context.options, f"left over: {context.options}"
 
 
-def test_av1_never_waits_for_the_temporal_filter() -> None:
-    """The filter of libsvtav1 4.1 can wait forever: docs/decisions/0006-recordings.md."""
-    mastering = MasteringDisplay((Fraction(1, 3),) * 8, Fraction(1, 100), Fraction(1000))
-    _, _, hdr = hdr_encoding("av1", 70, source(), HDRInfo("PQ", ColourInfo(9, 16, 9, 1), mastering, (1000, 400)))
-    for options in (export_options("av1", 70, source()), hdr, *live_options(SOFTWARE["av1"], 70, source())):
-        assert "enable-tf=0" in options["svtav1-params"].split(":")
-
-
 @pytest.mark.parametrize("codec", [codec for codec in CODECS if codec != "ffv1"])
 def test_a_higher_quality_is_larger(codec: str) -> None:
     sizes = [_size(codec, quality) for quality in (20, 70, 95)]
     assert sizes[0] < sizes[1] < sizes[2]
 
 
-@pytest.mark.parametrize("codec", CODECS)
+def test_av1_is_never_used_in_a_way_that_can_deadlock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The low-delay mode, and requested key frames: docs/decisions/0006-recordings.md."""
+    for options in (export_options("av1", 70, source()), *live_options(SOFTWARE["av1"], 70, source())):
+        assert "pred-struct=1" not in options.get("svtav1-params", "")
+    types = []
+    encode = AdaptiveEncoder._packets
+    monkeypatch.setattr(
+        AdaptiveEncoder,
+        "_packets",
+        lambda video, frame: types.append(frame and frame.pict_type) or encode(video, frame),
+    )
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        video = AdaptiveEncoder(container, SOFTWARE["av1"], 70, source(), CLOCK)
+        packets = [packet for number in range(25) for packet in video.encode(_noise(number), 9000 * number, 9000)]
+        packets += video.flush()
+        container.mux(packets)
+    assert set(types) == {PictureType.NONE, None}
+    assert [packet.pts for packet in packets] == [9000 * number for number in range(25)]
+    assert [packet.pts for packet in packets if packet.is_keyframe] == [0, 90_000, 180_000]
+
+
+@pytest.mark.parametrize("codec", [codec for codec in CODECS if codec != "av1"])
 def test_frames_are_not_delayed_and_key_frames_can_be_forced(codec: str) -> None:
     for options in live_options(SOFTWARE[codec], 70, source()):
         context, convert = new_context(SOFTWARE[codec], source(), CLOCK, options)
