@@ -18,7 +18,7 @@ from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, 
 from clipseg_live.matting.temporal_filter import FilterState, update_filter
 from clipseg_live.matting.working_grid import DownscaledFrame
 
-_HISTORY_FRAMES = 90
+_HISTORY_FRAMES = 150
 """Number of frames for which the backward flow is kept; older predictions are dropped."""
 _SPARSE = 2
 """Step in pixels at which maps are sampled to measure presence."""

@@ -84,7 +84,13 @@ class Backend(Protocol):
     def token_cache(self) -> ReuseCache | None:
         """Return an empty cache for the reuse of tokens; None if this backend always computes all tokens."""
 
-    def features(self, prepared: Any, preprocessing: Preprocessing, cache: Any = None) -> Any:
+    def features(
+        self,
+        prepared: Any,
+        preprocessing: Preprocessing,
+        cache: Any = None,
+        after_layer: Callable[[], None] | None = None,
+    ) -> Any:
         """Run the vision encoder on an input.
 
         Args:
@@ -92,6 +98,8 @@ class Backend(Protocol):
             preprocessing: constants of the checkpoint.
             cache: a cache of ``token_cache``. Tokens that hardly changed since the last input with it are reused, so
                 the result is approximate. None computes all tokens.
+            after_layer: called after each layer, if the backend runs layers one by one. It may run other parts of the
+                network.
         """
 
     def maps(self, features: Any, embeddings: Embeddings, placement: Placement) -> Any:

@@ -1,5 +1,6 @@
 """Policy of token reuse between frames: when it is used, and when a frame is computed in full."""
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -7,7 +8,10 @@ from clipseg_live.model.backend import Backend, ReuseCache
 from clipseg_live.model.preprocess import Preprocessing
 
 FULL_SECONDS = 1.0
-"""Time after a full pass from which the next frame is computed in full, too."""
+"""Least time between two full passes."""
+
+FULL_SHARE = 0.25
+"""Largest share of the time that full passes take, on a slow machine."""
 
 
 class FrameReuse:
@@ -24,12 +28,12 @@ class FrameReuse:
         self.share: float | None = None
         self.approximate = False
         self._cache: ReuseCache | None = None
-        self._full_at = 0.0
+        self._next_full = 0.0
 
     @property
     def is_due(self) -> bool:
         """True if the last frame should be computed again, in full."""
-        return self.approximate and monotonic() - self._full_at >= FULL_SECONDS
+        return self.approximate and monotonic() >= self._next_full
 
     def forget(self) -> None:
         """Compute the next frame in full."""
@@ -40,19 +44,28 @@ class FrameReuse:
         """Note that the features of the last frame are used again."""
         self.share = None if self._cache is None else 0.0
 
-    def features(self, backend: Backend, prepared: Any, preprocessing: Preprocessing) -> Any:
-        """Run the vision encoder on the input of a frame."""
+    def features(
+        self, backend: Backend, prepared: Any, preprocessing: Preprocessing, after_layer: Callable[[], None]
+    ) -> Any:
+        """Run the vision encoder on the input of a frame.
+
+        Args:
+            backend: runs the network.
+            prepared: input of the frame.
+            preprocessing: constants of the checkpoint.
+            after_layer: called after each layer, if the backend runs layers one by one.
+        """
         cache, self._cache = self._cache, None  # an error leaves a cache that is half changed
         if not self.enabled:
             cache = None
         elif cache is None:
             cache = backend.token_cache()
-        elif monotonic() - self._full_at >= FULL_SECONDS:
+        elif monotonic() >= self._next_full:
             cache.clear()
         start = monotonic()
-        features = backend.features(prepared, preprocessing, cache)
+        features = backend.features(prepared, preprocessing, cache, after_layer)
         self._cache, self.share = cache, None if cache is None else cache.share
         self.approximate = cache is not None and cache.share < 1
         if not self.approximate:
-            self._full_at = start
+            self._next_full = start + max(FULL_SECONDS, (monotonic() - start) / FULL_SHARE)
         return features

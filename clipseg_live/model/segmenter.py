@@ -281,8 +281,13 @@ class Segmenter:
                 clock.mark("comparison")
             embeddings = self._prompts.encode(wanted)
             clock.mark("prompts")
-            image = self.backend.upload(pixels)
-            maps = self._look(0, image, frame, embeddings, clock.mark)
+            image, placement = self.backend.upload(pixels), self._place(*frame)
+            features = self._see(0, image, placement, clock.mark)
+            newest = self._newest_prompts(wanted)
+            if newest != wanted:
+                wanted, embeddings = newest, self._prompts.encode(newest)
+            maps = self.backend.maps(features, embeddings, placement)
+            clock.mark("decoder")
             if self.detail != "off":
                 maps = self._closer(maps, image, frame, embeddings)
                 clock.mark(self.detail)
@@ -298,36 +303,32 @@ class Segmenter:
     def _closer(self, whole: Any, image: Any, frame: tuple[int, int], embeddings: Embeddings) -> Any:
         """Return the maps of the whole frame with those of its parts merged in."""
 
-        def look(number: int, rows: slice, columns: slice) -> Any:
+        def predict(number: int, rows: slice, columns: slice) -> Any:
+            placement = self._place(rows.stop - rows.start, columns.stop - columns.start)
             part = self.backend.crop(image, rows, columns)
-            size = (rows.stop - rows.start, columns.stop - columns.start)
-            return self._look(number, part, size, embeddings, lambda stage: None)
+            return self.backend.maps(self._see(number, part, placement, lambda stage: None), embeddings, placement)
 
-        return self.backend.add_detail(whole, self.detail, frame, self.size, look)
+        return self.backend.add_detail(whole, self.detail, frame, self.size, predict)
 
-    def _look(
-        self, number: int, image: Any, size: tuple[int, int], embeddings: Embeddings, mark: Callable[[str], None]
-    ) -> Any:
-        """Return the maps of an image, (prompts, rows, columns), as a value of the backend.
+    def _after_layer(self) -> None:
+        """Do nothing. Called while the vision encoder runs, after each of its layers."""
 
-        Args:
-            number: 0 for the whole frame, else the number of the part; the last network input is cached by it.
-            image: value of the backend.
-            size: height and width of the image in pixels.
-            embeddings: embeddings of the prompts.
-            mark: ends a stage of the clock.
-        """
-        placement = self._place(*size)
-        features = self._see(number, image, placement, mark)
-        maps = self.backend.maps(features, embeddings, placement)
-        mark("decoder")
-        return maps
+    def _newest_prompts(self, wanted: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+        """Return the prompts to decode, once the image is encoded: those of the call."""
+        return wanted
 
     def _place(self, height: int, width: int) -> Placement:
         return place_frame(height, width, size=self.size, patch=self.backend.patch, fit=self.fit)
 
     def _see(self, number: int, image: Any, placement: Placement, mark: Callable[[str], None]) -> Any:
-        """Return the features of an image; the cached ones if the network input is identical."""
+        """Return the features of an image; the cached ones if the network input is identical.
+
+        Args:
+            number: 0 for the whole frame, else the number of the part; the last network input is cached by it.
+            image: value of the backend.
+            placement: position of the image in the network input.
+            mark: ends a stage of the clock.
+        """
         prepared = self.backend.prepare(image, placement, self.preprocessing)
         mark("prepare")
         seen = self._seen.get(number)
@@ -338,7 +339,7 @@ class Segmenter:
             return seen[1]
         self._seen.pop(number, None)
         if number == 0:
-            features = self._reuse.features(self.backend, prepared, self.preprocessing)
+            features = self._reuse.features(self.backend, prepared, self.preprocessing, self._after_layer)
         else:
             features = self.backend.features(prepared, self.preprocessing)
         self._seen[number] = prepared, features

@@ -19,16 +19,21 @@ class FakeLiveEngine:
     """For each prompt, a map of 4×4 with 1 where its colour ("red", "green" or "blue") is the largest channel.
 
     Other prompts cause faults: "crash" ends the process, "memory" raises MemoryError, "slow" takes a second, "hang"
-    takes an hour, "refused" is invalid for the model. "imprecise" makes it change its precision.
+    takes an hour, "refused" is invalid for the model. "imprecise" makes it change its precision. If edits are answered
+    while a frame is encoded, encoding of a blue frame lasts until one was.
     """
 
     name, device, dtype, engine = "fake", "cpu", "float32", "fake"
     notices: tuple[str, ...] = ()
     approximate = False
+    after_layer: Callable[[], None] | None = None
+    newest_prompts: Callable[[], tuple[Prompt, ...]] | None = None
 
     def __init__(self) -> None:
         self.side = 4
         self.recomputed: float | None = None
+        self.last: Pixels | None = None
+        self.edits = 0
 
     def configure(self, size: int | None, fit: ResizeMode, detail: Detail, reuse: bool) -> None:
         self.side = (size or 64) // 16
@@ -37,8 +42,24 @@ class FakeLiveEngine:
     def forget(self) -> None:
         if self.recomputed is not None:
             self.recomputed = 1.0  # the next frame; see ``segment``
+        self.last = None
+
+    def segment_last(self, prompts: tuple[Prompt, ...]) -> Segmentation | None:
+        if self.last is None:
+            return None
+        if "refused" in [prompt.label for prompt in prompts]:
+            raise UsageError("The prompt is not for this model.")
+        self.edits += 1
+        maps = np.stack([self._map(self.last, prompt.label) for prompt in prompts])
+        return Segmentation(maps, prompts, self.last.shape[:2], {"decoder": 0.5})
 
     def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
+        edits, end = self.edits, time.monotonic() + 30
+        while self.after_layer and frame[0, -1, 2] > 100 and self.edits == edits and time.monotonic() < end:
+            time.sleep(0.005)
+            self.after_layer()
+        prompts = self.newest_prompts() if self.newest_prompts else prompts
+        self.last = frame.copy()
         words = [prompt.label for prompt in prompts]
         if "crash" in words:
             os._exit(7)

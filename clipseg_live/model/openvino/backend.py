@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,22 +165,29 @@ class OpenVinoBackend:
         return reuse.TokenCache()
 
     def features(
-        self, prepared: Pixels, preprocessing: Preprocessing, cache: reuse.TokenCache | None = None
+        self,
+        prepared: Pixels,
+        preprocessing: Preprocessing,
+        cache: reuse.TokenCache | None = None,
+        after_layer: Callable[[], None] | None = None,
     ) -> _Features:
         """Run the vision encoder on an input."""
+        after_layer = after_layer or (lambda: None)
         grid = (prepared.shape[0] // self.patch, prepared.shape[1] // self.patch)
         if cache is None:
-            return _Features(self.encode_pixels(prepared[None].astype(np.float32))[0], grid)
-        found = self._layers or self._cut()
-        return _Features(cache.encode(found, prepared, self._positions_of(grid), self.patch), grid)
+            return _Features(self.encode_pixels(prepared[None].astype(np.float32), after_layer)[0], grid)
+        encoder = self._layers or self._cut()
+        return _Features(cache.encode(encoder, prepared, self._positions_of(grid), self.patch, after_layer), grid)
 
-    def encode_pixels(self, pixels: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def encode_pixels(
+        self, pixels: NDArray[np.float32], after_layer: Callable[[], None] = lambda: None
+    ) -> list[NDArray[np.float32]]:
         """Run the vision encoder on (1, height, width, 3) pixels; return its outputs for the decoder and prompts."""
         grid = (pixels.shape[1] // self.patch, pixels.shape[2] // self.patch)
         if self._layers is None:
             return self._run(VISION_ENCODER, pixels, self._positions_of(grid))
         first = self._layers.embedding.run(pixels, self._positions_of(grid))[0][0]
-        hidden, _, _, read = reuse.encode_all(self._layers, first)
+        hidden, _, _, read = reuse.encode_all(self._layers, first, after_layer)
         return [reuse.reduce(self._layers, read), hidden[None]]
 
     def maps(self, features: _Features, embeddings: Embeddings, placement: Placement) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ Only tokens whose patch has changed are computed, in all layers. They attend to 
 of the other tokens are from the images with which these were computed last.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,7 +49,12 @@ class TokenCache:
         self._patches = self._decoded = None
 
     def encode(
-        self, encoder: LayeredEncoder, pixels: Pixels, positions: NDArray[np.float32], patch: int
+        self,
+        encoder: LayeredEncoder,
+        pixels: Pixels,
+        positions: NDArray[np.float32],
+        patch: int,
+        after_layer: Callable[[], None],
     ) -> NDArray[np.float32]:
         """Return what the decoder reads of an image, (layers, tokens, channels).
 
@@ -57,6 +63,7 @@ class TokenCache:
             pixels: uint8 (height, width, 3), whole patches.
             positions: position embeddings of the grid, (1, tokens, channels).
             patch: side of a patch in pixels.
+            after_layer: called after each layer.
         """
         rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch
         patches = pixels.reshape(rows, patch, columns, patch, 3).swapaxes(1, 2).reshape(rows * columns, -1)
@@ -67,10 +74,10 @@ class TokenCache:
         hidden = encoder.embedding.run(pixels[None].astype(np.float32), positions)[0][0]
         if self._patches is None or len(active) == len(hidden):
             self._patches, self._grid = patches.copy(), (rows, columns)
-            _, self._keys, self._values, self._read = encode_all(encoder, hidden)
+            _, self._keys, self._values, self._read = encode_all(encoder, hidden, after_layer)
         else:
             self._patches[active[1:] - 1] = patches[active[1:] - 1]
-            self._update(encoder, hidden[active], active)
+            self._update(encoder, hidden[active], active, after_layer)
         self._decoded = reduce(encoder, self._read)
         return self._decoded
 
@@ -92,7 +99,9 @@ class TokenCache:
         most = np.argpartition(-changes, count - 2)[: count - 1]  # those that are not wanted only fill the step
         return np.concatenate([[0], np.sort(most) + 1])
 
-    def _update(self, encoder: LayeredEncoder, hidden: Tokens, active: NDArray[np.intp]) -> None:
+    def _update(
+        self, encoder: LayeredEncoder, hidden: Tokens, active: NDArray[np.intp], after_layer: Callable[[], None]
+    ) -> None:
         """Compute some tokens from their input of the first layer."""
         read = 0
         for number, layer in enumerate(encoder.layers):
@@ -105,6 +114,7 @@ class TokenCache:
             if number == encoder.read[read]:
                 self._read[read][active] = hidden
                 read += 1
+            after_layer()
 
 
 def _neighbours(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -114,7 +124,9 @@ def _neighbours(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return around
 
 
-def encode_all(encoder: LayeredEncoder, hidden: Tokens) -> tuple[Tokens, list[Tokens], list[Tokens], list[Tokens]]:
+def encode_all(
+    encoder: LayeredEncoder, hidden: Tokens, after_layer: Callable[[], None]
+) -> tuple[Tokens, list[Tokens], list[Tokens], list[Tokens]]:
     """Run all layers on all tokens.
 
     Return the last hidden state, the keys and values of each layer, and the hidden states that the decoder reads, as
@@ -123,6 +135,7 @@ def encode_all(encoder: LayeredEncoder, hidden: Tokens) -> tuple[Tokens, list[To
     Args:
         encoder: vision encoder.
         hidden: input of the first layer.
+        after_layer: called after each layer.
     """
     all_keys, all_values, read = [], [], []
     for number, layer in enumerate(encoder.layers):
@@ -132,6 +145,7 @@ def encode_all(encoder: LayeredEncoder, hidden: Tokens) -> tuple[Tokens, list[To
         all_values.append(values[0].copy())
         if number in encoder.read:
             read.append(hidden)
+        after_layer()
     return hidden, all_keys, all_values, read
 
 

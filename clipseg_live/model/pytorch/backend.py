@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,9 +88,15 @@ class TorchBackend:
         """Return None: all tokens are computed."""
 
     @torch.inference_mode()
-    def features(self, prepared: Tensor, preprocessing: Preprocessing, cache: None = None) -> Features:
+    def features(
+        self,
+        prepared: Tensor,
+        preprocessing: Preprocessing,
+        cache: None = None,
+        after_layer: Callable[[], None] | None = None,
+    ) -> Features:
         """Run the vision encoder on an input."""
-        return self.network.features(normalise(prepared, preprocessing, self.network.dtype))
+        return self.network.features(normalise(prepared, preprocessing, self.network.dtype), after_layer)
 
     @torch.inference_mode()
     def maps(self, features: Features, embeddings: Embeddings, placement: Placement) -> Tensor:

@@ -4,7 +4,7 @@ The modules and their weights are those of ``CLIPSegForImageSegmentation``; noth
 ``forward``: unused layers are skipped, shared work is done once, and a token grid may have any shape.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -68,11 +68,12 @@ class ClipSeg:
         """Pixels of a probability map along one token (16, the patch, for the published checkpoints)."""
         return self._upsampling.scale
 
-    def features(self, pixel_values: Tensor) -> Features:
+    def features(self, pixel_values: Tensor, after_layer: Callable[[], None] | None = None) -> Features:
         """Run the vision encoder, as deep as the decoder needs, and the decoder's reductions.
 
         Args:
             pixel_values: (1, 3, height, width), normalised; both sides are multiples of the patch.
+            after_layer: called after each layer of the encoder.
         """
         rows, columns = pixel_values.shape[2] // self.patch, pixel_values.shape[3] // self.patch
         hidden = self.vision.pre_layrnorm(self._embed(pixel_values, rows, columns))
@@ -82,6 +83,8 @@ class ClipSeg:
             hidden = _encoder_layer(layer, hidden, self._scratch)
             if number in wanted:
                 read.append(hidden)
+            if after_layer is not None:
+                after_layer()
         reduced = [reduce(activation) for reduce, activation in zip(self.decoder.reduces, reversed(read), strict=True)]
         conditioned = reduced.pop(0)
         for layer in self.decoder.layers[: self.decoder.conditional_layer]:

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Pixels
+from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.protocols import Engine
+from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import Detail, EngineSettings, ResizeMode
 from clipseg_live.core.status import PromptSet
 from clipseg_live.core.system import console, logs, signals
@@ -57,6 +59,15 @@ class LiveEngine(Engine, Protocol):
     @property
     def approximate(self) -> bool:
         """True if the maps of the last frame are approximate, because tokens were reused."""
+
+    after_layer: Callable[[], None] | None
+    """Called after each layer of the vision encoder, if the engine runs layers one by one."""
+
+    newest_prompts: Callable[[], tuple[Prompt, ...]] | None
+    """Returns the prompts to decode, once a frame is encoded; None: those of the call."""
+
+    def segment_last(self, prompts: tuple[Prompt, ...]) -> Segmentation | None:
+        """Return the maps of the last frame for other prompts, or None if its features are not kept."""
 
     def configure(self, size: int | None, fit: ResizeMode, detail: Detail, reuse: bool) -> None:
         """Change the input size, the fit of the frame, the detail of the maps and the reuse of tokens."""
@@ -109,6 +120,9 @@ class _InferenceServer:
         self._last_segmented: tuple[BlockMeans, int] | None = None
         self._epoch: int | None = None
         self._predicted_version: int | None = None
+        self._decoded = PromptSet()
+        self._answered: tuple[int, int] | None = None
+        self._tried_version: int | None = None
         self._has_requested = False
         self._dtype = ""
 
@@ -191,8 +205,9 @@ class _InferenceServer:
         gate_time = (time.perf_counter() - start) * 1000
         if epoch != self._epoch:
             engine.forget()
-            self._epoch = epoch
+            self._epoch, self._answered = epoch, None
         if is_new and is_unchanged and self._predicted_version == prompts.version and not engine.approximate:
+            self._answered = index, epoch
             self._send(messages.FrameUnchanged(index, epoch, prompts.version))
             return
         self._last_segmented = means, epoch
@@ -200,34 +215,68 @@ class _InferenceServer:
             self._predicted_version = prompts.version
             self._send(messages.FramePredicted(index, epoch, prompts.version))
             return
+        self._decoded = prompts
         try:
             prediction = engine.segment(pixels, prompts.prompts)
         except UsageError as error:  # this model does not support a prompt
+            prompts = self._decoded
             if self._predicted_version != prompts.version:
                 logger.warning("The model rejected a prompt", exc_info=True)
             self._predicted_version = prompts.version
             self._last_segmented = None  # do not compare the next frame with this one
             self._send(messages.PromptsRejected(index, epoch, prompts.version, str(error)))
             return
-        self._predicted_version = prompts.version
-        milliseconds = {"gate": gate_time, **prediction.timings}
-        self._deliver(prediction.probabilities)
-        count, height, width = prediction.probabilities.shape
-        shape = count, height, width
-        self._send(
-            messages.FramePredicted(
-                index,
-                epoch,
-                prompts.version,
-                prompts.ids,
-                shape,
-                milliseconds,
-                tuple(engine.notices),
-                prediction.recomputed,
-            )
-        )
+        self._answered = index, epoch
+        self._send_prediction(engine, prediction, self._decoded, {"gate": gate_time})
         if engine.dtype != self._dtype:  # it was not precise enough for this source
             self._describe(engine)
+
+    def _newest_prompts(self) -> tuple[Prompt, ...]:
+        """Return the prompts to decode for the frame that was encoded: the newest ones, unless there are none."""
+        with self._changed:
+            requested = self._requested_prompts
+        if requested.prompts:
+            self._decoded = requested
+        return self._decoded.prompts
+
+    def _answer_edit(self) -> None:
+        """After an edit, send maps of the last frame for the new prompts, while the next frame is encoded."""
+        with self._changed:
+            prompts, is_changing = self._requested_prompts, self._requested_engine is not None
+        is_known = prompts.version in (self._predicted_version, self._tried_version)
+        if self._answered is None or self._engine is None or is_changing or is_known or not prompts.prompts:
+            return
+        self._tried_version = prompts.version
+        try:
+            prediction = self._engine.segment_last(prompts.prompts)
+        except UsageError:
+            logger.debug("The prompts are rejected with the next frame", exc_info=True)
+            return
+        if prediction is not None:
+            self._send_prediction(self._engine, prediction, prompts, {})
+
+    def _send_prediction(
+        self, engine: LiveEngine, prediction: Segmentation, prompts: PromptSet, times: dict[str, float]
+    ) -> None:
+        """Send maps of the frame that was answered last.
+
+        Args:
+            engine: Engine that made them.
+            prediction: The maps.
+            prompts: Their prompts.
+            times: Milliseconds of stages before the engine.
+        """
+        assert self._answered is not None
+        index, epoch = self._answered
+        self._predicted_version = prompts.version
+        self._deliver(prediction.probabilities)
+        count, height, width = prediction.probabilities.shape
+        self._send(
+            messages.FramePredicted(
+                index, epoch, prompts.version, prompts.ids, (count, height, width), {**times, **prediction.timings},
+                tuple(engine.notices), prediction.recomputed,
+            )
+        )  # fmt: skip
 
     def _deliver(self, maps: NDArray[np.float32]) -> None:
         """Write maps for the application, after it has read the last ones."""
@@ -246,7 +295,7 @@ class _InferenceServer:
 
     def _apply_engine(self, settings: EngineSettings) -> None:
         """Load the engine again, or only change it if that is enough."""
-        self._predicted_version = self._last_segmented = None
+        self._predicted_version = self._last_segmented = self._answered = None
         previous, self._loaded_settings = self._loaded_settings, settings
         try:
             if self._engine is not None and previous is not None and _only_shape_differs(previous, settings):
@@ -264,6 +313,10 @@ class _InferenceServer:
             self._loaded_settings = previous if self._engine is not None else None
             self._send(messages.EngineRejected(str(error), self._engine is not None))
             return
+        # In locked mode, each frame is shown with its own prediction, so edits wait for the next frame.
+        answers_edits = settings.reuse == "on"
+        self._engine.after_layer = self._answer_edit if answers_edits else None
+        self._engine.newest_prompts = self._newest_prompts if answers_edits else None
         self._describe(self._engine)
 
     def _describe(self, engine: LiveEngine) -> None:

@@ -60,6 +60,7 @@ class WorkerHandle:
         self.is_ready = self.wants_frame = False
         self.submitted_frame: Frame | None = None
         self.started_at: float | None = None
+        self._started: tuple[int, int] | None = None
         self.ids: tuple[int, ...] = ()
         self._slots: FrameDoubleBuffer | None = None
         self._maps: SharedBlock | None = None
@@ -109,14 +110,15 @@ class WorkerHandle:
 
     def mark_started(self, index: int, epoch: int) -> None:
         """Note that the process has started on a frame."""
-        self.started_at = time.monotonic()
+        self.started_at, self._started = time.monotonic(), (index, epoch)
         frame = self.submitted_frame
         if frame is not None and (frame.index, frame.epoch) == (index, epoch):
             self._current_frame = frame
 
     def mark_finished(self, index: int, epoch: int) -> Frame | None:
         """Note that the process has finished a frame. Return the frame, or None if it is not known."""
-        self.started_at = None
+        if (index, epoch) == self._started:  # else it is an earlier frame, with edited prompts
+            self.started_at = None
         frame = self._current_frame
         return frame if frame is not None and (frame.index, frame.epoch) == (index, epoch) else None
 

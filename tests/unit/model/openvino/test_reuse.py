@@ -4,6 +4,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -188,6 +189,21 @@ def test_a_second_after_a_full_pass_all_tokens_are_computed(one: Segmenter, plai
     assert one.segment(frame, TEXTS).recomputed == 0
 
 
+def test_full_passes_take_a_quarter_of_the_time_of_a_slow_machine(
+    one: Segmenter, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = one.backend.features
+
+    def slow(*arguments: Any) -> Any:
+        clock.now += 2
+        return features(*arguments)
+
+    monkeypatch.setattr(one.backend, "features", slow)
+    assert one.segment(drawn(0), TEXTS).recomputed == 1  # ends after 2 seconds
+    shares = [one.segment(changed(drawn(0), number), TEXTS).recomputed for number in range(4)]  # each begins 2 later
+    assert [share == 1 for share in shares] == [False, False, False, True]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -262,7 +278,7 @@ def test_the_parts_are_the_whole(plain: Segmenter) -> None:
     pixels = drawn(0)[None].astype(np.float32)
     parts = layers.cut(backend._read_vision(), {})  # type: ignore[attr-defined]
     first = parts.embedding.run(pixels, backend._positions_of((10, 10)))[0][0]  # type: ignore[attr-defined]
-    hidden, _, _, read = reuse.encode_all(parts, first)
+    hidden, _, _, read = reuse.encode_all(parts, first, lambda: None)
     decoded, last = backend.encode_pixels(pixels)  # type: ignore[attr-defined]
     assert len(parts.layers) == 3 and parts.read == (0, 1, 2)
     np.testing.assert_allclose(reuse.reduce(parts, read), decoded, atol=1e-5)

@@ -107,7 +107,42 @@ def frame(index: int, colour: tuple[int, int, int], *, epoch: int = 0, size: tup
     return Frame(pixels, index, Fraction(index, 30), epoch=epoch)
 
 
-RED, GREEN = (200, 0, 0), (0, 200, 0)
+RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+
+
+def test_an_edit_is_answered_for_the_last_frame_while_the_next_one_is_encoded(watched) -> None:
+    client = watched()
+    client.worker.set_engine(EngineSettings(model="fake", reuse="on"))
+    client.wait_state(WorkerState.READY)
+    client.ask(1, "red")
+    client.worker.submit(frame(0, RED))
+    client.wait(lambda: client.results)
+    client.worker.submit(frame(1, BLUE))  # its encoding lasts until an edit was answered
+    client.wait_taken(2)
+    client.ask(2, "red", "blue")
+    client.wait(lambda: len(client.results) >= 3)
+    answers = [(each.index, each.version, each.ids) for each, _ in client.results]
+    assert answers == [(0, 1, (0,)), (0, 2, (0, 1)), (1, 2, (0, 1))]
+    assert [[plane.any() for plane in each.maps] for each, _ in client.results] == [
+        [True],
+        [True, False],
+        [False, True],
+    ]
+
+
+def test_an_edit_that_the_model_rejects_is_reported_with_the_next_frame(watched) -> None:
+    client = watched()
+    client.worker.set_engine(EngineSettings(model="fake", reuse="on"))
+    client.wait_state(WorkerState.READY)
+    client.ask(1, "red")
+    client.worker.submit(frame(0, RED))
+    client.wait(lambda: client.results)
+    client.worker.submit(frame(1, BLUE))
+    client.wait_taken(2)
+    client.ask(2, "refused")
+    client.ask(3, "green")
+    client.wait(lambda: client.results[-1][0].index == 1)
+    assert client.results[-1][0].version == 3
 
 
 def test_a_frame_is_predicted_for_all_prompts(watched: Callable[..., Watched]) -> None:
