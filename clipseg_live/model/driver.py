@@ -11,6 +11,7 @@ from clipseg_live.core.errors import NoPrediction
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
+from clipseg_live.model.backend import Backend
 from clipseg_live.model.preprocess import Placement
 from clipseg_live.model.segmenter import Segmenter
 
@@ -19,9 +20,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _EncodedFrame:
-    """Features of a frame, its position in the network input, and its height and width in pixels."""
+    """Features of a frame, their backend, the position in the network input, and height and width in pixels."""
 
     features: Any
+    backend: Backend
     placement: Placement
     size: tuple[int, int]
 
@@ -44,14 +46,14 @@ class DriverSegmenter(Segmenter):
     def segment_last(self, prompts: tuple[Prompt, ...]) -> Segmentation | None:
         """Return the maps of the last frame for other prompts, from its features.
 
-        Return None without such a frame, with ``detail``, or if the maps are not finite.
+        Return None without such a frame in the present precision, with ``detail``, or if the maps are not finite.
 
         Raises:
             UsageError: If an embedding has the wrong length.
         """
         with self._lock:
             last, clock = self._last, self.backend.clock()
-            if last is None or self.detail != "off":
+            if last is None or last.backend is not self.backend or self.detail != "off":
                 return None
             try:
                 embeddings = self._prompts.encode(prompts)
@@ -84,7 +86,7 @@ class DriverSegmenter(Segmenter):
             nothing = np.full((len(wanted), 1, 1), np.nan, np.float32)
             nothing.setflags(write=False)
             return Segmentation(nothing, wanted, size)
-        self._last = _EncodedFrame(self._seen[0][1], self._place(*size), size)
+        self._last = _EncodedFrame(self._seen[0][1], self.backend, self._place(*size), size)
         return segmentation
 
     def _after_layer(self) -> None:

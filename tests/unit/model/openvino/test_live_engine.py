@@ -1,5 +1,6 @@
 """The engine of live sessions, with both libraries: prompts that are edited while a frame is encoded."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,10 @@ def test_the_last_frame_is_decoded_for_other_prompts(engine: DriverSegmenter) ->
     np.testing.assert_array_equal(found.probabilities, expected)
     with pytest.raises(UsageError):
         engine.segment_last((Prompt.embedding(np.ones(3, np.float32)),))
+    engine.backend = copy.copy(engine.backend)  # another precision replaced it
+    assert engine.segment_last(SKY) is None
+    engine.segment(FRAMES[0], list(RED))
+    assert engine.segment_last(SKY) is not None
     engine.forget()
     assert engine.segment_last(SKY) is None
 
