@@ -13,6 +13,7 @@ from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import Detail, EngineSettings, ResizeMode
 
 Report = Callable[[str], None]
+SLOW_COLOUR = (1, 2, 203)
 
 
 class FakeLiveEngine:
@@ -20,7 +21,7 @@ class FakeLiveEngine:
 
     Other prompts cause faults: "crash" ends the process, "memory" raises MemoryError, "slow" takes a second, "hang"
     takes an hour, "refused" is invalid for the model. "imprecise" makes it change its precision. If edits are answered
-    while a frame is encoded, encoding of a blue frame lasts until one was.
+    while a frame is encoded, encoding of a frame with ``SLOW_COLOUR`` in its corner lasts until one was.
     """
 
     name, device, dtype, engine = "fake", "cpu", "float32", "fake"
@@ -55,9 +56,10 @@ class FakeLiveEngine:
 
     def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
         edits, end = self.edits, time.monotonic() + 30
-        while self.after_layer and frame[0, -1, 2] > 100 and self.edits == edits and time.monotonic() < end:
+        is_slow = self.after_layer is not None and tuple(frame[0, -1]) == SLOW_COLOUR
+        while is_slow and self.edits == edits and time.monotonic() < end:
             time.sleep(0.005)
-            self.after_layer()
+            self.after_layer()  # type: ignore[misc]
         prompts = self.newest_prompts() if self.newest_prompts else prompts
         self.last = frame.copy()
         words = [prompt.label for prompt in prompts]

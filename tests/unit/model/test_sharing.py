@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,10 +88,10 @@ def test_settings_do_not_change_inside_a_call(tiny: Segmenter, monkeypatch: pyte
     inside, configured = threading.Event(), threading.Event()
     features = tiny.network.features
 
-    def slow(pixels: object) -> object:
+    def slow(*arguments: Any) -> object:
         inside.set()
         assert not configured.wait(0.2), "the size changed between the stages of a call"
-        return features(pixels)  # type: ignore[arg-type]
+        return features(*arguments)
 
     def configure() -> None:
         inside.wait(5)

@@ -25,7 +25,7 @@ from clipseg_live.runtime.inference import client as worker
 from clipseg_live.runtime.inference import shared_memory
 from clipseg_live.runtime.inference.client import ClientEvents, InferenceClient
 from clipseg_live.runtime.inference.shared_memory import FrameDoubleBuffer, SharedBlock
-from tests.helpers.live_engine import make_fake_engine
+from tests.helpers.live_engine import SLOW_COLOUR, make_fake_engine
 
 pytestmark = pytest.mark.usefixtures("quick_workers")
 PATIENCE = 60.0
@@ -107,7 +107,7 @@ def frame(index: int, colour: tuple[int, int, int], *, epoch: int = 0, size: tup
     return Frame(pixels, index, Fraction(index, 30), epoch=epoch)
 
 
-RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), SLOW_COLOUR
 
 
 def test_an_edit_is_answered_for_the_last_frame_while_the_next_one_is_encoded(watched) -> None:
