@@ -1,0 +1,285 @@
+"""Edge refinement: a mask with exact borders from a coarse map, the edges of the picture and its colours.
+
+The means of a refined mask over the tokens of the model should agree with the tokens of the map (``token_grid``). Two
+methods use this rule:
+
+- "fast" applies a guided filter (He, Sun and Tang, PAMI 2013) to the map and makes the result steep. It adds the
+  difference of the tokens to the map and repeats this (iterative back-projection: Irani and Peleg, CVGIP 1991).
+- "best" minimises the length of the border, weighted by the edges of the picture (geodesic active contours as a convex
+  problem: Bresson et al., JMIV 2007), with the first-order primal-dual method of Chambolle and Pock (JMIV 2011). One
+  Lagrange multiplier for each token holds the means at the tokens of the map. A weak term for the colours decides
+  where within a token the object lies.
+
+Only tokens at the border may differ from the map. Noise of the map is measured at the other tokens. Differences that
+this noise explains are ignored.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.frame import BytePlane, FloatPlane
+from clipseg_live.matting.colour_model import ColourCells, colour_evidence
+from clipseg_live.matting.guided_filter import GuidedFilter, apply_coefficients
+from clipseg_live.matting.token_grid import TOKENS, TokenGrid
+
+Level = Literal["fast", "best"]
+
+_NOISE = 2.5
+"""Difference of a token that counts as noise, in standard deviations of the noise."""
+_SURE = 0.999
+"""Mean of the binary map over a token above which the token counts as inside; below one minus this, as outside."""
+_FAST_ROUNDS = 4
+_BEST_ROUNDS = 80
+_EVERY = 4
+"""Rounds between two updates of the multipliers."""
+_STEP = np.float32(0.35)
+"""Step of the primal-dual method; its square times 8 must be at most 1."""
+_GAIN = np.float32(1.0)
+"""Step of the multipliers."""
+_MOST_MULTIPLIER = np.float32(4.0)
+_MAP_WEIGHT = np.float32(0.5)
+_COLOUR_WEIGHT = np.float32(0.1)
+_EDGE = 0.02
+"""Difference of colour (CIELAB, black to white is 1) over a pixel that reduces the cost of a border to 1/e."""
+_LEAST_COST = np.float32(0.02)
+_SOFT = 1.0
+"""Standard deviation in pixels by which a sharp border is blurred."""
+_FLAT = 6e-4
+"""Variance of colour (0..1) that counts as none in the guided filter."""
+_EXPLAINED = 0.1, 0.5
+"""Shares of a map's variance explained by colour: below the first only the map counts, above the second only colour."""
+_STEEP = np.float32(4.0)
+"""Factor by which the guided filter's result is made steeper."""
+_UNSURE = np.float32(0.2)
+"""Distance of a probability from the border's, 0..1, below which a pixel tells nothing about colours."""
+
+
+class Decision(IntEnum):
+    """What decided about a pixel."""
+
+    MAP = 0
+    EDGES = 1
+    COLOURS = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refined:
+    """A refined mask.
+
+    Attributes:
+        alpha: float32 (h, w), 0..1, with 0.5 at the border.
+        decisions: uint8 (h, w), a ``Decision`` for each pixel.
+    """
+
+    alpha: FloatPlane
+    decisions: BytePlane
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Calibrated:
+    """A map with 0 outside, 0.5 at the border and 1 inside.
+
+    Attributes:
+        plane: float32 (h, w), 0..1.
+        tokens: float32 (22, 22), the tokens of ``plane``.
+        at_border: float32 (22, 22), 1 for tokens that may differ from the map, else 0.
+        tolerance: difference of a token that counts as noise.
+    """
+
+    plane: FloatPlane
+    tokens: FloatPlane
+    at_border: FloatPlane
+    tolerance: np.float32
+
+    def difference(self, means: FloatPlane) -> FloatPlane:
+        """Return how much the means of a mask are below the tokens, beyond the noise and at the border."""
+        rest = self.tokens - means
+        rest -= np.clip(rest, -self.tolerance, self.tolerance)
+        return np.asarray(rest * self.at_border, np.float32)
+
+
+class EdgeRefiner:
+    """Refinement of any number of maps over one picture.
+
+    Args:
+        picture: float32 (h, w, 3) RGB, 0..1.
+        extent: height and width of the frame in pixels of the picture, which may extend beyond the frame. None for the
+            whole picture.
+        trust: float32 (h, w), 0..1, how far the maps can be trusted; None for everywhere.
+    """
+
+    def __init__(
+        self,
+        picture: FloatPlane,
+        extent: tuple[float, float] | None = None,
+        trust: FloatPlane | None = None,
+    ) -> None:
+        self._picture = picture
+        self._shape = height, width = picture.shape[:2]
+        self._grid = TokenGrid(self._shape, extent)
+        rows, columns = self._shape if extent is None else extent
+        self._half = max(width // 2, 1), max(height // 2, 1)
+        scale = self._half[1] / height, self._half[0] / width
+        self._half_grid = TokenGrid((self._half[1], self._half[0]), (rows * scale[0], columns * scale[1]))
+        self._trust = trust
+        self._filter: GuidedFilter | None = None
+        self._small = picture
+        self._costs: tuple[FloatPlane, FloatPlane] | None = None
+        self._colours: ColourCells | None = None
+
+    def refine(self, probability: FloatPlane, threshold: "FloatPlane | np.float32 | float", level: Level) -> Refined:
+        """Refine a map.
+
+        Args:
+            probability: float32 (h, w), 0..1, on the grid of the picture.
+            threshold: probability at the border of the object: one for all pixels, or float32 (h, w).
+            level: "fast" or "best".
+        """
+        calibrated = _calibrate(probability, np.asarray(threshold, np.float32), self._grid)
+        if not calibrated.at_border.any():
+            alpha = (calibrated.plane >= 0.5).astype(np.float32)
+            return Refined(alpha, np.zeros(self._shape, np.uint8))
+        return self._fast(calibrated) if level == "fast" else self._best(calibrated)
+
+    def _fast(self, calibrated: _Calibrated) -> Refined:
+        if self._filter is None:
+            self._small = _resize(self._picture, self._half)
+            weights = None if self._trust is None else _resize(self._trust, self._half)
+            radius = max(round(max(self._half) / TOKENS), 1)
+            self._filter = GuidedFilter(self._small, radius, _FLAT, weights)
+        start = plane = _resize(calibrated.plane, self._half)
+        for last in [False] * (_FAST_ROUNDS - 1) + [True]:
+            coefficients, explained = self._filter.fit_with_share(plane)
+            low = apply_coefficients(coefficients, self._small)
+            weight = (explained - np.float32(_EXPLAINED[0])) / np.float32(_EXPLAINED[1] - _EXPLAINED[0])
+            weight = np.clip(weight, 0, 1)
+            rest = (1 - weight) * (plane - low)
+            if not last:
+                mask = np.clip((low + rest - np.float32(0.5)) * _STEEP + np.float32(0.5), 0, 1)
+                plane = plane + self._half_grid.interpolated(calibrated.difference(self._half_grid.means(mask)))
+        size = self._shape[::-1]
+        alpha = apply_coefficients(_resize(coefficients, size), self._picture) + _resize(rest, size)
+        alpha = np.clip((alpha - np.float32(0.5)) * _STEEP + np.float32(0.5), 0, 1)
+        free = _resize(self._half_grid.interpolated(calibrated.at_border), size) > 0
+        alpha = np.where(free, alpha, calibrated.plane >= 0.5).astype(np.float32)
+        changed = _resize(np.abs(weight * (low - start)), size) > _resize(np.abs(rest), size)
+        return Refined(alpha, (free & changed).astype(np.uint8) * np.uint8(Decision.EDGES))
+
+    def _best(self, calibrated: _Calibrated) -> Refined:
+        if self._costs is None or self._colours is None:
+            self._costs = _border_costs(self._picture)
+            self._colours = ColourCells.of(self._picture)
+        signed = 2 * calibrated.plane - 1
+        sure = np.clip((np.abs(signed) - _UNSURE) / (1 - _UNSURE), 0, 1)
+        if self._trust is not None:
+            sure = sure * self._trust
+        colour = _COLOUR_WEIGHT * colour_evidence(self._colours, sure * (signed >= 0), sure * (signed < 0))
+        free = self._grid.interpolated(calibrated.at_border) > 0.5
+        x, y, wide, high = cv2.boundingRect(free.view(np.uint8))
+        binary = (signed >= 0).astype(np.float32)
+        low, high_ = np.where(free, 0, binary).astype(np.float32), np.where(free, 1, binary).astype(np.float32)
+        mask, flux, multiplier = self._minimise(calibrated, _MAP_WEIGHT * signed + colour, low, high_)
+        forces = np.stack([np.abs(_MAP_WEIGHT * signed + multiplier), np.abs(flux), np.abs(colour)])
+        decisions = np.where(free, forces.argmax(axis=0), 0).astype(np.uint8)
+        alpha = cv2.GaussianBlur(mask, (0, 0), _SOFT, borderType=cv2.BORDER_REPLICATE)
+        return Refined(np.asarray(alpha, np.float32).reshape(self._shape), decisions)
+
+    def _minimise(
+        self, calibrated: _Calibrated, force: FloatPlane, low: FloatPlane, high: FloatPlane
+    ) -> tuple[FloatPlane, FloatPlane, FloatPlane]:
+        """Return the mask of the shortest border, the force of the border, and the force of the tokens.
+
+        All are float32 (h, w).
+
+        Args:
+            calibrated: the map.
+            force: float32 (h, w), the force towards the object.
+            low: float32 (h, w), the least value of each pixel.
+            high: float32 (h, w), the largest value of each pixel.
+        """
+        assert self._costs is not None
+        across_cost, down_cost = (1 / cost for cost in self._costs)
+        mask = np.where(calibrated.plane >= 0.5, np.float32(1), np.float32(0))
+        ahead = mask.copy()
+        across, down = np.zeros_like(mask), np.zeros_like(mask)
+        multipliers = np.zeros((TOKENS, TOKENS), np.float32)
+        tokens = flux = np.zeros_like(mask)
+        for number in range(_BEST_ROUNDS):
+            across[:, :-1] += _STEP * (ahead[:, 1:] - ahead[:, :-1])
+            down[:-1] += _STEP * (ahead[1:] - ahead[:-1])
+            size = np.asarray(cv2.magnitude(across * across_cost, down * down_cost), np.float32).reshape(mask.shape)
+            np.maximum(size, 1, out=size)
+            across /= size
+            down /= size
+            flux = across + down
+            flux[:, 1:] -= across[:, :-1]
+            flux[1:] -= down[:-1]
+            if number % _EVERY == 0:
+                multipliers += _GAIN * calibrated.difference(self._grid.means(mask))
+                np.clip(multipliers, -_MOST_MULTIPLIER, _MOST_MULTIPLIER, out=multipliers)
+                tokens = self._grid.interpolated(multipliers)
+            following = np.clip(mask + _STEP * (flux + force + tokens), low, high)
+            ahead = 2 * following - mask
+            mask = following
+        return mask, flux, tokens
+
+
+def refine(
+    picture: FloatPlane,
+    probability: FloatPlane,
+    threshold: "FloatPlane | np.float32 | float" = 0.5,
+    level: Level = "best",
+    extent: tuple[float, float] | None = None,
+) -> Refined:
+    """Refine one map over one picture; see ``EdgeRefiner``."""
+    return EdgeRefiner(picture, extent).refine(probability, threshold, level)
+
+
+def _calibrate(probability: FloatPlane, threshold: NDArray[np.float32], grid: TokenGrid) -> _Calibrated:
+    """Return a map whose values are 0 outside, 0.5 at the threshold and 1 inside, linear in between."""
+    means = grid.means((probability >= threshold).astype(np.float32))
+    window = np.ones((3, 3), np.uint8)
+    inside, outside = (
+        np.asarray(cv2.erode(mask.astype(np.uint8), window), np.uint8).reshape(means.shape) > 0
+        for mask in (means > _SURE, means < 1 - _SURE)
+    )
+    tokens = grid.fitted(probability)
+    level = np.clip(threshold, 0.02, 0.98)
+    low = float(np.median(tokens[outside])) if outside.any() else 0.0
+    high = float(np.median(tokens[inside])) if inside.any() else 1.0
+    low, high = min(low, float(level.min()) - 0.01), max(high, float(level.max()) + 0.01)
+    below = (probability - np.float32(low)) / (2 * (level - np.float32(low)))
+    above = (probability - level) / (2 * (np.float32(high) - level)) + np.float32(0.5)
+    plane = np.clip(np.where(probability >= threshold, np.maximum(above, 0.5), np.minimum(below, 0.5)), 0, 1)
+    plane = plane.astype(np.float32)
+    tokens = grid.fitted(plane)
+    deviations = np.concatenate([tokens[inside] - 1, tokens[outside]])
+    noise = float(np.sqrt(np.mean(deviations**2))) if deviations.size else 0.0
+    return _Calibrated(plane, tokens, (~(inside | outside)).astype(np.float32), np.float32(_NOISE * noise))
+
+
+def _border_costs(picture: FloatPlane) -> tuple[FloatPlane, FloatPlane]:
+    """Return the cost of a border between each pixel and the next one to the right, and the next one below.
+
+    Both are float32 (h, w), 0.02..1.02.
+    """
+    lab = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2Lab), np.float32).reshape(picture.shape)
+    lab = np.asarray(cv2.GaussianBlur(lab * np.float32(0.01), (0, 0), 0.8), np.float32).reshape(picture.shape)
+    costs = []
+    for axis in (1, 0):
+        steps = np.diff(lab, axis=axis, append=lab.take([-1], axis=axis))
+        length = np.sqrt(np.square(steps).sum(axis=2))
+        costs.append(np.exp(length * np.float32(-1 / _EDGE)) + _LEAST_COST)
+    return costs[0], costs[1]
+
+
+def _resize(plane: FloatPlane, size: tuple[int, int]) -> FloatPlane:
+    """Resize to (width, height), bilinear, or by averaging where it shrinks."""
+    is_reduction = size[0] < plane.shape[1]
+    resized = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if is_reduction else cv2.INTER_LINEAR)
+    return np.asarray(resized, np.float32).reshape(size[1], size[0], *plane.shape[2:])

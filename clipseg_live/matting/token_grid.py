@@ -1,0 +1,70 @@
+"""The token grid of the model: means over tokens, their bilinear interpolation, and the tokens of a map.
+
+CLIPSeg predicts on 22 by 22 tokens. Its map is close to the mean of the object's mask over each token, interpolated
+between the centres of the tokens. A refined mask can therefore be checked against the map: its means over the tokens
+should agree with the tokens of the map. Iterative back-projection (Irani and Peleg, CVGIP 1991) uses this rule.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.frame import FloatPlane
+
+TOKENS = 22
+"""Tokens on each side of the grid of the model."""
+_Matrix = NDArray[np.float32]
+
+
+class TokenGrid:
+    """Conversions between a plane of pixels and the tokens.
+
+    Args:
+        shape: height and width of the plane in pixels.
+        extent: height and width of the frame in pixels of the plane. A plane may extend beyond the frame. None for the
+            whole plane.
+    """
+
+    def __init__(self, shape: tuple[int, int], extent: tuple[float, float] | None = None) -> None:
+        rows, columns = shape if extent is None else extent
+        self._down = _axis(shape[0], float(rows))
+        self._across = _axis(shape[1], float(columns))
+
+    def means(self, plane: FloatPlane) -> FloatPlane:
+        """Return the mean of a plane, float32 (h, w), over each token, float32 (22, 22)."""
+        return _product(self._down[0], plane, self._across[0])
+
+    def interpolated(self, tokens: FloatPlane) -> FloatPlane:
+        """Return tokens, float32 (22, 22), interpolated bilinearly at each pixel, float32 (h, w)."""
+        return _product(self._down[1], tokens, self._across[1])
+
+    def fitted(self, plane: FloatPlane) -> FloatPlane:
+        """Return the tokens whose interpolation is closest to a map, float32 (h, w), in the least-squares sense."""
+        return _product(self._down[2], plane, self._across[2])
+
+
+def _product(down: _Matrix, plane: FloatPlane, across: _Matrix) -> FloatPlane:
+    return np.asarray(down @ plane @ across.T, np.float32)
+
+
+@lru_cache(maxsize=32)
+def _axis(length: int, extent: float) -> tuple[_Matrix, _Matrix, _Matrix]:
+    """Return the matrices for one axis: means (22, length), interpolation (length, 22) and fit (22, length).
+
+    Args:
+        length: pixels of the axis.
+        extent: length of the frame in pixels, above 0.
+    """
+    edges = np.linspace(0, extent, TOKENS + 1)
+    pixels = np.arange(length)
+    means = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    means = np.clip(means, 0, None)
+    means /= np.maximum(means.sum(axis=1, keepdims=True), 1e-9)
+    positions = np.clip((pixels + 0.5) * TOKENS / extent - 0.5, 0, TOKENS - 1)
+    before = np.minimum(positions.astype(np.intp), TOKENS - 2)
+    interpolation = np.zeros((length, TOKENS))
+    interpolation[pixels, before] = 1 - (positions - before)
+    interpolation[pixels, before + 1] = positions - before
+    fit = np.linalg.pinv(interpolation, rcond=1e-3)
+    return means.astype(np.float32), interpolation.astype(np.float32), fit.astype(np.float32)
