@@ -47,7 +47,7 @@ _COLOUR_WEIGHT = np.float32(0.1)
 _EDGE = 0.02
 """Difference of colour (CIELAB, black to white is 1) over a pixel that reduces the cost of a border to 1/e."""
 _LEAST_COST = np.float32(0.02)
-_SOFT = 1.0
+_SOFT = 0.5
 """Standard deviation in pixels by which a sharp border is blurred."""
 _FLAT = 6e-4
 """Variance of colour (0..1) that counts as none in the guided filter."""
@@ -55,6 +55,11 @@ _EXPLAINED = 0.1, 0.5
 """Shares of a map's variance explained by colour: below the first only the map counts, above the second only colour."""
 _STEEP = np.float32(4.0)
 """Factor by which the guided filter's result is made steeper."""
+_LEAST_RANGE = np.float32(0.15)
+_MIDDLE = np.float32(1.25)
+"""Rise of the border above the middle, because the guided filter blurs outwards more than inwards."""
+_GUIDED = np.float32(0.5)
+"""Share of the guided filter's result in the map's force of "best"."""
 _UNSURE = np.float32(0.2)
 """Distance of a probability from the border's, 0..1, below which a pixel tells nothing about colours."""
 
@@ -147,11 +152,12 @@ class EdgeRefiner:
         return self._fast(calibrated) if level == "fast" else self._best(calibrated)
 
     def _fast(self, calibrated: _Calibrated) -> Refined:
+        radius = max(round(max(self._half) / TOKENS), 1)
         if self._filter is None:
             self._small = _resize(self._picture, self._half)
             weights = None if self._trust is None else _resize(self._trust, self._half)
-            radius = max(round(max(self._half) / TOKENS), 1)
             self._filter = GuidedFilter(self._small, radius, _FLAT, weights)
+        least = np.minimum(_LEAST_RANGE + 2 * calibrated.tolerance, np.float32(1))
         start = plane = _resize(calibrated.plane, self._half)
         for last in [False] * (_FAST_ROUNDS - 1) + [True]:
             coefficients, explained = self._filter.fit_with_share(plane)
@@ -159,14 +165,16 @@ class EdgeRefiner:
             weight = (explained - np.float32(_EXPLAINED[0])) / np.float32(_EXPLAINED[1] - _EXPLAINED[0])
             weight = np.clip(weight, 0, 1)
             rest = (1 - weight) * (plane - low)
+            low_rest = np.clip(low + rest, 0, 1)
+            border, contrast = _local_border(low_rest, radius, least)
             if not last:
-                mask = np.clip((low + rest - np.float32(0.5)) * _STEEP + np.float32(0.5), 0, 1)
+                mask = np.clip((low_rest - border) * (_STEEP / contrast) + np.float32(0.5), 0, 1)
                 plane = plane + self._half_grid.interpolated(calibrated.difference(self._half_grid.means(mask)))
         size = self._shape[::-1]
         alpha = apply_coefficients(_resize(coefficients, size), self._picture) + _resize(rest, size)
-        alpha = np.clip((alpha - np.float32(0.5)) * _STEEP + np.float32(0.5), 0, 1)
+        alpha = (alpha - _resize(border, size)) * (_STEEP / _resize(contrast, size)) + np.float32(0.5)
         free = _resize(self._half_grid.interpolated(calibrated.at_border), size) > 0
-        alpha = np.where(free, alpha, calibrated.plane >= 0.5).astype(np.float32)
+        alpha = np.clip(np.where(free, alpha, calibrated.plane >= 0.5), 0, 1).astype(np.float32)
         changed = _resize(np.abs(weight * (low - start)), size) > _resize(np.abs(rest), size)
         return Refined(alpha, (free & changed).astype(np.uint8) * np.uint8(Decision.EDGES))
 
@@ -179,54 +187,75 @@ class EdgeRefiner:
         if self._trust is not None:
             sure = sure * self._trust
         colour = _COLOUR_WEIGHT * colour_evidence(self._colours, sure * (signed >= 0), sure * (signed < 0))
+        guided = self._fast(calibrated).alpha
+        prior = _MAP_WEIGHT * (signed + _GUIDED * (2 * guided - 1 - signed))
         free = self._grid.interpolated(calibrated.at_border) > 0.5
-        x, y, wide, high = cv2.boundingRect(free.view(np.uint8))
-        binary = (signed >= 0).astype(np.float32)
-        low, high_ = np.where(free, 0, binary).astype(np.float32), np.where(free, 1, binary).astype(np.float32)
-        mask, flux, multiplier = self._minimise(calibrated, _MAP_WEIGHT * signed + colour, low, high_)
-        forces = np.stack([np.abs(_MAP_WEIGHT * signed + multiplier), np.abs(flux), np.abs(colour)])
-        decisions = np.where(free, forces.argmax(axis=0), 0).astype(np.uint8)
-        alpha = cv2.GaussianBlur(mask, (0, 0), _SOFT, borderType=cv2.BORDER_REPLICATE)
+        result = self._minimise(calibrated, prior + colour, free)
+        forces = np.stack([np.abs(_MAP_WEIGHT * signed + result.tokens), np.abs(result.border), np.abs(colour)])
+        decisions = np.where(free, forces.argmax(axis=0), Decision.MAP).astype(np.uint8)
+        alpha = cv2.GaussianBlur(result.mask, (0, 0), _SOFT, borderType=cv2.BORDER_REPLICATE)
         return Refined(np.asarray(alpha, np.float32).reshape(self._shape), decisions)
 
-    def _minimise(
-        self, calibrated: _Calibrated, force: FloatPlane, low: FloatPlane, high: FloatPlane
-    ) -> tuple[FloatPlane, FloatPlane, FloatPlane]:
-        """Return the mask of the shortest border, the force of the border, and the force of the tokens.
-
-        All are float32 (h, w).
+    def _minimise(self, calibrated: _Calibrated, force: FloatPlane, free: NDArray[np.bool_]) -> "_Minimum":
+        """Minimise the length of the border plus the forces against the mask.
 
         Args:
             calibrated: the map.
             force: float32 (h, w), the force towards the object.
-            low: float32 (h, w), the least value of each pixel.
-            high: float32 (h, w), the largest value of each pixel.
+            free: bool (h, w), False where the mask is that of the map.
         """
         assert self._costs is not None
-        across_cost, down_cost = (1 / cost for cost in self._costs)
-        mask = np.where(calibrated.plane >= 0.5, np.float32(1), np.float32(0))
-        ahead = mask.copy()
+        whole = (calibrated.plane >= 0.5).astype(np.float32)
+        minimum = _Minimum(whole, np.zeros_like(whole), np.zeros_like(whole))
+        x, y, wide, high = cv2.boundingRect(free.view(np.uint8))
+        if not wide:
+            return minimum
+        area = slice(max(y - 1, 0), y + high + 1), slice(max(x - 1, 0), x + wide + 1)
+        mask, force = whole[area], force[area]
+        least, most = np.where(free[area], 0, mask), np.where(free[area], 1, mask)
+        across_scale, down_scale = (1 / cost[area] for cost in self._costs)
         across, down = np.zeros_like(mask), np.zeros_like(mask)
+        ahead, flux = mask.copy(), np.zeros_like(mask)
         multipliers = np.zeros((TOKENS, TOKENS), np.float32)
-        tokens = flux = np.zeros_like(mask)
+        total = force
         for number in range(_BEST_ROUNDS):
             across[:, :-1] += _STEP * (ahead[:, 1:] - ahead[:, :-1])
             down[:-1] += _STEP * (ahead[1:] - ahead[:-1])
-            size = np.asarray(cv2.magnitude(across * across_cost, down * down_cost), np.float32).reshape(mask.shape)
-            np.maximum(size, 1, out=size)
+            size = cv2.magnitude(across * across_scale, down * down_scale)
+            size = np.maximum(np.asarray(size, np.float32).reshape(mask.shape), 1)
             across /= size
             down /= size
             flux = across + down
             flux[:, 1:] -= across[:, :-1]
             flux[1:] -= down[:-1]
             if number % _EVERY == 0:
-                multipliers += _GAIN * calibrated.difference(self._grid.means(mask))
+                multipliers += _GAIN * calibrated.difference(self._grid.means(whole))
                 np.clip(multipliers, -_MOST_MULTIPLIER, _MOST_MULTIPLIER, out=multipliers)
-                tokens = self._grid.interpolated(multipliers)
-            following = np.clip(mask + _STEP * (flux + force + tokens), low, high)
-            ahead = 2 * following - mask
-            mask = following
-        return mask, flux, tokens
+                minimum.tokens[area] = self._grid.interpolated(multipliers)[area]
+                total = force + minimum.tokens[area]
+            ahead = _STEP * (flux + total)
+            ahead += mask
+            np.clip(ahead, least, most, out=ahead)
+            step = ahead - mask
+            mask += step
+            ahead += step
+        minimum.border[area] = flux
+        return minimum
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Minimum:
+    """Result of the minimisation.
+
+    Attributes:
+        mask: float32 (h, w), 0..1.
+        border: float32 (h, w), the force of the border's length on each pixel.
+        tokens: float32 (h, w), the force of the multipliers on each pixel.
+    """
+
+    mask: FloatPlane
+    border: FloatPlane
+    tokens: FloatPlane
 
 
 def refine(
@@ -276,6 +305,20 @@ def _border_costs(picture: FloatPlane) -> tuple[FloatPlane, FloatPlane]:
         length = np.sqrt(np.square(steps).sum(axis=2))
         costs.append(np.exp(length * np.float32(-1 / _EDGE)) + _LEAST_COST)
     return costs[0], costs[1]
+
+
+def _local_border(low: FloatPlane, radius: int, least: np.float32) -> tuple[FloatPlane, FloatPlane]:
+    """Return the level of the border and the contrast there, both float32 (h, w).
+
+    The border lies at 0.5. An object smaller than a token reaches less than 1. Its border lies lower, between the
+    minimum and the maximum around it.
+    """
+    size = (2 * radius + 1,) * 2
+    window = np.ones(size, np.uint8)
+    maximum = np.asarray(cv2.blur(cv2.dilate(low, window), size), np.float32).reshape(low.shape)
+    minimum = np.asarray(cv2.blur(cv2.erode(low, window), size), np.float32).reshape(low.shape)
+    contrast = np.clip(maximum - minimum, least, np.float32(1))
+    return np.minimum(np.float32(0.5), minimum + _MIDDLE * np.float32(0.5) * contrast), contrast
 
 
 def _resize(plane: FloatPlane, size: tuple[int, int]) -> FloatPlane:
