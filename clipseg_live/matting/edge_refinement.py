@@ -145,11 +145,32 @@ class EdgeRefiner:
             threshold: probability at the border of the object: one for all pixels, or float32 (h, w).
             level: "fast" or "best".
         """
-        calibrated = _calibrate(probability, np.asarray(threshold, np.float32), self._grid)
+        calibrated = self._calibrate(probability, np.asarray(threshold, np.float32))
         if not calibrated.at_border.any():
             alpha = (calibrated.plane >= 0.5).astype(np.float32)
             return Refined(alpha, np.zeros(self._shape, np.uint8))
         return self._fast(calibrated) if level == "fast" else self._best(calibrated)
+
+    def _calibrate(self, probability: FloatPlane, threshold: NDArray[np.float32]) -> _Calibrated:
+        """Return a map whose values are 0 outside, 0.5 at the threshold and 1 inside, linear in between."""
+        grid, small = self._half_grid, _resize(probability, self._half)
+        level = np.clip(threshold, 0.02, 0.98).astype(np.float32)
+        small_level = _resize(level, self._half) if level.ndim else level
+        means = grid.means((small >= small_level).astype(np.float32))
+        window = np.ones((3, 3), np.uint8)
+        inside, outside = (
+            np.asarray(cv2.erode(mask.astype(np.uint8), window), np.uint8).reshape(means.shape) > 0
+            for mask in (means > _SURE, means < 1 - _SURE)
+        )
+        at_border = (~(inside | outside)).astype(np.float32)
+        tokens = grid.fitted(small)
+        lowest = min(float(np.median(tokens[outside])) if outside.any() else 0.0, float(level.min()) - 0.01)
+        highest = max(float(np.median(tokens[inside])) if inside.any() else 1.0, float(level.max()) + 0.01)
+        plane = _stretched(probability, lowest, level, highest)
+        tokens = grid.fitted(_stretched(small, lowest, small_level, highest))
+        deviations = np.concatenate([tokens[inside] - 1, tokens[outside]])
+        noise = float(np.sqrt(np.mean(deviations**2))) if deviations.size else 0.0
+        return _Calibrated(plane, tokens, at_border, np.float32(_NOISE * noise))
 
     def _fast(self, calibrated: _Calibrated) -> Refined:
         radius = max(round(max(self._half) / TOKENS), 1)
@@ -158,25 +179,28 @@ class EdgeRefiner:
             weights = None if self._trust is None else _resize(self._trust, self._half)
             self._filter = GuidedFilter(self._small, radius, _FLAT, weights)
         least = np.minimum(_LEAST_RANGE + 2 * calibrated.tolerance, np.float32(1))
-        start = plane = _resize(calibrated.plane, self._half)
-        for last in [False] * (_FAST_ROUNDS - 1) + [True]:
-            coefficients, explained = self._filter.fit_with_share(plane)
-            low = apply_coefficients(coefficients, self._small)
-            weight = (explained - np.float32(_EXPLAINED[0])) / np.float32(_EXPLAINED[1] - _EXPLAINED[0])
-            weight = np.clip(weight, 0, 1)
-            rest = (1 - weight) * (plane - low)
-            low_rest = np.clip(low + rest, 0, 1)
-            border, contrast = _local_border(low_rest, radius, least)
-            if not last:
-                mask = np.clip((low_rest - border) * (_STEEP / contrast) + np.float32(0.5), 0, 1)
-                plane = plane + self._half_grid.interpolated(calibrated.difference(self._half_grid.means(mask)))
+        plane = _resize(calibrated.plane, self._half)
+        coefficients, explained = self._filter.fit_with_share(plane)
+        low = apply_coefficients(coefficients, self._small)
+        weight = (explained - np.float32(_EXPLAINED[0])) / np.float32(_EXPLAINED[1] - _EXPLAINED[0])
+        weight = np.clip(weight, 0, 1)
+        added = (1 - weight) * (plane - low)
+        low += added
+        border, contrast = _local_border(np.clip(low, 0, 1), radius, least)
+        for _ in range(_FAST_ROUNDS):
+            mask = np.clip((low - border) * (_STEEP / contrast) + np.float32(0.5), 0, 1)
+            missing = self._half_grid.interpolated(calibrated.difference(self._half_grid.means(mask)))
+            low += missing
+            added += missing
         size = self._shape[::-1]
-        alpha = apply_coefficients(_resize(coefficients, size), self._picture) + _resize(rest, size)
-        alpha = (alpha - _resize(border, size)) * (_STEEP / _resize(contrast, size)) + np.float32(0.5)
+        alpha = apply_coefficients(_resize(coefficients, size), self._picture)
+        alpha += _resize(added - border, size)
+        alpha *= _resize(_STEEP / contrast, size)
+        alpha += np.float32(0.5)
         free = _resize(self._half_grid.interpolated(calibrated.at_border), size) > 0
         alpha = np.clip(np.where(free, alpha, calibrated.plane >= 0.5), 0, 1).astype(np.float32)
-        changed = _resize(np.abs(weight * (low - start)), size) > _resize(np.abs(rest), size)
-        return Refined(alpha, (free & changed).astype(np.uint8) * np.uint8(Decision.EDGES))
+        edges = _resize(weight, size) > 0.5
+        return Refined(alpha, (free & edges).astype(np.uint8) * np.uint8(Decision.EDGES))
 
     def _best(self, calibrated: _Calibrated) -> Refined:
         if self._costs is None or self._colours is None:
@@ -269,27 +293,11 @@ def refine(
     return EdgeRefiner(picture, extent).refine(probability, threshold, level)
 
 
-def _calibrate(probability: FloatPlane, threshold: NDArray[np.float32], grid: TokenGrid) -> _Calibrated:
-    """Return a map whose values are 0 outside, 0.5 at the threshold and 1 inside, linear in between."""
-    means = grid.means((probability >= threshold).astype(np.float32))
-    window = np.ones((3, 3), np.uint8)
-    inside, outside = (
-        np.asarray(cv2.erode(mask.astype(np.uint8), window), np.uint8).reshape(means.shape) > 0
-        for mask in (means > _SURE, means < 1 - _SURE)
-    )
-    tokens = grid.fitted(probability)
-    level = np.clip(threshold, 0.02, 0.98)
-    low = float(np.median(tokens[outside])) if outside.any() else 0.0
-    high = float(np.median(tokens[inside])) if inside.any() else 1.0
-    low, high = min(low, float(level.min()) - 0.01), max(high, float(level.max()) + 0.01)
-    below = (probability - np.float32(low)) / (2 * (level - np.float32(low)))
-    above = (probability - level) / (2 * (np.float32(high) - level)) + np.float32(0.5)
-    plane = np.clip(np.where(probability >= threshold, np.maximum(above, 0.5), np.minimum(below, 0.5)), 0, 1)
-    plane = plane.astype(np.float32)
-    tokens = grid.fitted(plane)
-    deviations = np.concatenate([tokens[inside] - 1, tokens[outside]])
-    noise = float(np.sqrt(np.mean(deviations**2))) if deviations.size else 0.0
-    return _Calibrated(plane, tokens, (~(inside | outside)).astype(np.float32), np.float32(_NOISE * noise))
+def _stretched(probability: FloatPlane, low: float, level: NDArray[np.float32], high: float) -> FloatPlane:
+    """Return a map with 0 at ``low``, 0.5 at ``level`` and 1 at ``high``, linear in between and constant beyond."""
+    below = (probability - np.float32(low)) * (np.float32(0.5) / (level - np.float32(low)))
+    above = (probability - level) * (np.float32(0.5) / (np.float32(high) - level)) + np.float32(0.5)
+    return np.asarray(np.clip(np.where(probability >= level, above, below), 0, 1), np.float32)
 
 
 def _border_costs(picture: FloatPlane) -> tuple[FloatPlane, FloatPlane]:

@@ -33,24 +33,26 @@ class TokenGrid:
 
     def means(self, plane: FloatPlane) -> FloatPlane:
         """Return the mean of a plane, float32 (h, w), over each token, float32 (22, 22)."""
-        return _product(self._down[0], plane, self._across[0])
+        return _reduced(self._down[0], plane, self._across[0])
 
     def interpolated(self, tokens: FloatPlane) -> FloatPlane:
         """Return tokens, float32 (22, 22), interpolated bilinearly at each pixel, float32 (h, w)."""
-        return _product(self._down[1], tokens, self._across[1])
+        rows = np.einsum("ji,jk->ik", self._down[1], tokens)
+        return np.asarray(np.einsum("ij,jk->ik", rows, self._across[1]), np.float32)
 
     def fitted(self, plane: FloatPlane) -> FloatPlane:
         """Return the tokens whose interpolation is closest to a map, float32 (h, w), in the least-squares sense."""
-        return _product(self._down[2], plane, self._across[2])
+        return _reduced(self._down[2], plane, self._across[2])
 
 
-def _product(down: _Matrix, plane: FloatPlane, across: _Matrix) -> FloatPlane:
-    return np.asarray(down @ plane @ across.T, np.float32)
+def _reduced(down: _Matrix, plane: FloatPlane, across: _Matrix) -> FloatPlane:
+    # einsum has no threads. For such small planes, those of a matrix product cost more than they save.
+    return np.asarray(np.einsum("ij,kj->ik", np.einsum("ij,jk->ik", down, plane), across), np.float32)
 
 
 @lru_cache(maxsize=32)
 def _axis(length: int, extent: float) -> tuple[_Matrix, _Matrix, _Matrix]:
-    """Return the matrices for one axis: means (22, length), interpolation (length, 22) and fit (22, length).
+    """Return the matrices for one axis: means, interpolation (transposed) and fit, each (22, length).
 
     Args:
         length: pixels of the axis.
@@ -67,4 +69,4 @@ def _axis(length: int, extent: float) -> tuple[_Matrix, _Matrix, _Matrix]:
     interpolation[pixels, before] = 1 - (positions - before)
     interpolation[pixels, before + 1] = positions - before
     fit = np.linalg.pinv(interpolation, rcond=1e-3)
-    return means.astype(np.float32), interpolation.astype(np.float32), fit.astype(np.float32)
+    return means.astype(np.float32), np.ascontiguousarray(interpolation.T, np.float32), fit.astype(np.float32)
