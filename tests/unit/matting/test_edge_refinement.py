@@ -1,0 +1,246 @@
+"""Refined masks follow the picture, agree with the map over the tokens, and never leave the tokens at its border."""
+
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from clipseg_live.matting.colour_model import ColourCells, colour_evidence
+from clipseg_live.matting.edge_refinement import Decision, EdgeRefiner, refine
+from clipseg_live.matting.guided_filter import MaskRefiner
+from clipseg_live.matting.token_grid import TOKENS, TokenGrid
+
+LEVELS = ("fast", "best")
+RED, BLUE, GREY = (0.8, 0.1, 0.1), (0.1, 0.2, 0.7), (0.5, 0.5, 0.5)
+HEIGHT, WIDTH = 180, 320
+
+
+def star(height: int = HEIGHT, width: int = WIDTH, size: float = 0.36) -> np.ndarray:
+    """Return a matte of a star with antialiased borders, float32 (height, width)."""
+    angles = np.arange(10) * np.pi / 5
+    radii = np.where(np.arange(10) % 2 == 0, 1, 0.55) * size * height
+    points = np.stack([width * 0.52 + radii * np.sin(angles), height * 0.5 - radii * np.cos(angles)], axis=1)
+    large = np.zeros((8 * height, 8 * width), np.uint8)
+    cv2.fillPoly(large, [np.rint(points * 8).astype(np.int32)], 255)
+    return cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+
+
+def painted(matte: np.ndarray, front: tuple[float, ...], behind: tuple[float, ...], grain: float = 0.02) -> np.ndarray:
+    noise = np.random.default_rng(5).normal(0, grain, (*matte.shape, 3)) if grain else 0
+    picture = np.array(front) * matte[..., None] + np.array(behind) * (1 - matte[..., None]) + noise
+    return np.clip(picture, 0, 1).astype(np.float32)
+
+
+def token_map(matte: np.ndarray, noise: float = 0, seed: int = 3) -> np.ndarray:
+    """Return the means of a matte over the tokens, with noise, interpolated bilinearly."""
+    grid = TokenGrid(matte.shape)
+    tokens = grid.means(matte) + np.random.default_rng(seed).normal(0, 1, (TOKENS, TOKENS)) * noise
+    return grid.interpolated(np.clip(tokens, 0, 1).astype(np.float32))
+
+
+def error(mask: np.ndarray, matte: np.ndarray) -> float:
+    """Return 1 − IoU."""
+    one, other = mask >= 0.5, matte >= 0.5
+    return 1 - np.count_nonzero(one & other) / np.count_nonzero(one | other)
+
+
+def checked(result, shape: tuple[int, int]) -> np.ndarray:
+    alpha, decisions = result.alpha, result.decisions
+    assert alpha.dtype == np.float32 and alpha.shape == shape
+    assert np.isfinite(alpha).all() and alpha.min() >= 0 and alpha.max() <= 1
+    assert decisions.dtype == np.uint8 and decisions.shape == shape
+    assert set(np.unique(decisions)) <= {one.value for one in Decision}
+    return alpha
+
+
+@pytest.mark.parametrize(("level", "most"), [("fast", 0.04), ("best", 0.015)])
+def test_an_object_of_another_colour_is_found(level, most):
+    matte = star()
+    probability = token_map(matte)
+    alpha = checked(refine(painted(matte, RED, BLUE), probability, 0.5, level), matte.shape)
+    assert error(alpha, matte) < min(most, 0.3 * error(probability, matte))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_textured_object_is_found(level):
+    matte = star()
+    rng = np.random.default_rng(8)
+    texture = cv2.resize(rng.random((12, 20, 3)).astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    picture = np.clip(painted(matte, RED, BLUE) * (0.4 + 0.6 * texture), 0, 1).astype(np.float32)
+    probability = token_map(matte)
+    assert error(refine(picture, probability, 0.5, level).alpha, matte) < 0.5 * error(probability, matte)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_with_equal_colours_the_border_stays_near_that_of_the_map(level):
+    matte = star()
+    probability = token_map(matte)
+    alpha = checked(refine(painted(matte, GREY, GREY, 0), probability, 0.5, level), matte.shape)
+    assert error(alpha, matte) < error(probability, matte)
+    reach = 2 * max(WIDTH // TOKENS // 2, 1) + 1
+    window = np.ones((reach, reach), np.uint8)
+    plain = (probability >= 0.5).astype(np.uint8)
+    near = cv2.dilate(plain, window) > cv2.erode(plain, window)
+    assert (((alpha >= 0.5) == (plain > 0)) | near).all()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_only_tokens_at_the_border_change(level):
+    """A second object of the same colour, which the map does not show, is not added."""
+    matte = star(size=0.25)
+    picture = painted(matte, RED, BLUE)
+    picture[10:50, 10:60] = RED
+    result = refine(picture, token_map(matte), 0.5, level)
+    assert not result.alpha[10:50, 10:60].any()
+    assert not result.decisions[10:50, 10:60].any()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_means_over_tokens_agree_with_the_map(level):
+    matte = star()
+    probability, grid = token_map(matte), TokenGrid(matte.shape)
+    means = grid.means((refine(painted(matte, GREY, GREY), probability, 0.5, level).alpha >= 0.5).astype(np.float32))
+    plain = grid.means((probability >= 0.5).astype(np.float32))
+    true = grid.means(matte)
+    assert np.abs(means - true).mean() < 0.5 * np.abs(plain - true).mean()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("noise", [0.06, 0.12, 0.2])
+def test_with_noise_the_error_is_not_above_that_of_the_map(level, noise):
+    """With equal colours on both sides, nothing but the noisy map is known, so the errors are about equal."""
+    matte = star()
+    for front, behind, most in ((RED, BLUE, 0.5), (GREY, GREY, 1.1)):
+        errors = []
+        for seed in range(3):
+            probability = token_map(matte, noise, seed)
+            alpha = refine(painted(matte, front, behind), probability, 0.5, level).alpha
+            errors.append((error(alpha, matte), error(probability, matte)))
+        ours, plain = np.mean(errors, axis=0)
+        assert ours <= most * plain
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_soft_borders_stay_soft(level):
+    """The error of the matte of a blurred object is not above that of the guided filter alone."""
+    matte = cv2.GaussianBlur(star(), (0, 0), 3)
+    picture, probability = painted(matte, RED, BLUE, 0.005), token_map(matte)
+    guided = MaskRefiner(picture, np.ones_like(matte))
+    pixels = np.rint(picture * 255).astype(np.uint8)
+    errors = [
+        np.abs(guided.refine_border(coverage).alpha(pixels, 1)[0] / 255 - matte).mean()
+        for coverage in (
+            refine(picture, probability, 0.5, level).alpha, guided.coverage(probability, np.float32(0.5)),
+        )
+    ]  # fmt: skip
+    assert errors[0] <= 1.1 * errors[1] + 1e-4
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_range_of_a_map_does_not_matter(level):
+    matte = star()
+    picture, probability = painted(matte, RED, BLUE), token_map(matte)
+    one = refine(picture, probability, 0.5, level).alpha
+    other = refine(picture, 0.1 + 0.6 * probability, 0.4, level).alpha
+    assert np.mean((one >= 0.5) != (other >= 0.5)) < 1e-3
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_threshold_for_each_pixel(level):
+    matte = star()
+    picture, probability = painted(matte, RED, BLUE), token_map(matte)
+    one = refine(picture, probability, np.full_like(matte, 0.5), level).alpha
+    np.testing.assert_allclose(one, refine(picture, probability, 0.5, level).alpha, atol=1e-3)
+    levels = np.where(np.arange(WIDTH) < WIDTH // 2, 0.98, 0.5).astype(np.float32) + np.zeros_like(matte)
+    halved = refine(picture, np.minimum(probability, 0.9), levels, level).alpha >= 0.5
+    assert halved[:, WIDTH // 2 + 20 :].any() and not halved[:, : WIDTH // 2 - 20].any()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (1, 40), (40, 1), (5, 321), (37, 53), (181, 319)])
+def test_odd_and_tiny_sizes(level, shape):
+    rng = np.random.default_rng(shape[0] * 1000 + shape[1])
+    picture = rng.random((*shape, 3)).astype(np.float32)
+    for probability in (rng.random(shape), np.zeros(shape), np.ones(shape), np.full(shape, 0.5)):
+        checked(refine(picture, probability.astype(np.float32), 0.5, level), shape)
+    checked(refine(np.full_like(picture, 0.3), rng.random(shape).astype(np.float32), 0.5, level), shape)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_extreme_thresholds_and_an_untrusted_picture(level):
+    matte = star()
+    picture, probability = painted(matte, RED, BLUE), token_map(matte)
+    for threshold in (0.0, 0.01, 0.99, 1.0):
+        checked(refine(picture, probability, threshold, level), matte.shape)
+    refiner = EdgeRefiner(picture, trust=np.zeros_like(matte))
+    checked(refiner.refine(probability, 0.5, level), matte.shape)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_picture_larger_than_the_frame(level):
+    """The tokens cover the frame alone, not the padding of the working grid."""
+    matte = star(178, 317)
+    probability = token_map(matte)
+    pads = (0, 2, 0, 3)
+    picture = cv2.copyMakeBorder(painted(matte, RED, BLUE), *pads, cv2.BORDER_REPLICATE)
+    padded = cv2.copyMakeBorder(probability, *pads, cv2.BORDER_REPLICATE)
+    alpha = checked(refine(picture, padded, 0.5, level, (178.0, 317.0)), picture.shape[:2])
+    assert error(alpha[:178, :317], matte) < 0.3 * error(probability, matte)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_maps_are_refined_alone_and_not_changed(level):
+    matte, other = star(), star(size=0.2)
+    picture = painted(matte, RED, BLUE)
+    maps = [token_map(matte), token_map(other)]
+    copies = [plane.copy() for plane in (picture, *maps)]
+    refiner = EdgeRefiner(picture)
+    together = [refiner.refine(plane, 0.5, level).alpha for plane in maps]
+    alone = [refine(picture, plane, 0.5, level).alpha for plane in maps]
+    np.testing.assert_allclose(together, alone, atol=1e-5)  # sums of products depend on where arrays lie in memory
+    for plane, copy in zip((picture, *maps), copies, strict=True):
+        np.testing.assert_array_equal(plane, copy)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_decisions_are_those_of_the_picture_only_at_the_border(level):
+    matte = star()
+    decisions = refine(painted(matte, RED, BLUE), token_map(matte), 0.5, level).decisions
+    assert (decisions[:10] == Decision.MAP).all()
+    assert (decisions > 0).any()
+    flat = refine(np.full((*matte.shape, 3), 0.5, np.float32), token_map(matte), 0.5, level).decisions
+    assert not (flat == Decision.COLOURS).any()
+
+
+def test_large_pictures_take_no_loop_over_pixels():
+    matte = star(640, 640)
+    picture, probability = painted(matte, RED, BLUE), token_map(matte)
+    start = time.thread_time()
+    refine(picture, probability, 0.5, "best")
+    assert time.thread_time() - start < 20
+
+
+def test_tokens_of_interpolated_tokens_are_the_same():
+    tokens = np.random.default_rng(1).random((TOKENS, TOKENS)).astype(np.float32)
+    for shape, extent in (((90, 160), None), ((300, 300), (298.7, 298.7)), ((61, 47), None)):
+        grid = TokenGrid(shape, extent)
+        np.testing.assert_allclose(grid.fitted(grid.interpolated(tokens)), tokens, atol=1e-3)
+        np.testing.assert_allclose(grid.means(np.ones(shape, np.float32)), 1, atol=1e-5)
+
+
+def test_colours_of_both_sides_are_evidence_and_equal_colours_are_none():
+    matte = star()
+    cells = ColourCells.of(painted(matte, RED, BLUE))
+    evidence = colour_evidence(cells, (matte > 0.9).astype(np.float32), (matte < 0.1).astype(np.float32))
+    assert (evidence[matte > 0.95] > 1).mean() > 0.99 and (evidence[90:, 160:][matte[90:, 160:] == 0] < 0.1).all()
+    flat = ColourCells.of(np.full((*matte.shape, 3), 0.4, np.float32))
+    none = colour_evidence(flat, (matte > 0.9).astype(np.float32), (matte < 0.1).astype(np.float32))
+    near = cv2.dilate((matte > 0.9).astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
+    assert np.abs(none[near]).max() < 0.1
+
+
+def test_a_picture_of_many_colours_has_a_limited_number_of_cells():
+    picture = np.random.default_rng(2).random((180, 320, 3)).astype(np.float32)
+    cells = ColourCells.of(picture)
+    assert len(cells.centres) <= 768 and cells.cells.max() == len(cells.centres) - 1
