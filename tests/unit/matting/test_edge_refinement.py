@@ -154,7 +154,7 @@ def test_a_threshold_for_each_pixel(level):
     np.testing.assert_allclose(one, refine(picture, probability, 0.5, level).alpha, atol=1e-3)
     levels = np.where(np.arange(WIDTH) < WIDTH // 2, 0.98, 0.5).astype(np.float32) + np.zeros_like(matte)
     halved = refine(picture, np.minimum(probability, 0.9), levels, level).alpha >= 0.5
-    assert halved[:, WIDTH // 2 + 20 :].any() and not halved[:, : WIDTH // 2 - 20].any()
+    assert halved[:, WIDTH // 2 + 20 :].any() and not halved[:, : WIDTH // 2 - 30].any()
 
 
 @pytest.mark.parametrize("level", LEVELS)
