@@ -10,8 +10,9 @@ methods use this rule:
   Lagrange multiplier for each token holds the means at the tokens of the map. A weak term for the colours decides
   where within a token the object lies.
 
-Only tokens at the border may differ from the map. Noise of the map is measured at the other tokens. Differences that
-this noise explains are ignored.
+A map may be more blurred than means over tokens. Its blur is estimated from the binary map and applied to the means
+before they are compared. Only tokens at the border may differ from the map. Noise of the map is measured at the other
+tokens. Differences that this noise explains are ignored.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ Level = Literal["fast", "best"]
 
 _NOISE = 2.5
 """Difference of a token that counts as noise, in standard deviations of the noise."""
+_SPREADS = (0.0, 0.35, 0.45, 0.55, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0)
+"""Tried blurs of the map; the one that explains the map best is used."""
 _SURE = 0.999
 """Mean of the binary map over a token above which the token counts as inside; below one minus this, as outside."""
 _FAST_ROUNDS = 4
@@ -94,16 +97,18 @@ class _Calibrated:
         tokens: float32 (22, 22), the tokens of ``plane``.
         at_border: float32 (22, 22), 1 for tokens that may differ from the map, else 0.
         tolerance: difference of a token that counts as noise.
+        spread: standard deviation in tokens of the blur of the map beyond the means over tokens.
     """
 
     plane: FloatPlane
     tokens: FloatPlane
     at_border: FloatPlane
     tolerance: np.float32
+    spread: float
 
     def difference(self, means: FloatPlane) -> FloatPlane:
         """Return how much the means of a mask are below the tokens, beyond the noise and at the border."""
-        rest = self.tokens - means
+        rest = self.tokens - _blurred(means, self.spread)
         rest -= np.clip(rest, -self.tolerance, self.tolerance)
         return np.asarray(rest * self.at_border, np.float32)
 
@@ -168,9 +173,11 @@ class EdgeRefiner:
         highest = max(float(np.median(tokens[inside])) if inside.any() else 1.0, float(level.max()) + 0.01)
         plane = _stretched(probability, lowest, level, highest)
         tokens = grid.fitted(_stretched(small, lowest, small_level, highest))
-        deviations = np.concatenate([tokens[inside] - 1, tokens[outside]])
+        predicted = [_blurred(means, spread) for spread in _SPREADS]
+        best = int(np.argmin([float(np.square(tokens - one).sum()) for one in predicted]))
+        deviations = (tokens - predicted[best])[inside | outside]
         noise = float(np.sqrt(np.mean(deviations**2))) if deviations.size else 0.0
-        return _Calibrated(plane, tokens, at_border, np.float32(_NOISE * noise))
+        return _Calibrated(plane, tokens, at_border, np.float32(_NOISE * noise), _SPREADS[best])
 
     def _fast(self, calibrated: _Calibrated) -> Refined:
         radius = max(round(max(self._half) / TOKENS), 1)
@@ -291,6 +298,13 @@ def refine(
 ) -> Refined:
     """Refine one map over one picture; see ``EdgeRefiner``."""
     return EdgeRefiner(picture, extent).refine(probability, threshold, level)
+
+
+def _blurred(tokens: FloatPlane, spread: float) -> FloatPlane:
+    """Return tokens, float32 (22, 22), blurred by a Gaussian with a standard deviation of ``spread`` tokens."""
+    if not spread:
+        return tokens
+    return np.asarray(cv2.GaussianBlur(tokens, (0, 0), spread, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _stretched(probability: FloatPlane, low: float, level: NDArray[np.float32], high: float) -> FloatPlane:
