@@ -34,6 +34,8 @@ _NOISE = 2.5
 """Difference of a token that counts as noise, in standard deviations of the noise."""
 _SPREADS = (0.0, 0.35, 0.45, 0.55, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0)
 """Tried blurs of the map; the one that explains the map best is used."""
+_BLURRED = 0.6
+"""Share of the misfit without blur below which a blur is assumed."""
 _SURE = 0.999
 """Mean of the binary map over a token above which the token counts as inside; below one minus this, as outside."""
 _FAST_ROUNDS = 4
@@ -174,7 +176,9 @@ class EdgeRefiner:
         plane = _stretched(probability, lowest, level, highest)
         tokens = grid.fitted(_stretched(small, lowest, small_level, highest))
         predicted = [_blurred(means, spread) for spread in _SPREADS]
-        best = int(np.argmin([float(np.square(tokens - one).sum()) for one in predicted]))
+        misfits = [float(np.square(tokens - one).sum()) for one in predicted]
+        best = int(np.argmin(misfits))
+        best = best if misfits[best] < _BLURRED * misfits[0] else 0
         deviations = (tokens - predicted[best])[inside | outside]
         noise = float(np.sqrt(np.mean(deviations**2))) if deviations.size else 0.0
         return _Calibrated(plane, tokens, at_border, np.float32(_NOISE * noise), _SPREADS[best])

@@ -122,6 +122,17 @@ def test_with_noise_the_error_is_not_above_that_of_the_map(level, noise):
 
 
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("spread", [0.6, 1.0])
+def test_maps_that_are_more_blurred_than_means_over_tokens(level, spread):
+    matte = star()
+    grid = TokenGrid(matte.shape)
+    probability = grid.interpolated(cv2.GaussianBlur(grid.means(matte), (0, 0), spread))
+    for front, behind in ((RED, BLUE), (GREY, GREY)):
+        alpha = refine(painted(matte, front, behind), probability, 0.5, level).alpha
+        assert error(alpha, matte) < 0.8 * error(probability, matte)
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_soft_borders_stay_soft(level):
     """The error of the matte of a blurred object is not above that of the guided filter alone."""
     matte = cv2.GaussianBlur(star(), (0, 0), 3)
