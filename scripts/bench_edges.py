@@ -8,8 +8,8 @@ FOLDER holds photographs with masks of the same names: images/**/NAME.jpg and ma
 They are enlarged to 896×896. Composites and scenes are those of ``bench_quality.py``.
 
 A map is the true mask, averaged over 22×22 tokens and raised to 352×352, as the oracle of ``bench_quality.py`` gives
-it; --noise, --misses and --blobs disturb it. "plain" raises the map to the frame and cuts it at 0.5. A method's mask is
-where its matte is at least 128. The measures are:
+it; --noise, --misses, --blobs and --blur disturb it. "plain" raises the map to the frame and cuts it at 0.5. A method's
+mask is where its matte is at least 128. The measures are:
 
 - error share: the mean of 1 − IoU, as a share of that of plain;
 - worst: the smallest IoU minus that of plain, in points;
@@ -313,10 +313,14 @@ def milliseconds(case: Case, method: Method, rounds: int) -> float:
 
 
 def cases_of(pictures: Iterator[tuple[str, Pixels, Plane]], options: argparse.Namespace) -> list[Case]:
-    return [
-        Case(name, pixels, matte, Oracle(number, options.noise, options.misses, options.blobs)(pixels, matte[None])[0])
-        for number, (name, pixels, matte) in enumerate(pictures)
-    ]
+    cases = []
+    for number, (name, pixels, matte) in enumerate(pictures):
+        coarse = Oracle(number, options.noise, options.misses, options.blobs)(pixels, matte[None])[0]
+        if options.blur:
+            grid = TokenGrid(coarse.shape)
+            coarse = grid.interpolated(cv2.GaussianBlur(grid.fitted(coarse), (0, 0), options.blur))
+        cases.append(Case(name, pixels, matte, coarse))
+    return cases
 
 
 def timed_case(options: argparse.Namespace) -> Case:
@@ -331,6 +335,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of the noise of a token")
     parser.add_argument("--misses", type=float, default=0.0, help="probability that a map is weakened to 0.3")
     parser.add_argument("--blobs", type=float, default=0.0, help="probability of a false positive")
+    parser.add_argument("--blur", type=float, default=0.0, help="deviation of a blur of the maps in tokens")
     parser.add_argument("--only", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
     parser.add_argument("--tuning", action="store_true", help="use the pictures on which constants were chosen")
     parser.add_argument("--each", action="store_true", help="also print the share of each photograph")
