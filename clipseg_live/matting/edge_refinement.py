@@ -95,17 +95,25 @@ class _Calibrated:
     """A map with 0 outside, 0.5 at the border and 1 inside.
 
     Attributes:
-        plane: float32 (h, w), 0..1.
-        tokens: float32 (22, 22), the tokens of ``plane``.
+        inside: bool (h, w), where the map reaches the threshold.
+        small: float32 (h / 2, w / 2), 0..1, the map at half the size.
+        tokens: float32 (22, 22), the tokens of the map.
         at_border: float32 (22, 22), 1 for tokens that may differ from the map, else 0.
         tolerance: difference of a token that counts as noise.
+        lowest: probability that is 0 in the map.
+        level: float32 () or (h, w), probability that is 0.5 in the map.
+        highest: probability that is 1 in the map.
         spread: standard deviation in tokens of the blur of the map beyond the means over tokens.
     """
 
-    plane: FloatPlane
+    inside: NDArray[np.bool_]
+    small: FloatPlane
     tokens: FloatPlane
     at_border: FloatPlane
     tolerance: np.float32
+    lowest: float
+    level: NDArray[np.float32]
+    highest: float
     spread: float
 
     def difference(self, means: FloatPlane) -> FloatPlane:
@@ -154,9 +162,8 @@ class EdgeRefiner:
         """
         calibrated = self._calibrate(probability, np.asarray(threshold, np.float32))
         if not calibrated.at_border.any():
-            alpha = (calibrated.plane >= 0.5).astype(np.float32)
-            return Refined(alpha, np.zeros(self._shape, np.uint8))
-        return self._fast(calibrated) if level == "fast" else self._best(calibrated)
+            return Refined(calibrated.inside.astype(np.float32), np.zeros(self._shape, np.uint8))
+        return self._fast(calibrated) if level == "fast" else self._best(probability, calibrated)
 
     def _calibrate(self, probability: FloatPlane, threshold: NDArray[np.float32]) -> _Calibrated:
         """Return a map whose values are 0 outside, 0.5 at the threshold and 1 inside, linear in between."""
@@ -173,15 +180,18 @@ class EdgeRefiner:
         tokens = grid.fitted(small)
         lowest = min(float(np.median(tokens[outside])) if outside.any() else 0.0, float(level.min()) - 0.01)
         highest = max(float(np.median(tokens[inside])) if inside.any() else 1.0, float(level.max()) + 0.01)
-        plane = _stretched(probability, lowest, level, highest)
-        tokens = grid.fitted(_stretched(small, lowest, small_level, highest))
+        stretched = _stretched(small, lowest, small_level, highest)
+        tokens = grid.fitted(stretched)
         predicted = [_blurred(means, spread) for spread in _SPREADS]
         misfits = [float(np.square(tokens - one).sum()) for one in predicted]
         best = int(np.argmin(misfits))
         best = best if misfits[best] < _BLURRED * misfits[0] else 0
         deviations = (tokens - predicted[best])[inside | outside]
         noise = float(np.sqrt(np.mean(deviations**2))) if deviations.size else 0.0
-        return _Calibrated(plane, tokens, at_border, np.float32(_NOISE * noise), _SPREADS[best])
+        tolerance = np.float32(_NOISE * noise)
+        return _Calibrated(
+            probability >= level, stretched, tokens, at_border, tolerance, lowest, level, highest, _SPREADS[best]
+        )
 
     def _fast(self, calibrated: _Calibrated) -> Refined:
         radius = max(round(max(self._half) / TOKENS), 1)
@@ -190,7 +200,7 @@ class EdgeRefiner:
             weights = None if self._trust is None else _resize(self._trust, self._half)
             self._filter = GuidedFilter(self._small, radius, _FLAT, weights)
         least = np.minimum(_LEAST_RANGE + 2 * calibrated.tolerance, np.float32(1))
-        plane = _resize(calibrated.plane, self._half)
+        plane = calibrated.small
         coefficients, explained = self._filter.fit_with_share(plane)
         low = apply_coefficients(coefficients, self._small)
         weight = (explained - np.float32(_EXPLAINED[0])) / np.float32(_EXPLAINED[1] - _EXPLAINED[0])
@@ -209,15 +219,15 @@ class EdgeRefiner:
         alpha *= _resize(_STEEP / contrast, size)
         alpha += np.float32(0.5)
         free = _resize(self._half_grid.interpolated(calibrated.at_border), size) > 0
-        alpha = np.clip(np.where(free, alpha, calibrated.plane >= 0.5), 0, 1).astype(np.float32)
+        alpha = np.clip(np.where(free, alpha, calibrated.inside), 0, 1).astype(np.float32)
         edges = _resize(weight, size) > 0.5
         return Refined(alpha, (free & edges).astype(np.uint8) * np.uint8(Decision.EDGES))
 
-    def _best(self, calibrated: _Calibrated) -> Refined:
+    def _best(self, probability: FloatPlane, calibrated: _Calibrated) -> Refined:
         if self._costs is None or self._colours is None:
             self._costs = _border_costs(self._picture)
             self._colours = ColourCells.of(self._picture)
-        signed = 2 * calibrated.plane - 1
+        signed = 2 * _stretched(probability, calibrated.lowest, calibrated.level, calibrated.highest) - 1
         sure = np.clip((np.abs(signed) - _UNSURE) / (1 - _UNSURE), 0, 1)
         if self._trust is not None:
             sure = sure * self._trust
@@ -240,7 +250,7 @@ class EdgeRefiner:
             free: bool (h, w), False where the mask is that of the map.
         """
         assert self._costs is not None
-        whole = (calibrated.plane >= 0.5).astype(np.float32)
+        whole = calibrated.inside.astype(np.float32)
         minimum = _Minimum(whole, np.zeros_like(whole), np.zeros_like(whole))
         x, y, wide, high = cv2.boundingRect(free.view(np.uint8))
         if not wide:
