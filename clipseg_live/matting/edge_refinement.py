@@ -36,6 +36,10 @@ _SPREADS = (0.0, 0.35, 0.45, 0.55, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0)
 """Tried blurs of the map; the one that explains the map best is used."""
 _BLURRED = 0.6
 """Share of the misfit without blur below which a blur is assumed."""
+_COUNTS = TOKENS, 2 * TOKENS, 4 * TOKENS
+"""Tokens on each side that a map may have. The first is CLIPSeg's, the others serve finer maps."""
+_RESOLVED = 0.06
+"""Misfit of a map from tokens, as a share of its deviation, above which the map has finer tokens."""
 _SURE = 0.999
 """Mean of the binary map over a token above which the token counts as inside; below one minus this, as outside."""
 _FAST_ROUNDS = 4
@@ -97,8 +101,9 @@ class _Calibrated:
     Attributes:
         inside: bool (h, w), where the map reaches the threshold.
         small: float32 (h / 2, w / 2), 0..1, the map at half the size.
-        tokens: float32 (22, 22), the tokens of the map.
-        at_border: float32 (22, 22), 1 for tokens that may differ from the map, else 0.
+        grid: the tokens of the map on half the grid of the picture.
+        tokens: float32 (count, count), the tokens of the map.
+        at_border: float32 (count, count), 1 for tokens that may differ from the map, else 0.
         tolerance: difference of a token that counts as noise.
         lowest: probability that is 0 in the map.
         level: float32 () or (h, w), probability that is 0.5 in the map.
@@ -108,6 +113,7 @@ class _Calibrated:
 
     inside: NDArray[np.bool_]
     small: FloatPlane
+    grid: TokenGrid
     tokens: FloatPlane
     at_border: FloatPlane
     tolerance: np.float32
@@ -141,13 +147,13 @@ class EdgeRefiner:
     ) -> None:
         self._picture = picture
         self._shape = height, width = picture.shape[:2]
-        self._grid = TokenGrid(self._shape, extent)
+        self._extent = extent
         rows, columns = self._shape if extent is None else extent
         self._half = max(width // 2, 1), max(height // 2, 1)
         scale = self._half[1] / height, self._half[0] / width
-        self._half_grid = TokenGrid((self._half[1], self._half[0]), (rows * scale[0], columns * scale[1]))
+        self._half_extent = rows * scale[0], columns * scale[1]
         self._trust = trust
-        self._filter: GuidedFilter | None = None
+        self._filters: dict[int, GuidedFilter] = {}
         self._small = picture
         self._costs: tuple[FloatPlane, FloatPlane] | None = None
         self._colours: ColourCells | None = None
@@ -167,7 +173,8 @@ class EdgeRefiner:
 
     def _calibrate(self, probability: FloatPlane, threshold: NDArray[np.float32]) -> _Calibrated:
         """Return a map whose values are 0 outside, 0.5 at the threshold and 1 inside, linear in between."""
-        grid, small = self._half_grid, _resize(probability, self._half)
+        small = _resize(probability, self._half)
+        grid = self._half_grid(small)
         level = np.clip(threshold, 0.02, 0.98).astype(np.float32)
         small_level = _resize(level, self._half) if level.ndim else level
         means = grid.means((small >= small_level).astype(np.float32))
@@ -190,18 +197,30 @@ class EdgeRefiner:
         noise = float(np.sqrt(np.mean(deviations**2))) if deviations.size else 0.0
         tolerance = np.float32(_NOISE * noise)
         return _Calibrated(
-            probability >= level, stretched, tokens, at_border, tolerance, lowest, level, highest, _SPREADS[best]
+            probability >= level, stretched, grid, tokens, at_border, tolerance, lowest, level, highest, _SPREADS[best]
         )
 
+    def _half_grid(self, small: FloatPlane) -> TokenGrid:
+        """Return the coarsest grid whose tokens explain a map on half the grid of the picture."""
+        shape = small.shape[0], small.shape[1]
+        limit = np.float32(_RESOLVED) * small.std()
+        for count in _COUNTS[:-1]:
+            grid = TokenGrid(shape, self._half_extent, count)
+            misfit = small - grid.interpolated(grid.fitted(small))
+            if float(np.sqrt(np.square(misfit).mean())) <= limit:
+                return grid
+        return TokenGrid(shape, self._half_extent, _COUNTS[-1])
+
     def _fast(self, calibrated: _Calibrated) -> Refined:
-        radius = max(round(max(self._half) / TOKENS), 1)
-        if self._filter is None:
+        grid = calibrated.grid
+        radius = max(round(max(self._half) / grid.count), 1)
+        if radius not in self._filters:
             self._small = _resize(self._picture, self._half)
             weights = None if self._trust is None else _resize(self._trust, self._half)
-            self._filter = GuidedFilter(self._small, radius, _FLAT, weights)
+            self._filters[radius] = GuidedFilter(self._small, radius, _FLAT, weights)
         least = np.minimum(_LEAST_RANGE + 2 * calibrated.tolerance, np.float32(1))
         plane = calibrated.small
-        coefficients, explained = self._filter.fit_with_share(plane)
+        coefficients, explained = self._filters[radius].fit_with_share(plane)
         low = apply_coefficients(coefficients, self._small)
         weight = (explained - np.float32(_EXPLAINED[0])) / np.float32(_EXPLAINED[1] - _EXPLAINED[0])
         weight = np.clip(weight, 0, 1)
@@ -210,7 +229,7 @@ class EdgeRefiner:
         border, contrast = _local_border(np.clip(low, 0, 1), radius, least)
         for _ in range(_FAST_ROUNDS):
             mask = np.clip((low - border) * (_STEEP / contrast) + np.float32(0.5), 0, 1)
-            missing = self._half_grid.interpolated(calibrated.difference(self._half_grid.means(mask)))
+            missing = grid.interpolated(calibrated.difference(grid.means(mask)))
             low += missing
             added += missing
         size = self._shape[::-1]
@@ -218,7 +237,7 @@ class EdgeRefiner:
         alpha += _resize(added - border, size)
         alpha *= _resize(_STEEP / contrast, size)
         alpha += np.float32(0.5)
-        free = _resize(self._half_grid.interpolated(calibrated.at_border), size) > 0
+        free = _resize(grid.interpolated(calibrated.at_border), size) > 0
         alpha = np.clip(np.where(free, alpha, calibrated.inside), 0, 1).astype(np.float32)
         edges = _resize(weight, size) > 0.5
         return Refined(alpha, (free & edges).astype(np.uint8) * np.uint8(Decision.EDGES))
@@ -234,18 +253,20 @@ class EdgeRefiner:
         colour = _COLOUR_WEIGHT * colour_evidence(self._colours, sure * (signed >= 0), sure * (signed < 0))
         guided = self._fast(calibrated).alpha
         prior = _MAP_WEIGHT * (signed + _GUIDED * (2 * guided - 1 - signed))
-        free = self._grid.interpolated(calibrated.at_border) > 0.5
-        result = self._minimise(calibrated, prior + colour, free)
+        grid = TokenGrid(self._shape, self._extent, calibrated.grid.count)
+        free = grid.interpolated(calibrated.at_border) > 0.5
+        result = self._minimise(calibrated, grid, prior + colour, free)
         forces = np.stack([np.abs(_MAP_WEIGHT * signed + result.tokens), np.abs(result.border), np.abs(colour)])
         decisions = np.where(free, forces.argmax(axis=0), Decision.MAP).astype(np.uint8)
         alpha = cv2.GaussianBlur(result.mask, (0, 0), _SOFT, borderType=cv2.BORDER_REPLICATE)
         return Refined(np.asarray(alpha, np.float32).reshape(self._shape), decisions)
 
-    def _minimise(self, calibrated: _Calibrated, force: FloatPlane, free: NDArray[np.bool_]) -> "_Minimum":
+    def _minimise(self, calibrated: _Calibrated, grid: TokenGrid, force: FloatPlane, free: NDArray[np.bool_]) -> "_Minimum":
         """Minimise the length of the border plus the forces against the mask.
 
         Args:
             calibrated: the map.
+            grid: its tokens on the grid of the picture.
             force: float32 (h, w), the force towards the object.
             free: bool (h, w), False where the mask is that of the map.
         """
@@ -261,7 +282,7 @@ class EdgeRefiner:
         across_scale, down_scale = (1 / cost[area] for cost in self._costs)
         across, down = np.zeros_like(mask), np.zeros_like(mask)
         ahead, flux = mask.copy(), np.zeros_like(mask)
-        multipliers = np.zeros((TOKENS, TOKENS), np.float32)
+        multipliers = np.zeros((grid.count, grid.count), np.float32)
         total = force
         for number in range(_BEST_ROUNDS):
             across[:, :-1] += _STEP * (ahead[:, 1:] - ahead[:, :-1])
@@ -274,9 +295,9 @@ class EdgeRefiner:
             flux[:, 1:] -= across[:, :-1]
             flux[1:] -= down[:-1]
             if number % _EVERY == 0:
-                multipliers += _GAIN * calibrated.difference(self._grid.means(whole))
+                multipliers += _GAIN * calibrated.difference(grid.means(whole))
                 np.clip(multipliers, -_MOST_MULTIPLIER, _MOST_MULTIPLIER, out=multipliers)
-                minimum.tokens[area] = self._grid.interpolated(multipliers)[area]
+                minimum.tokens[area] = grid.interpolated(multipliers)[area]
                 total = force + minimum.tokens[area]
             ahead = _STEP * (flux + total)
             ahead += mask
@@ -315,7 +336,7 @@ def refine(
 
 
 def _blurred(tokens: FloatPlane, spread: float) -> FloatPlane:
-    """Return tokens, float32 (22, 22), blurred by a Gaussian with a standard deviation of ``spread`` tokens."""
+    """Return tokens, float32 (count, count), blurred by a Gaussian with a standard deviation of ``spread`` tokens."""
     if not spread:
         return tokens
     return np.asarray(cv2.GaussianBlur(tokens, (0, 0), spread, borderType=cv2.BORDER_REPLICATE), np.float32)

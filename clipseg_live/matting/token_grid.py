@@ -24,19 +24,23 @@ class TokenGrid:
         shape: height and width of the plane in pixels.
         extent: height and width of the frame in pixels of the plane. A plane may extend beyond the frame. None for the
             whole plane.
+        count: tokens on each side of the grid, at least 2.
     """
 
-    def __init__(self, shape: tuple[int, int], extent: tuple[float, float] | None = None) -> None:
+    def __init__(
+        self, shape: tuple[int, int], extent: tuple[float, float] | None = None, count: int = TOKENS
+    ) -> None:
         rows, columns = shape if extent is None else extent
-        self._down = _axis(shape[0], float(rows))
-        self._across = _axis(shape[1], float(columns))
+        self.count = count
+        self._down = _axis(shape[0], float(rows), count)
+        self._across = _axis(shape[1], float(columns), count)
 
     def means(self, plane: FloatPlane) -> FloatPlane:
-        """Return the mean of a plane, float32 (h, w), over each token, float32 (22, 22)."""
+        """Return the mean of a plane, float32 (h, w), over each token, float32 (count, count)."""
         return _reduced(self._down[0], plane, self._across[0])
 
     def interpolated(self, tokens: FloatPlane) -> FloatPlane:
-        """Return tokens, float32 (22, 22), interpolated bilinearly at each pixel, float32 (h, w)."""
+        """Return tokens, float32 (count, count), interpolated bilinearly at each pixel, float32 (h, w)."""
         rows = np.einsum("ji,jk->ik", self._down[1], tokens)
         return np.asarray(np.einsum("ij,jk->ik", rows, self._across[1]), np.float32)
 
@@ -51,21 +55,22 @@ def _reduced(down: _Matrix, plane: FloatPlane, across: _Matrix) -> FloatPlane:
 
 
 @lru_cache(maxsize=32)
-def _axis(length: int, extent: float) -> tuple[_Matrix, _Matrix, _Matrix]:
-    """Return the matrices for one axis: means, interpolation (transposed) and fit, each (22, length).
+def _axis(length: int, extent: float, count: int) -> tuple[_Matrix, _Matrix, _Matrix]:
+    """Return the matrices for one axis: means, interpolation (transposed) and fit, each (count, length).
 
     Args:
         length: pixels of the axis.
         extent: length of the frame in pixels, above 0.
+        count: tokens.
     """
-    edges = np.linspace(0, extent, TOKENS + 1)
+    edges = np.linspace(0, extent, count + 1)
     pixels = np.arange(length)
     means = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     means = np.clip(means, 0, None)
     means /= np.maximum(means.sum(axis=1, keepdims=True), 1e-9)
-    positions = np.clip((pixels + 0.5) * TOKENS / extent - 0.5, 0, TOKENS - 1)
-    before = np.minimum(positions.astype(np.intp), TOKENS - 2)
-    interpolation = np.zeros((length, TOKENS))
+    positions = np.clip((pixels + 0.5) * count / extent - 0.5, 0, count - 1)
+    before = np.minimum(positions.astype(np.intp), count - 2)
+    interpolation = np.zeros((length, count))
     interpolation[pixels, before] = 1 - (positions - before)
     interpolation[pixels, before + 1] = positions - before
     fit = np.linalg.pinv(interpolation, rcond=1e-3)
