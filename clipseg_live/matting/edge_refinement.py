@@ -15,7 +15,7 @@ before they are compared. Only tokens at the border may differ from the map. Noi
 tokens. Differences that this noise explains are ignored.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Literal
 
@@ -36,10 +36,12 @@ _SPREADS = (0.0, 0.35, 0.45, 0.55, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0)
 """Tried blurs of the map; the one that explains the map best is used."""
 _BLURRED = 0.6
 """Share of the misfit without blur below which a blur is assumed."""
+NMAX = 0.3
 _COUNTS = TOKENS, 2 * TOKENS, 4 * TOKENS
 """Tokens on each side that a map may have. The first is CLIPSeg's, the others serve finer maps."""
 _RESOLVED = 0.06
 """Misfit of a map from tokens, as a share of its deviation, above which the map has finer tokens."""
+_DISPLACED, _LEAST_DISPLACEMENT, _LEAST_BORDER = 0.35, 0.12, 24
 _SURE = 0.999
 """Mean of the binary map over a token above which the token counts as inside; below one minus this, as outside."""
 _FAST_ROUNDS = 4
@@ -122,9 +124,24 @@ class _Calibrated:
     highest: float
     spread: float
 
+    def displaced(self, means: FloatPlane) -> bool:
+        """Return True if the map is that of a mask with these means which lies elsewhere, or is larger or smaller."""
+        step = self.grid.count // TOKENS
+        means, tokens, border = (_reduced(p, step) for p in (_blurred(means, self.spread), self.tokens, self.at_border))
+        at_border = border > 0
+        difference = (tokens - means)[at_border]
+        if difference.size < _LEAST_BORDER:
+            return False
+        features = _displacements(means)[:, at_border]
+        displacement = np.linalg.lstsq(features.T, difference, rcond=None)[0].astype(np.float32)
+        rest = difference - displacement @ features
+        explained = 1 - float(rest @ rest) / max(float(difference @ difference), 1e-9)
+        return explained > _DISPLACED and float(np.linalg.norm(displacement)) > _LEAST_DISPLACEMENT
+
     def difference(self, means: FloatPlane) -> FloatPlane:
         """Return how much the means of a mask are below the tokens, beyond the noise and at the border."""
-        rest = self.tokens - _blurred(means, self.spread)
+        means = _blurred(means, self.spread)
+        rest = self.tokens - means
         rest -= np.clip(rest, -self.tolerance, self.tolerance)
         return np.asarray(rest * self.at_border, np.float32)
 
@@ -169,7 +186,7 @@ class EdgeRefiner:
         calibrated = self._calibrate(probability, np.asarray(threshold, np.float32))
         if not calibrated.at_border.any():
             return Refined(calibrated.inside.astype(np.float32), np.zeros(self._shape, np.uint8))
-        return self._fast(calibrated) if level == "fast" else self._best(probability, calibrated)
+        return self._fast(calibrated)[0] if level == "fast" else self._best(probability, calibrated)
 
     def _calibrate(self, probability: FloatPlane, threshold: NDArray[np.float32]) -> _Calibrated:
         """Return a map whose values are 0 outside, 0.5 at the threshold and 1 inside, linear in between."""
@@ -197,7 +214,7 @@ class EdgeRefiner:
         noise = float(np.sqrt(np.mean(deviations**2))) if deviations.size else 0.0
         tolerance = np.float32(_NOISE * noise)
         return _Calibrated(
-            probability >= level, stretched, grid, tokens, at_border, tolerance, lowest, level, highest, _SPREADS[best]
+            probability >= level, stretched, grid, tokens, at_border, tolerance, lowest, level, highest, _SPREADS[best],
         )
 
     def _half_grid(self, small: FloatPlane) -> TokenGrid:
@@ -211,9 +228,9 @@ class EdgeRefiner:
                 return grid
         return TokenGrid(shape, self._half_extent, _COUNTS[-1])
 
-    def _fast(self, calibrated: _Calibrated) -> Refined:
+    def _fast(self, calibrated: _Calibrated) -> tuple[Refined, _Calibrated]:
         grid = calibrated.grid
-        radius = max(round(max(self._half) / grid.count), 1)
+        radius = max(round(max(self._half) / TOKENS), 1)
         if radius not in self._filters:
             self._small = _resize(self._picture, self._half)
             weights = None if self._trust is None else _resize(self._trust, self._half)
@@ -227,9 +244,13 @@ class EdgeRefiner:
         added = (1 - weight) * (plane - low)
         low += added
         border, contrast = _local_border(np.clip(low, 0, 1), radius, least)
-        for _ in range(_FAST_ROUNDS):
+        for number in range(_FAST_ROUNDS):
             mask = np.clip((low - border) * (_STEEP / contrast) + np.float32(0.5), 0, 1)
-            missing = grid.interpolated(calibrated.difference(grid.means(mask)))
+            means = grid.means(mask)
+            if number == 0 and calibrated.displaced(means):
+                calibrated = replace(calibrated, tolerance=np.float32(1))
+                break
+            missing = grid.interpolated(calibrated.difference(means))
             low += missing
             added += missing
         size = self._shape[::-1]
@@ -240,7 +261,7 @@ class EdgeRefiner:
         free = _resize(grid.interpolated(calibrated.at_border), size) > 0
         alpha = np.clip(np.where(free, alpha, calibrated.inside), 0, 1).astype(np.float32)
         edges = _resize(weight, size) > 0.5
-        return Refined(alpha, (free & edges).astype(np.uint8) * np.uint8(Decision.EDGES))
+        return Refined(alpha, (free & edges).astype(np.uint8) * np.uint8(Decision.EDGES)), calibrated
 
     def _best(self, probability: FloatPlane, calibrated: _Calibrated) -> Refined:
         if self._costs is None or self._colours is None:
@@ -251,8 +272,11 @@ class EdgeRefiner:
         if self._trust is not None:
             sure = sure * self._trust
         colour = _COLOUR_WEIGHT * colour_evidence(self._colours, sure * (signed >= 0), sure * (signed < 0))
-        guided = self._fast(calibrated).alpha
-        prior = _MAP_WEIGHT * (signed + _GUIDED * (2 * guided - 1 - signed))
+        refined, calibrated = self._fast(calibrated)
+        if NMAX < calibrated.tolerance < 1:
+            return refined
+        share = np.float32(1) if calibrated.tolerance >= 1 else _GUIDED
+        prior = _MAP_WEIGHT * (signed + share * (2 * refined.alpha - 1 - signed))
         grid = TokenGrid(self._shape, self._extent, calibrated.grid.count)
         free = grid.interpolated(calibrated.at_border) > 0.5
         result = self._minimise(calibrated, grid, prior + colour, free)
@@ -340,6 +364,20 @@ def _blurred(tokens: FloatPlane, spread: float) -> FloatPlane:
     if not spread:
         return tokens
     return np.asarray(cv2.GaussianBlur(tokens, (0, 0), spread, borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _reduced(tokens: FloatPlane, step: int) -> FloatPlane:
+    """Return the means over squares of ``step`` tokens."""
+    return tokens if step == 1 else tokens.reshape(TOKENS, step, TOKENS, step).mean(axis=(1, 3))
+
+
+def _displacements(means: FloatPlane) -> NDArray[np.float32]:
+    """Return the change of means over tokens by a displacement of one token, float32 (3, count, count).
+
+    The displacements are to the left, upwards, and outwards along the border.
+    """
+    down, across = np.gradient(means)
+    return np.stack([across, down, np.hypot(across, down)]).astype(np.float32)
 
 
 def _stretched(probability: FloatPlane, low: float, level: NDArray[np.float32], high: float) -> FloatPlane:
