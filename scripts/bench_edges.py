@@ -33,13 +33,13 @@ import numpy as np
 import quality_clips as clips
 from numpy.typing import NDArray
 from quality_measures import boundary_f, iou
-from quality_methods import Oracle
+from quality_methods import GRID, Oracle
 
 from clipseg_live.core.frame import Pixels
-from clipseg_live.matting.colour_model import ColourCells, colour_evidence
-from clipseg_live.matting.edge_refinement import EdgeRefiner, Level
-from clipseg_live.matting.guided_filter import GuidedFilter, MaskRefiner, apply_coefficients
-from clipseg_live.matting.token_grid import TokenGrid
+from clipseg_live.matting.edges.colour_model import colour_cells, colour_evidence, fit_colours
+from clipseg_live.matting.edges.guided_filter import GuidedFilter, MaskRefiner, apply_coefficients
+from clipseg_live.matting.edges.refiner import EdgeRefiner, Level
+from clipseg_live.matting.edges.token_grid import TokenGrid
 from clipseg_live.matting.working_grid import DownscaledFrame
 
 Plane = NDArray[np.float32]
@@ -149,7 +149,7 @@ def linear(case: Case) -> NDArray[np.uint8]:
 
 def tokens_only(case: Case) -> NDArray[np.uint8]:
     """Correct the map until its mask agrees with the tokens, without the picture."""
-    grid, plane = TokenGrid(case.probability.shape, case.extent), case.probability
+    grid, plane = TokenGrid(case.picture.shape[:2], case.extent), case.probability
     tokens = grid.fitted(plane)
     for _ in range(6):
         plane = plane + grid.interpolated(tokens - grid.means(_steep(plane, 4)))
@@ -159,7 +159,7 @@ def tokens_only(case: Case) -> NDArray[np.uint8]:
 def projected(case: Case) -> NDArray[np.uint8]:
     """Repeat the guided filter; add the difference of the tokens before each pass, without a limit for noise."""
     refiner, plane = MaskRefiner(case.picture, np.ones_like(case.probability)), case.probability
-    grid = TokenGrid(plane.shape, case.extent)
+    grid = TokenGrid(case.picture.shape[:2], case.extent)
     tokens = grid.fitted(plane)
     for _ in range(3):
         plane = plane + grid.interpolated(tokens - grid.means(refiner.coverage(plane, HALF)))
@@ -199,29 +199,30 @@ def _fused(case: Case, evidence: Plane) -> NDArray[np.uint8]:
 
 
 def local_colours(case: Case) -> NDArray[np.uint8]:
-    """Fuse histograms of colour near each token with the map."""
-    signed = 2 * case.probability - 1
-    sure = np.clip(np.abs(signed) * 1.25 - 0.25, 0, 1)
-    return _fused(case, colour_evidence(ColourCells.of(case.picture), sure * (signed > 0), sure * (signed <= 0)))
+    """Fuse histograms of colour near each position with the map."""
+    cells = colour_cells(case.picture)
+    return _fused(case, colour_evidence(fit_colours(cells, case.probability), cells))
 
 
 def global_colours(case: Case) -> NDArray[np.uint8]:
     """Fuse two histograms of colour of the whole picture with the map."""
-    cells = ColourCells.of(case.picture)
-    distances = np.square(cells.centres[:, None] - cells.centres).sum(axis=2)
+    from scipy.ndimage import gaussian_filter
+
+    bins = (case.picture * np.float32(31)).astype(np.intp) @ (1024, 32, 1)
     densities = []
     for mask in (case.probability > SURE, case.probability < 1 - SURE):
-        counts = np.bincount(cells.cells[mask], minlength=len(cells.centres)) / max(np.count_nonzero(mask), 1)
-        densities.append(np.exp(distances / -128) @ counts + 0.02)
-    return _fused(case, np.log(densities[0] / densities[1]).astype(np.float32)[cells.cells])
+        counts = np.bincount(bins[mask], minlength=32**3).reshape(32, 32, 32) / max(np.count_nonzero(mask), 1)
+        densities.append(gaussian_filter(counts, 1.0).ravel()[bins] + 1e-4)
+    return _fused(case, np.log(densities[0] / densities[1]).astype(np.float32))
 
 
 def mean_field(case: Case) -> NDArray[np.uint8]:
     """Run four mean-field steps of a dense CRF (Krähenbühl and Koltun, NIPS 2011) over local histograms of colour."""
-    cells, mask = ColourCells.of(case.picture), case.probability
+    cells, mask = colour_cells(case.picture), case.probability
     unary = _logit(mask)
     for _ in range(4):
-        pairwise = 2 * colour_evidence(cells, mask, 1 - mask) + 2 * cv2.GaussianBlur(2 * mask - 1, (0, 0), 2)
+        evidence = colour_evidence(fit_colours(cells, mask), cells)
+        pairwise = 2 * evidence + 2 * cv2.GaussianBlur(2 * mask - 1, (0, 0), 2)
         mask = (1 / (1 + np.exp(-unary - pairwise))).astype(np.float32)
     return case.enlarged(_steep(mask, 2))
 
@@ -317,7 +318,7 @@ def cases_of(pictures: Iterator[tuple[str, Pixels, Plane]], options: argparse.Na
     for number, (name, pixels, matte) in enumerate(pictures):
         coarse = Oracle(number, options.noise, options.misses, options.blobs)(pixels, matte[None])[0]
         if options.blur:
-            grid = TokenGrid(coarse.shape)
+            grid = TokenGrid((GRID, GRID), (GRID, GRID))
             coarse = grid.interpolated(cv2.GaussianBlur(grid.fitted(coarse), (0, 0), options.blur))
         cases.append(Case(name, pixels, matte, coarse))
     return cases

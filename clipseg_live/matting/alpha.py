@@ -11,7 +11,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Box, Matte, MatteRequest, Mattes, disjoint
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.base import MatteShape, PromptStyle
-from clipseg_live.matting import guided_filter
+from clipseg_live.matting.edges import guided_filter
 from clipseg_live.matting.thresholding import threshold_map
 from clipseg_live.matting.working_grid import DownscaledFrame
 

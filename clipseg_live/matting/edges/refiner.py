@@ -1,0 +1,228 @@
+"""Edge refinement: a mask with exact borders from a coarse map, the edges of the picture and its colours.
+
+The means of a refined mask over the tokens of the model should agree with the tokens of the map (``token_map``). Both
+levels use this rule:
+
+- "fast" applies a guided filter (He, Sun and Tang, PAMI 2013) to the map, adds the evidence of the colours and makes
+  the result steep. It adds the difference of the tokens to the map and repeats this (iterative back-projection: Irani
+  and Peleg, CVGIP 1991).
+- "best" starts from "fast" and minimises the length of the border, weighted by the edges of the picture
+  (``shortest_border``).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.frame import BytePlane, FloatPlane
+from clipseg_live.matting.edges.colour_model import ColourCells, ColourModel, colour_cells, colour_evidence, fit_colours
+from clipseg_live.matting.edges.guided_filter import GuidedFilter, apply_coefficients
+from clipseg_live.matting.edges.shortest_border import border_costs, shortest_border
+from clipseg_live.matting.edges.token_grid import TOKENS, TokenGrid
+from clipseg_live.matting.edges.token_map import TokenMap
+
+Level = Literal["fast", "best"]
+
+_ROUNDS = 4
+"""Rounds of back-projection."""
+_FLAT = 6e-4
+"""Variance of colour (0..1) that counts as none in the guided filter."""
+_EXPLAINED = np.float32(0.1), np.float32(0.5)
+"""Shares of a map's variance explained by colour: below the first only the map counts, above the second only colour."""
+_COLOURS = np.float32(0.1)
+"""Weight of the evidence of the colours."""
+_STEEP = np.float32(4.0)
+"""Factor by which the guided filter's result is made steeper."""
+_LEAST_RANGE = np.float32(0.15)
+_MIDDLE = np.float32(1.25)
+"""Rise of the border above the middle, because the guided filter blurs outwards more than inwards."""
+_MAP_WEIGHT = np.float32(0.5)
+"""Force of the map and of "fast" on the mask of "best"."""
+_FAST_SHARE = np.float32(0.5)
+"""Share of "fast" in this force."""
+_MOST_NOISE = 0.3
+"""Tolerance of a map above which its border is too uncertain for "best"."""
+_SOFT = 0.5
+"""Standard deviation in pixels by which a sharp border is blurred."""
+
+
+class Decision(IntEnum):
+    """What decided about a pixel."""
+
+    MAP = 0
+    EDGES = 1
+    COLOURS = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refined:
+    """A refined mask.
+
+    Attributes:
+        alpha: float32 (h, w), 0..1, with 0.5 at the border.
+        colours: the model of the colours that was used.
+        decisions: uint8 (h, w), a ``Decision`` for each pixel; None if it was not asked for.
+    """
+
+    alpha: FloatPlane
+    colours: ColourModel
+    decisions: BytePlane | None = None
+
+
+class EdgeRefiner:
+    """Refinement of any number of maps over one picture.
+
+    Args:
+        picture: float32 (h, w, 3) RGB, 0..1.
+        extent: height and width of the frame in pixels of the picture, which may extend beyond the frame. None for the
+            whole picture.
+        trust: float32 (h, w), 0..1, how far the maps can be trusted; None for everywhere.
+    """
+
+    def __init__(
+        self, picture: FloatPlane, extent: tuple[float, float] | None = None, trust: FloatPlane | None = None
+    ) -> None:
+        self._picture = picture
+        self._shape = height, width = picture.shape[:2]
+        self._extent = float(height), float(width)
+        if extent is not None:
+            self._extent = extent
+        self._half = max(width // 2, 1), max(height // 2, 1)
+        self._half_extent = self._extent[0] * self._half[1] / height, self._extent[1] * self._half[0] / width
+        self._small = _resize(picture, self._half)
+        self._trust = None if trust is None else _resize(trust, self._half)
+        self._radius = max(round(max(self._half) / TOKENS), 1)
+        self._filter = GuidedFilter(self._small, self._radius, _FLAT, self._trust)
+        self._small_cells = colour_cells(self._small)
+        self._cells: ColourCells | None = None
+        self._costs: tuple[FloatPlane, FloatPlane] | None = None
+
+    def refine(
+        self,
+        probability: FloatPlane,
+        threshold: "FloatPlane | np.float32 | float",
+        level: Level,
+        colours: ColourModel | None = None,
+        *,
+        is_new: bool = True,
+        explain: bool = False,
+    ) -> Refined:
+        """Refine a map.
+
+        Args:
+            probability: float32 (h, w), 0..1, on the grid of the picture.
+            threshold: probability at the border of the object: one for all pixels, or float32 (h, w).
+            level: "fast" or "best".
+            colours: the model of the colours of the frames before; None without one.
+            is_new: fit the colours to this map, and update ``colours`` with it. Otherwise ``colours`` are used.
+            explain: return the decisions.
+        """
+        middle = np.asarray(threshold, np.float32)
+        small_middle = _resize(middle, self._half) if middle.ndim else middle
+        tokens = TokenMap.of(_resize(probability, self._half), small_middle, self._half_extent)
+        if colours is None or is_new:
+            colours = fit_colours(self._small_cells, tokens.plane, self._trust, colours)
+        inside = probability >= middle
+        fast, tokens = self._fast(inside, tokens, colours, explain)
+        noisy = _MOST_NOISE < tokens.tolerance and not tokens.is_ignored
+        if level == "fast" or noisy or not tokens.at_border.any():
+            return fast
+        return self._best(tokens.stretched(probability, middle), fast, tokens, explain)
+
+    def _fast(
+        self, inside: NDArray[np.bool_], tokens: TokenMap, colours: ColourModel, explain: bool
+    ) -> tuple[Refined, TokenMap]:
+        grid, plane, size = tokens.grid, tokens.plane, self._shape[::-1]
+        alpha = inside.astype(np.float32)
+        free = _resize(grid.interpolated(tokens.at_border), size) > 0
+        x, y, wide, high = cv2.boundingRect(free.view(np.uint8))
+        if not wide:
+            return Refined(alpha, colours, np.zeros(self._shape, np.uint8) if explain else None), tokens
+        coefficients, explained = self._filter.fit_with_share(plane)
+        filtered = apply_coefficients(coefficients, self._small)
+        weight = np.clip((explained - _EXPLAINED[0]) / (_EXPLAINED[1] - _EXPLAINED[0]), 0, 1)
+        evidence = _COLOURS * colour_evidence(colours, self._small_cells)
+        added = (1 - weight) * (plane - filtered)
+        added += evidence
+        low = filtered + added
+        least = min(_LEAST_RANGE + 2 * tokens.tolerance, np.float32(1))
+        border, contrast = _local_border(np.clip(low, 0, 1), self._radius, least)
+        slope = _STEEP / contrast
+        low -= border
+        added -= border
+        for number in range(_ROUNDS):
+            mask = low * slope
+            mask += np.float32(0.5)
+            means = grid.means(np.clip(mask, 0, 1, out=mask))
+            if number == 0:
+                tokens = tokens.checked(means)
+            if tokens.is_ignored:
+                break
+            missing = grid.interpolated(tokens.difference(means))
+            low += missing
+            added += missing
+        area = slice(y, y + high), slice(x, x + wide)
+        steep = apply_coefficients(_resize(coefficients, size)[area], self._picture[area])
+        steep += _resize(added, size)[area]
+        steep *= _resize(slope, size)[area]
+        steep += np.float32(0.5)
+        np.copyto(alpha[area], np.clip(steep, 0, 1, out=steep), where=free[area])
+        decisions = None
+        if explain:
+            forces = np.stack([np.abs(plane - np.float32(0.5)), weight * np.abs(filtered - plane), np.abs(evidence)])
+            decisions = _decisions(_resize_each(forces, size), free)
+        return Refined(alpha, colours, decisions), tokens
+
+    def _best(self, plane: FloatPlane, fast: Refined, tokens: TokenMap, explain: bool) -> Refined:
+        if self._costs is None or self._cells is None:
+            self._costs = border_costs(self._picture)
+            self._cells = colour_cells(self._picture)
+        grid = TokenGrid(self._shape, self._extent, tokens.grid.count)
+        signed = 2 * plane - 1
+        evidence = _COLOURS * colour_evidence(fast.colours, self._cells)
+        share = np.float32(1) if tokens.is_ignored else _FAST_SHARE
+        prior = _MAP_WEIGHT * (signed + share * (2 * fast.alpha - 1 - signed))
+        free = grid.interpolated(tokens.at_border) > 0.5
+        start = (plane >= np.float32(0.5)).astype(np.float32)
+        result = shortest_border(start, free, prior + evidence, self._costs, grid, tokens.difference)
+        alpha = cv2.GaussianBlur(result.mask, (0, 0), _SOFT, borderType=cv2.BORDER_REPLICATE)
+        decisions = None
+        if explain:
+            forces = np.abs(np.stack([_MAP_WEIGHT * signed + result.tokens, result.border, evidence]))
+            decisions = _decisions(forces, free)
+        return Refined(np.asarray(alpha, np.float32).reshape(self._shape), fast.colours, decisions)
+
+
+def _decisions(forces: FloatPlane, free: NDArray[np.bool_]) -> BytePlane:
+    """Return the ``Decision`` with the largest force at each pixel, uint8 (h, w); the map's outside the free area."""
+    return np.where(free, forces.argmax(axis=0), Decision.MAP).astype(np.uint8)
+
+
+def _local_border(low: FloatPlane, radius: int, least: np.float32) -> tuple[FloatPlane, FloatPlane]:
+    """Return the level of the border and the contrast there, both float32 (h, w).
+
+    The border lies at 0.5. An object smaller than a token reaches less than 1. Its border lies lower, between the
+    minimum and the maximum around it.
+    """
+    size = (2 * radius + 1,) * 2
+    window = np.ones(size, np.uint8)
+    maximum = np.asarray(cv2.blur(cv2.dilate(low, window), size), np.float32).reshape(low.shape)
+    minimum = np.asarray(cv2.blur(cv2.erode(low, window), size), np.float32).reshape(low.shape)
+    contrast = np.clip(maximum - minimum, least, np.float32(1))
+    return np.minimum(np.float32(0.5), minimum + _MIDDLE * np.float32(0.5) * contrast), contrast
+
+
+def _resize(plane: FloatPlane, size: tuple[int, int]) -> FloatPlane:
+    """Resize to (width, height), bilinear, or by averaging where it shrinks."""
+    is_reduction = size[0] < plane.shape[1]
+    resized = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if is_reduction else cv2.INTER_LINEAR)
+    return np.asarray(resized, np.float32).reshape(size[1], size[0], *plane.shape[2:])
+
+
+def _resize_each(planes: FloatPlane, size: tuple[int, int]) -> FloatPlane:
+    """Resize each of float32 (n, h, w)."""
+    return np.stack([_resize(plane, size) for plane in planes])
