@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.frame import FloatPlane
+from clipseg_live.matting.edges.token_grid import WHOLE, Slices
 
 _POSITIONS = 11
 """Positions on each side of the frame."""
@@ -46,12 +47,14 @@ class ColourModel:
     Attributes:
         cells: int32 (n,), the used cells of colour, ascending.
         counts: float32 (2, n, positions²), the weight of the background's and the object's pixels.
-        evidence: float32 (n + 1, positions²), -3..3, positive for the object. The last row is for unused cells.
+        evidence: float32 ((n + 1) · positions²,), -3..3, positive for the object. The last row is for unused cells.
+        offsets: intp (all cells,), the index of each cell's evidence.
     """
 
     cells: NDArray[np.int32]
     counts: NDArray[np.float32]
     evidence: NDArray[np.float32]
+    offsets: NDArray[np.intp]
 
 
 def colour_cells(picture: FloatPlane) -> ColourCells:
@@ -80,17 +83,16 @@ def fit_colours(
         sure = sure * trust
     used, counts = _most_used(cells, earlier)
     is_object = signed >= 0
-    positions = _position_numbers(*cells.shape)
-    rows = _rows(used)[cells]
-    index = (rows * _POSITIONS**2 + positions).ravel()
+    offsets = _rows(used) * _POSITIONS**2
+    index = (offsets[cells] + _position_numbers(*cells.shape)).ravel()
     size = (len(used) + 1) * _POSITIONS**2
     for weights, count in zip((sure * ~is_object, sure * is_object), counts, strict=True):
         added = np.bincount(index, weights.ravel(), size).astype(np.float32).reshape(len(used) + 1, -1)
         count += added[:-1]
-    return ColourModel(used, counts, _evidence(used, counts))
+    return ColourModel(used, counts, _evidence(used, counts).ravel(), offsets)
 
 
-def colour_evidence(model: ColourModel, cells: ColourCells) -> FloatPlane:
+def colour_evidence(model: ColourModel, cells: ColourCells, area: Slices = WHOLE) -> FloatPlane:
     """Return the evidence of the colours for the object, float32 (h, w), -3..3, positive for the object.
 
     It is the logarithm of the ratio of two densities of a pixel's colour: that of the object near the pixel, and that
@@ -100,19 +102,20 @@ def colour_evidence(model: ColourModel, cells: ColourCells) -> FloatPlane:
     Args:
         model: the model.
         cells: int32 (h, w), cells of the picture.
+        area: rows and columns of the picture for which the evidence is returned.
     """
     height, width = cells.shape
-    (top, down), (left, across) = _between(height), _between(width)
-    base = _rows(model.cells)[cells] * _POSITIONS**2
-    base += top[:, None] * _POSITIONS + left
-    values = model.evidence.ravel()
-    upper = values[base]
-    upper += across * (values[base + 1] - upper)
+    corner, down = (values[area[0], None] for values in _between(height))
+    left, across = (values[area[1]] for values in _between(width))
+    base = model.offsets[cells[area]]
+    base += corner * _POSITIONS + left
+    upper = model.evidence[base]
+    upper += across * (model.evidence[base + 1] - upper)
     base += _POSITIONS
-    lower = values[base]
-    lower += across * (values[base + 1] - lower)
+    lower = model.evidence[base]
+    lower += across * (model.evidence[base + 1] - lower)
     lower -= upper
-    lower *= down[:, None]
+    lower *= down
     lower += upper
     return np.asarray(lower, np.float32)
 

@@ -83,17 +83,21 @@ class GuidedFilter:
         slopes, _ = self._slopes(plane, mean, area)
         return self._merge(slopes, mean, area)
 
-    def fit_with_share(self, plane: FloatPlane) -> tuple[NDArray[np.float32], FloatPlane]:
-        """Return the coefficients of a whole map, and the share of its variance that they explain near each pixel.
+    def fit_with_share(self, plane: FloatPlane, area: Slices = _WHOLE) -> tuple[NDArray[np.float32], FloatPlane]:
+        """Return the coefficients of a map, and the share of its variance that they explain near each pixel.
 
-        The share is float32 (h, w), about 0..1.
+        The share is float32 (h, w), about 0..1. Within twice the radius of the area's border, both are approximate.
+
+        Args:
+            plane: float32 (h, w), a map, or the part of it in ``area``.
+            area: rows and columns of ``plane`` in the image.
         """
-        mean = self._average(plane)
-        slopes, covariances = self._slopes(plane, mean, _WHOLE)
+        mean = self._average(plane, area)
+        slopes, covariances = self._slopes(plane, mean, area)
         explained_variance = sum(slope * covariance for slope, covariance in zip(slopes, covariances, strict=True))
-        variance = self._blur(self._average(plane * plane) - mean * mean)
+        variance = self._blur(self._average(plane * plane, area) - mean * mean)
         share = np.asarray(self._blur(explained_variance) / (variance + np.float32(_FLAT_VARIANCE)), np.float32)
-        return self._merge(slopes, mean, _WHOLE), share
+        return self._merge(slopes, mean, area), share
 
     def _slopes(self, plane: FloatPlane, mean: FloatPlane, area: Slices) -> tuple[list[FloatPlane], list[FloatPlane]]:
         """Return the slopes of the map over each colour, and the covariances of the map with each colour."""

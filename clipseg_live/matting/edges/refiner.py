@@ -22,7 +22,7 @@ from clipseg_live.core.frame import BytePlane, FloatPlane
 from clipseg_live.matting.edges.colour_model import ColourCells, ColourModel, colour_cells, colour_evidence, fit_colours
 from clipseg_live.matting.edges.guided_filter import GuidedFilter, apply_coefficients
 from clipseg_live.matting.edges.shortest_border import border_costs, shortest_border
-from clipseg_live.matting.edges.token_grid import TOKENS, TokenGrid
+from clipseg_live.matting.edges.token_grid import TOKENS, Slices, TokenGrid
 from clipseg_live.matting.edges.token_map import TokenMap
 
 Level = Literal["fast", "best"]
@@ -77,7 +77,7 @@ class EdgeRefiner:
     """Refinement of any number of maps over one picture.
 
     Args:
-        picture: float32 (h, w, 3) RGB, 0..1.
+        picture: float32 (h, w, 3) RGB, 0..1, with even sides.
         extent: height and width of the frame in pixels of the picture, which may extend beyond the frame. None for the
             whole picture.
         trust: float32 (h, w), 0..1, how far the maps can be trusted; None for everywhere.
@@ -91,7 +91,7 @@ class EdgeRefiner:
         self._extent = float(height), float(width)
         if extent is not None:
             self._extent = extent
-        self._half = max(width // 2, 1), max(height // 2, 1)
+        self._half = width // 2, height // 2
         self._half_extent = self._extent[0] * self._half[1] / height, self._extent[1] * self._half[0] / width
         self._small = _resize(picture, self._half)
         self._trust = None if trust is None else _resize(trust, self._half)
@@ -138,15 +138,18 @@ class EdgeRefiner:
     ) -> tuple[Refined, TokenMap]:
         grid, plane, size = tokens.grid, tokens.plane, self._shape[::-1]
         alpha = inside.astype(np.float32)
-        free = _resize(grid.interpolated(tokens.at_border), size) > 0
+        marks = grid.interpolated(tokens.at_border)
+        free = _resize(marks, size) > 0
         x, y, wide, high = cv2.boundingRect(free.view(np.uint8))
         if not wide:
             return Refined(alpha, colours, np.zeros(self._shape, np.uint8) if explain else None), tokens
-        coefficients, explained = self._filter.fit_with_share(plane)
-        filtered = apply_coefficients(coefficients, self._small)
+        near = self._half_area(marks > 0)
+        small, part = self._small[near], plane[near]
+        coefficients, explained = self._filter.fit_with_share(part, near)
+        filtered = apply_coefficients(coefficients, small)
         weight = np.clip((explained - _EXPLAINED[0]) / (_EXPLAINED[1] - _EXPLAINED[0]), 0, 1)
-        evidence = _COLOURS * colour_evidence(colours, self._small_cells)
-        added = (1 - weight) * (plane - filtered)
+        evidence = _COLOURS * colour_evidence(colours, self._small_cells, near)
+        added = (1 - weight) * (part - filtered)
         added += evidence
         low = filtered + added
         least = min(_LEAST_RANGE + 2 * tokens.tolerance, np.float32(1))
@@ -154,28 +157,42 @@ class EdgeRefiner:
         slope = _STEEP / contrast
         low -= border
         added -= border
+        rest = tokens.inside.astype(np.float32)
+        rest[near] = 0
+        means_of_rest = grid.means(rest)
         for number in range(_ROUNDS):
             mask = low * slope
             mask += np.float32(0.5)
-            means = grid.means(np.clip(mask, 0, 1, out=mask))
+            means = means_of_rest + grid.means(np.clip(mask, 0, 1, out=mask), near)
             if number == 0:
                 tokens = tokens.checked(means)
             if tokens.is_ignored:
                 break
-            missing = grid.interpolated(tokens.difference(means))
+            missing = grid.interpolated(tokens.difference(means), near)
             low += missing
             added += missing
         area = slice(y, y + high), slice(x, x + wide)
-        steep = apply_coefficients(_resize(coefficients, size)[area], self._picture[area])
-        steep += _resize(added, size)[area]
-        steep *= _resize(slope, size)[area]
+        part_of_double = tuple(slice(one.start - 2 * two.start, one.stop - 2 * two.start) for one, two in zip(area, near))
+        double = 2 * part.shape[1], 2 * part.shape[0]
+        coefficients, added, slope = (_resize(one, double)[part_of_double] for one in (coefficients, added, slope))
+        steep = apply_coefficients(coefficients, self._picture[area])
+        steep += added
+        steep *= slope
         steep += np.float32(0.5)
         np.copyto(alpha[area], np.clip(steep, 0, 1, out=steep), where=free[area])
         decisions = None
         if explain:
-            forces = np.stack([np.abs(plane - np.float32(0.5)), weight * np.abs(filtered - plane), np.abs(evidence)])
-            decisions = _decisions(_resize_each(forces, size), free)
+            forces = np.stack([np.abs(part - np.float32(0.5)), weight * np.abs(filtered - part), np.abs(evidence)])
+            decisions = np.zeros(self._shape, np.uint8)
+            decisions[area] = _decisions(_resize_each(forces, double)[(slice(None), *part_of_double)], free[area])
         return Refined(alpha, colours, decisions), tokens
+
+    def _half_area(self, marks: NDArray[np.bool_]) -> Slices:
+        """Return the rows and columns around marked pixels of half the grid, with twice the radius around them."""
+        x, y, wide, high = cv2.boundingRect(marks.view(np.uint8))
+        margin = 2 * self._radius
+        rows = slice(max(y - margin, 0), min(y + high + margin, marks.shape[0]))
+        return rows, slice(max(x - margin, 0), min(x + wide + margin, marks.shape[1]))
 
     def _best(self, plane: FloatPlane, fast: Refined, tokens: TokenMap, explain: bool) -> Refined:
         if self._costs is None or self._cells is None:

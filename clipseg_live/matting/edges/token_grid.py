@@ -13,6 +13,8 @@ from clipseg_live.core.frame import FloatPlane
 
 TOKENS = 22
 """Tokens on each side of the grid of CLIPSeg."""
+Slices = tuple[slice, slice]
+WHOLE: Slices = (slice(None), slice(None))
 _Matrix = NDArray[np.float32]
 
 
@@ -30,13 +32,18 @@ class TokenGrid:
         self._down = _axis(shape[0], float(extent[0]), count)
         self._across = _axis(shape[1], float(extent[1]), count)
 
-    def means(self, plane: FloatPlane) -> FloatPlane:
-        """Return the mean of a plane, float32 (h, w), over each token, float32 (count, count)."""
-        return np.asarray(self._down[0] @ plane @ self._across[0].T, np.float32)
+    def means(self, plane: FloatPlane, area: Slices = WHOLE) -> FloatPlane:
+        """Return the mean of a plane over each token, float32 (count, count).
 
-    def interpolated(self, tokens: FloatPlane) -> FloatPlane:
-        """Return tokens, float32 (count, count), interpolated bilinearly at each pixel, float32 (h, w)."""
-        return np.asarray(self._down[1] @ tokens @ self._across[1].T, np.float32)
+        Args:
+            plane: float32 (h, w), a plane, or the part of it in ``area``. The rest of the plane counts as 0.
+            area: rows and columns of ``plane``.
+        """
+        return np.asarray(self._down[0][:, area[0]] @ plane @ self._across[0][:, area[1]].T, np.float32)
+
+    def interpolated(self, tokens: FloatPlane, area: Slices = WHOLE) -> FloatPlane:
+        """Return tokens, float32 (count, count), interpolated bilinearly at each pixel of an area, float32 (h, w)."""
+        return np.asarray(self._down[1][area[0]] @ tokens @ self._across[1][area[1]].T, np.float32)
 
     def fitted(self, plane: FloatPlane) -> FloatPlane:
         """Return the tokens whose interpolation is closest to a map, float32 (h, w), in the least-squares sense."""

@@ -126,8 +126,8 @@ class TokenMap:
         difference = (tokens - means)[chosen]
         if difference.size < _LEAST_TOKENS:
             return self
-        down, across = np.gradient(means)
-        changes = np.stack([across[chosen], down[chosen], np.hypot(across, down)[chosen]], axis=1)
+        across, down = _gradient(means.T).T[chosen], _gradient(means)[chosen]
+        changes = np.stack([across, down, np.hypot(across, down)], axis=1)
         normal = changes.T @ changes + np.float32(1e-6) * np.eye(3, dtype=np.float32)
         displacement = np.linalg.solve(normal, changes.T @ difference)
         rest = difference - changes @ displacement
@@ -174,6 +174,14 @@ def _eroded(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _median(values: FloatPlane, otherwise: float) -> float:
     return float(np.median(values)) if values.size else otherwise
+
+
+def _gradient(tokens: FloatPlane) -> FloatPlane:
+    """Return the change from one row to the next: central differences, and one-sided ones at the first and last row."""
+    padded = np.concatenate([tokens[:1], tokens, tokens[-1:]])
+    change = padded[2:] - padded[:-2]
+    change[1:-1] *= np.float32(0.5)
+    return change
 
 
 def _reduced(tokens: FloatPlane, step: int) -> FloatPlane:
