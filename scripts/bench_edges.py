@@ -37,7 +37,8 @@ from quality_methods import GRID, Oracle
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.matting.edges.colour_model import colour_cells, colour_evidence, fit_colours
-from clipseg_live.matting.edges.guided_filter import GuidedFilter, MaskRefiner, apply_coefficients
+from clipseg_live.matting.edges.full_size import BorderFilter
+from clipseg_live.matting.edges.guided_filter import GuidedFilter, apply_coefficients
 from clipseg_live.matting.edges.refiner import EdgeRefiner, Level
 from clipseg_live.matting.edges.token_grid import TokenGrid
 from clipseg_live.matting.working_grid import DownscaledFrame
@@ -82,11 +83,9 @@ class Case:
         return (cv2.resize(self.map, size, interpolation=cv2.INTER_LINEAR) >= HALF) * np.uint8(255)
 
     def enlarged(self, coverage: Plane) -> NDArray[np.uint8]:
-        """Return coverage on the working grid at the size of the frame, by the second pass of the guided filter."""
-        refiner = MaskRefiner(self.picture, np.ones_like(self.probability))
-        return refiner.refine_border(np.ascontiguousarray(coverage, np.float32)).alpha(self.pixels, self.small.factor)[
-            0
-        ]
+        """Return coverage on the working grid at the size of the frame, by the last pass of the guided filter."""
+        border = BorderFilter(self.picture).matte(np.ascontiguousarray(coverage, np.float32))
+        return border.alpha(self.pixels, self.small.factor)[0]
 
 
 Method = Callable[[Case], NDArray[np.uint8]]
@@ -124,11 +123,31 @@ def scenes(tuning: bool) -> Iterator[tuple[str, Pixels, Plane]]:
 # ---- methods
 
 
+def two_passes(case: Case, plane: Plane) -> Plane:
+    """Return the coverage by a guided filter over the radius of a token, as the program did before."""
+    height, width = plane.shape
+    half = width // 2, height // 2
+    picture, small = _resized(case.picture, half), _resized(plane, half)
+    radius = max(round(max(half) / 22), 1)
+    coefficients, explained = GuidedFilter(picture, radius, 6e-4).fit_with_share(small)
+    low = apply_coefficients(coefficients, picture)
+    rest = (1 - np.clip((explained - 0.1) / 0.4, 0, 1)) * (small - low)
+    low = np.clip(low + rest, 0, 1)
+    window, size = np.ones((2 * radius + 1,) * 2, np.uint8), (2 * radius + 1,) * 2
+    near = cv2.dilate((_resized((plane >= HALF).astype(np.float32), half) > 0).astype(np.float32), window)
+    maximum, minimum = cv2.blur(cv2.dilate(low, window), size), cv2.blur(cv2.erode(low, window), size)
+    contrast = np.clip(maximum - minimum, 0.15, 1)
+    border = np.minimum(0.5, minimum + 1.25 * 0.5 * contrast)
+    coefficients, rest, border, contrast, near = (
+        _resized(one, (width, height)) for one in (coefficients, rest, border, contrast, near)
+    )
+    steep = (apply_coefficients(coefficients, case.picture) + rest - border) * (4 / contrast) + HALF
+    return np.clip(steep * near, 0, 1)
+
+
 def guided(case: Case) -> NDArray[np.uint8]:
-    """Return the matte as it was before: two passes of the guided filter."""
-    refiner = MaskRefiner(case.picture, np.ones_like(case.probability))
-    coverage = refiner.coverage(case.probability, HALF)
-    return refiner.refine_border(coverage).alpha(case.pixels, case.small.factor)[0]
+    """Return the matte by two passes of the guided filter, as the program did before."""
+    return case.enlarged(two_passes(case, case.probability))
 
 
 def refined(level: Level) -> Method:
@@ -158,12 +177,12 @@ def tokens_only(case: Case) -> NDArray[np.uint8]:
 
 def projected(case: Case) -> NDArray[np.uint8]:
     """Repeat the guided filter; add the difference of the tokens before each pass, without a limit for noise."""
-    refiner, plane = MaskRefiner(case.picture, np.ones_like(case.probability)), case.probability
+    plane = case.probability
     grid = TokenGrid(case.picture.shape[:2], case.extent)
     tokens = grid.fitted(plane)
     for _ in range(3):
-        plane = plane + grid.interpolated(tokens - grid.means(refiner.coverage(plane, HALF)))
-    return case.enlarged(refiner.coverage(plane, HALF))
+        plane = plane + grid.interpolated(tokens - grid.means(two_passes(case, plane)))
+    return case.enlarged(two_passes(case, plane))
 
 
 def grab_cut(case: Case) -> NDArray[np.uint8]:
@@ -179,6 +198,11 @@ def grab_cut(case: Case) -> NDArray[np.uint8]:
     except cv2.error:  # no pixel of one side
         return case.plain()
     return case.enlarged((mask & 1).astype(np.float32))
+
+
+def _resized(plane: Plane, size: tuple[int, int]) -> Plane:
+    interpolation = cv2.INTER_AREA if size[0] < plane.shape[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(np.asarray(plane, np.float32), size, interpolation=interpolation), np.float32)
 
 
 def _steep(plane: Plane, factor: float) -> Plane:

@@ -43,6 +43,8 @@ FORMER_NAMES = {
     "--temporal": "--time",
 }
 """Former names of options by their present names. They are accepted, but not shown."""
+FORMER_FLAGS = {"--edges": ("--no-edges", "off")}
+"""Former flags of options that now have a value: the flag, and the value that it stands for."""
 
 
 def option(group: str, metavar: str | None, text: str, *names: str, default: str | None = None) -> Any:
@@ -234,6 +236,9 @@ class GroupedCommand(TyperCommand):
                 renamed.opts = [former]
                 renamed.secondary_opts = [former.replace("--", "--no-", 1)] if param.secondary_opts else []
                 renamed.add_to_parser(parser, ctx)
+            flag, value = FORMER_FLAGS.get(param.opts[0], ("", ""))
+            if flag and flag not in taken:
+                parser.add_option(param, [flag], param.name, "store_const", nargs=0, const=value)
         return parser
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

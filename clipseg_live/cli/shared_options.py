@@ -171,10 +171,13 @@ class MatteOptions:
         bool | None,
         option(MASK, None, "Move masks with the motion in the video.", default="yes"),
     ] = None
-    edge_refinement: Annotated[
-        bool | None,
-        option(MASK, None, "Fit the borders of masks to edges in the image.", "--edges/--no-edges", default="yes"),
-    ] = None
+    edges: Annotated[
+        str | None,
+        option(
+            MASK, "LEVEL", "Fit the borders of masks to the image: off, fast (real time), or best (for exports).",
+            default="fast",
+        ),
+    ] = None  # fmt: skip
     overlap: Annotated[
         str | None,
         option(

@@ -26,7 +26,7 @@ class WatchOptions:
     frames: Annotated[int | None, option(OTHER, "N", "Stop after this many frames.")] = None
 
 
-@with_options(smoothing="0", motion_tracking="no", edge_refinement="no")
+@with_options(smoothing="0", motion_tracking="no", edges="off")
 def watch(
     source: Source,
     segmentation: SegmentationOptions,

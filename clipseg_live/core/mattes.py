@@ -12,7 +12,8 @@ from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.core.system.png import png
 
 Effort = Literal["full", "reduced", "least"]
-"""Time spent on edges: "reduced" skips the fine pass, "least" leaves borders as coarse as the probability maps."""
+"""Time spent on edges: "reduced" is at most the level "fast", without the fine pass. "least" leaves borders as coarse
+as the probability maps."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels; right and bottom are exclusive."""
@@ -62,6 +63,8 @@ class Mattes:
             frame.
         cautious: Mattes of the same prompts that cover too much rather than too little, for effects that hide
             something. None: use ``each`` for these effects too.
+        decisions: uint8 (prompts, h, w), what decided about each pixel: 0 the map, 1 the edges of the image, 2 its
+            colours. None unless it was requested.
     """
 
     height: int
@@ -71,6 +74,7 @@ class Mattes:
     presence: tuple[float, ...] = ()
     own: bool = True
     cautious: tuple[Matte, ...] | None = None
+    decisions: NDArray[np.uint8] | None = None
 
     def __repr__(self) -> str:
         return f"<Mattes of {len(self.each)} prompts, {self.width}×{self.height}>"
@@ -128,6 +132,7 @@ class MatteRequest:
             area of the newest prediction is covered in full. While the model is unsure of an object that was in the
             frame, its last matte is kept and grown. None: the effects are not known, and ``Mattes`` hold both kinds.
         effort: Time spent on edges.
+        explain: Return the decisions of edge refinement.
     """
 
     keys: tuple[Hashable, ...] = ()
@@ -136,6 +141,7 @@ class MatteRequest:
     settings: MatteSettings = field(default_factory=MatteSettings)
     cautious: bool | None = None
     effort: Effort = "full"
+    explain: bool = False
 
     @property
     def drawn(self) -> int:

@@ -11,7 +11,9 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Box, Matte, MatteRequest, Mattes, disjoint
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.base import MatteShape, PromptStyle
-from clipseg_live.matting.edges import guided_filter
+from clipseg_live.matting.edges.colour_model import ColourModel
+from clipseg_live.matting.edges.full_size import BorderFilter
+from clipseg_live.matting.edges.refiner import EdgeRefiner, Level
 from clipseg_live.matting.thresholding import threshold_map
 from clipseg_live.matting.working_grid import DownscaledFrame
 
@@ -50,63 +52,104 @@ class PresenceFlags:
         return cls(presence, shown, newest < _UNSURE * presence)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnMaps:
+    """Steady maps of the drawn prompts for a frame.
+
+    Attributes:
+        maps: float32 (prompts, h, w) on the working grid, in the order of ``styles`` and ``flags``.
+        styles: styles of the drawn prompts.
+        flags: presence of the drawn prompts.
+        trust: float32 (h, w), 0..1, how far the maps can be trusted.
+        own: True if the prediction belongs to this frame.
+        is_average: True if the maps were averaged over time. Otherwise they are the prediction for this frame.
+        is_new: True if the maps hold a prediction that earlier frames did not have.
+        newest: the prediction for this very frame, shaped as ``maps``; None without one. Cautious mattes cover it in
+            full, regardless of smoothing.
+    """
+
+    maps: Planes
+    styles: Sequence[PromptStyle]
+    flags: Sequence[PresenceFlags]
+    trust: NDArray[np.float32]
+    own: bool
+    is_average: bool = False
+    is_new: bool = True
+    newest: Planes | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refinement:
+    """Results of edge refinement that the next frame needs.
+
+    Attributes:
+        coverage: float32 (prompts, h, w), 0..1, the coverage of the mattes on the working grid.
+        colours: the colour model of each prompt.
+    """
+
+    coverage: Planes
+    colours: tuple[ColourModel, ...]
+
+
 def build_mattes(
-    maps: Planes,
-    styles: Sequence[PromptStyle],
-    small: DownscaledFrame,
-    trust: NDArray[np.float32],
-    previous: Planes | None,
-    pixels: Pixels,
-    request: MatteRequest,
-    flags: Sequence[PresenceFlags],
-    own: bool,
-    newest: Planes | None = None,
-) -> tuple[Mattes, Planes | None]:
+    drawn: DrawnMaps, small: DownscaledFrame, pixels: Pixels, request: MatteRequest, previous: Refinement | None
+) -> tuple[Mattes, Refinement | None]:
     """Build the mattes of a frame.
 
     Args:
-        maps: float32 (prompts, h, w), one map for each drawn prompt, in the order of ``styles`` and ``flags``.
-        styles: styles of the drawn prompts.
+        drawn: maps of the drawn prompts.
         small: the frame on the working grid.
-        trust: float32 (h, w), 0..1, how far the maps can be trusted.
-        previous: coverage of the same mattes in the last frame, warped to this one; None without one.
         pixels: uint8 (height, width, 3), the frame.
         request: settings and kind of the mattes.
-        flags: presence of the drawn prompts.
-        own: True if the prediction belongs to this frame.
-        newest: the prediction for this very frame, shaped as ``maps``; None without one. Cautious mattes cover it in
-            full, regardless of smoothing.
+        previous: results for the same mattes in the last frame, with the coverage warped to this one; None without.
 
     Returns:
-        The mattes, and their coverage on the working grid, float32 (prompts, h, w). The coverage is None without
-            prompts or without edge refinement.
+        The mattes, and the results of edge refinement. The latter are None without prompts or edge refinement.
     """
+    size, styles, settings = pixels.shape[:2], drawn.styles, request.settings
     if not styles:
-        return Mattes(pixels.shape[0], pixels.shape[1], own=own), None
-    coverage = None
-    planes = np.maximum(maps, newest) if request.cautious and newest is not None else maps
-    if not request.settings.edge_refinement or (request.effort == "least" and not request.cautious):
-        mattes = binary_mattes(planes, styles, *pixels.shape[:2], cautious=bool(request.cautious))
+        return Mattes(*size, own=drawn.own), None
+    refinement, decisions = None, None
+    planes = np.maximum(drawn.maps, drawn.newest) if request.cautious and drawn.newest is not None else drawn.maps
+    if settings.edges == "off" or (request.effort == "least" and not request.cautious):
+        mattes = binary_mattes(planes, styles, *size, cautious=bool(request.cautious))
     else:
-        refiner = guided_filter.MaskRefiner(small.picture, trust, close=request.effort == "full")
-        levels = _thresholds(styles, previous, request)
-        if not request.cautious:
-            planes = planes * (_UNTRUSTED + (1 - _UNTRUSTED) * trust)
-        coverage = np.stack([refiner.coverage(plane, level) for plane, level in zip(planes, levels, strict=True)])
-        if request.cautious and previous is not None:
-            coverage = _add_previous(coverage, previous, flags)
-        coverage = np.stack([_clean(plane, style.shape) for plane, style in zip(coverage, styles, strict=True)])
-        mattes = [read_only(*refiner.refine_border(plane).alpha(pixels, small.factor)) for plane in coverage]
-        if request.cautious and newest is not None:
-            binary = binary_mattes(newest, styles, *pixels.shape[:2], cautious=True)
+        refinement, decisions = _refine(planes, drawn, small, request, previous)
+        border = BorderFilter(small.picture, exact=request.effort == "full")
+        mattes = [read_only(*border.matte(plane).alpha(pixels, small.factor)) for plane in refinement.coverage]
+        if request.cautious and drawn.newest is not None:
+            binary = binary_mattes(drawn.newest, styles, *size, cautious=True)
             mattes = [_union(matte, other) for matte, other in zip(mattes, binary, strict=True)]
     mattes = [_apply_shape(matte, style.shape) for matte, style in zip(mattes, styles, strict=True)]
-    if request.settings.auto_hide and not request.cautious:
-        mattes = [
-            matte if flag.shown else empty_matte(*pixels.shape[:2]) for matte, flag in zip(mattes, flags, strict=True)
-        ]
-    presence = tuple(flag.presence for flag in flags)
-    return Mattes(pixels.shape[0], pixels.shape[1], tuple(mattes), maps, presence, own), coverage
+    if settings.auto_hide and not request.cautious:
+        mattes = [matte if flag.shown else empty_matte(*size) for matte, flag in zip(mattes, drawn.flags, strict=True)]
+    presence = tuple(flag.presence for flag in drawn.flags)
+    return Mattes(*size, tuple(mattes), drawn.maps, presence, drawn.own, decisions=decisions), refinement
+
+
+def _refine(
+    planes: Planes, drawn: DrawnMaps, small: DownscaledFrame, request: MatteRequest, previous: Refinement | None
+) -> tuple[Refinement, NDArray[np.uint8] | None]:
+    """Return the results of edge refinement, and the decisions, uint8 (prompts, h, w), if they are requested."""
+    extent = small.size[0] / small.factor, small.size[1] / small.factor
+    refiner = EdgeRefiner(small.picture, extent, drawn.trust)
+    levels = _thresholds(drawn.styles, None if previous is None else previous.coverage, request)
+    if not request.cautious:
+        planes = planes * (_UNTRUSTED + (1 - _UNTRUSTED) * drawn.trust)
+    level: Level = "best" if request.settings.edges == "best" and request.effort == "full" else "fast"
+    models = (None,) * len(planes) if previous is None else previous.colours
+    refined = [
+        refiner.refine(
+            plane, threshold, level, model, is_new=drawn.is_new, is_average=drawn.is_average, explain=request.explain
+        )
+        for plane, threshold, model in zip(planes, levels, models, strict=True)
+    ]
+    coverage = np.stack([one.alpha for one in refined])
+    if request.cautious and previous is not None:
+        coverage = _add_previous(coverage, previous.coverage, drawn.flags)
+    coverage = np.stack([_clean(plane, style.shape) for plane, style in zip(coverage, drawn.styles, strict=True)])
+    decisions = [one.decisions for one in refined if one.decisions is not None]
+    return Refinement(coverage, tuple(one.colours for one in refined)), np.stack(decisions) if decisions else None
 
 
 def _union(matte: Matte, other: Matte) -> Matte:

@@ -12,7 +12,16 @@ from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.rendering import MatteSettings
-from clipseg_live.matting.alpha import Planes, PresenceFlags, binary_mattes, build_mattes, join_mattes, kinds_of
+from clipseg_live.matting.alpha import (
+    DrawnMaps,
+    Planes,
+    PresenceFlags,
+    Refinement,
+    binary_mattes,
+    build_mattes,
+    join_mattes,
+    kinds_of,
+)
 from clipseg_live.matting.optical_flow import BackwardFlow, FlowEstimator, colour_consistency, warp
 from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, resolve_overlaps, update_presence
 from clipseg_live.matting.temporal_filter import FilterState, update_filter
@@ -46,24 +55,32 @@ class MapPrediction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Coverage:
-    """Soft coverage of the drawn prompts on the working grid.
+class RefinedFrame:
+    """Results of edge refinement for the drawn prompts of a frame.
 
     Attributes:
-        keys: identity of each drawn prompt, in the order of the planes.
-        planes: float32 (prompts, h, w), 0..1.
+        keys: identity of each drawn prompt, in the order of the results.
+        prediction: the last prediction of the frame.
+        results: the results.
     """
 
     keys: tuple[Hashable, ...]
-    planes: Planes
+    prediction: MapPrediction
+    results: Refinement
 
-    def planes_of(self, keys: Sequence[Hashable]) -> Planes | None:
-        """Return the planes of these prompts in this order, or None if one of them is missing."""
+    def of(self, keys: Sequence[Hashable]) -> Refinement | None:
+        """Return the results for these prompts in this order, or None if one of them is missing."""
         if tuple(keys) == self.keys:
-            return self.planes
+            return self.results
         if not set(keys) <= set(self.keys):
             return None
-        return self.planes[[self.keys.index(key) for key in keys]]
+        indices = [self.keys.index(key) for key in keys]
+        return Refinement(self.results.coverage[indices], tuple(self.results.colours[index] for index in indices))
+
+    def warped(self, positions: NDArray[np.float32]) -> "RefinedFrame":
+        """Return the results with their coverage warped by a backward flow, float32 (h, w, 2)."""
+        coverage = np.stack([warp(plane, positions) for plane in self.results.coverage])
+        return replace(self, results=replace(self.results, coverage=coverage))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,9 +103,9 @@ class MattingState:
         presence: smoothed presence of the prompts.
         flags: presence flags by prompt key.
         prediction_interval: seconds between the last two predictions; None once ``flags`` include the last one.
-        previous_coverage: coverage of the last frame, warped to this one, for normal and cautious mattes, keyed by
-            caution.
-        coverage: coverage of this frame once it is drawn, keyed by caution.
+        previous: results of edge refinement in the last frame, warped to this one, for normal and cautious mattes,
+            keyed by caution.
+        refined: results of this frame once it is drawn, keyed by caution.
     """
 
     index: int
@@ -105,8 +122,8 @@ class MattingState:
     presence: PresenceState = field(default_factory=PresenceState)
     flags: Mapping[Hashable, PresenceFlags] = field(default_factory=dict)
     prediction_interval: float | None = None
-    previous_coverage: Mapping[bool, Coverage] = field(default_factory=dict)
-    coverage: Mapping[bool, Coverage] = field(default_factory=dict)
+    previous: Mapping[bool, RefinedFrame] = field(default_factory=dict)
+    refined: Mapping[bool, RefinedFrame] = field(default_factory=dict)
 
 
 class CausalMattes:
@@ -161,7 +178,7 @@ class CausalMattes:
         if not request.keys:
             return Mattes(height, width, own=own)
         indices = [prediction.keys.index(key) for key in request.keys]
-        if (settings.smoothing, settings.motion_tracking, settings.edge_refinement) == (0, False, False):
+        if (settings.smoothing, settings.motion_tracking, settings.edges) == (0, False, "off"):
             maps, shown = resolve_overlaps(prediction.maps[indices], request.styles, request.ids, settings)
             flags = self._update_presence([request.keys[index] for index in shown], maps, settings)
             styles = [request.styles[index] for index in shown]
@@ -181,18 +198,18 @@ class CausalMattes:
         styles = [request.styles[index] for index in shown]
         newest = self._newest(state, request, indices) if own and request.cautious is not False else None
         mattes: dict[bool, Mattes] = {}
-        coverage: dict[bool, Coverage] = {}
+        refined: dict[bool, RefinedFrame] = {}
+        is_average = not own or (settings.smoothing > 0 and not frame.independent)
         for kind in kinds_of(request):
-            cautious = bool(kind.cautious)
-            previous = (
-                state.previous_coverage[cautious].planes_of(keys) if cautious in state.previous_coverage else None
-            )
-            mattes[cautious], planes = build_mattes(
-                maps, styles, state.small, trust, previous, frame.pixels, kind, flags, own, newest
-            )
-            if planes is not None:
-                coverage[cautious] = Coverage(keys, planes)
-        self._state = replace(self._state or state, coverage=coverage)
+            last = state.previous.get(bool(kind.cautious))
+            is_new = last is None or last.prediction is not prediction
+            drawn = DrawnMaps(maps, styles, flags, trust, own, is_average, is_new, newest)
+            previous = None if last is None else last.of(keys)
+            result, refinement = build_mattes(drawn, state.small, frame.pixels, kind, previous)
+            mattes[bool(kind.cautious)] = result
+            if refinement is not None:
+                refined[bool(kind.cautious)] = RefinedFrame(keys, prediction, refinement)
+        self._state = replace(self._state or state, refined=refined)
         return join_mattes(mattes)
 
     @staticmethod
@@ -241,12 +258,9 @@ class CausalMattes:
             if is_moving
             else BackwardFlow.identity(small.grey.shape[0], small.grey.shape[1])
         )
-        previous_coverage = last.coverage or last.previous_coverage
+        previous = last.refined or last.previous
         if is_moving:
-            previous_coverage = {
-                kind: replace(coverage, planes=np.stack([warp(plane, step.back) for plane in coverage.planes]))
-                for kind, coverage in previous_coverage.items()
-            }
+            previous = {kind: refined.warped(step.back) for kind, refined in previous.items()}
         return replace(
             last,
             index=frame.index,
@@ -254,8 +268,8 @@ class CausalMattes:
             small=small,
             history=(*last.history[-_HISTORY_FRAMES:], (frame.index, frame.time, _halve(step))),
             flow=step.compose(last.flow) if is_moving else last.flow,
-            previous_coverage=previous_coverage,
-            coverage={},
+            previous=previous,
+            refined={},
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.rendering import MatteSettings
-from clipseg_live.matting.alpha import Planes, PresenceFlags, build_mattes, join_mattes, kinds_of
+from clipseg_live.matting.alpha import DrawnMaps, Planes, PresenceFlags, Refinement, build_mattes, join_mattes, kinds_of
 from clipseg_live.matting.optical_flow import BackwardFlow, FlowEstimator, warp
 from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, resolve_overlaps, update_presence
 from clipseg_live.matting.working_grid import DownscaledFrame
@@ -59,7 +59,7 @@ class LookaheadMattes:
         self._next_index = 0
         self._pending: tuple[Maps, int, int] | None = None
         self._presence = PresenceState()
-        self._coverage: dict[bool, Planes] = {}
+        self._refined: dict[bool, Refinement] = {}
 
     def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
         """Store the prediction of the next frame that is shown."""
@@ -101,18 +101,17 @@ class LookaheadMattes:
         trust = np.ones(maps.shape[1:], np.float32)
         styles = [request.styles[position] for position in shown]
         flags = self._presence_flags(index, maps, [request.keys[position] for position in shown], request.settings)
+        drawn = DrawnMaps(maps, styles, flags, trust, item.maps is not None, average is not item.maps, newest=newest)
         mattes: dict[bool, Mattes] = {}
-        last, self._coverage = self._coverage, {}
+        last, self._refined = self._refined, {}
         for kind in kinds_of(request):
             cautious, previous = bool(kind.cautious), None
             if item.back is not None and cautious in last:
-                previous = np.stack([warp(plane, item.back.back) for plane in last[cautious]])
-            mattes[cautious], coverage = build_mattes(
-                maps, styles, item.small, trust, previous, item.frame.pixels, kind, flags, item.maps is not None,
-                newest,
-            )  # fmt: skip
-            if coverage is not None:
-                self._coverage[cautious] = coverage
+                coverage = np.stack([warp(plane, item.back.back) for plane in last[cautious].coverage])
+                previous = replace(last[cautious], coverage=coverage)
+            mattes[cautious], refinement = build_mattes(drawn, item.small, item.frame.pixels, kind, previous)
+            if refinement is not None:
+                self._refined[cautious] = refinement
         return join_mattes(mattes)
 
     def _average(self, index: int) -> NDArray[np.float32] | None:

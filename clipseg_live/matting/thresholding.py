@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.frame import BytePlane, FloatPlane
 from clipseg_live.core.mattes import Box
 from clipseg_live.imaging.resize import positions, resized_strips
-from clipseg_live.matting.edges.guided_filter import mask_boxes
+from clipseg_live.matting.edges.full_size import mask_boxes
 
 Indices = NDArray[np.intp]
 

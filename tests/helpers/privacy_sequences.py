@@ -34,7 +34,7 @@ MATTES = st.builds(
     MatteSettings,
     smoothing=st.sampled_from([0.0, 0.5, 1.0]),
     motion_tracking=st.booleans(),
-    edge_refinement=st.booleans(),
+    edges=st.sampled_from(["off", "fast", "best"]),
     overlap=st.sampled_from(["independent", "exclusive"]),
     auto_hide=st.booleans(),
 )

@@ -42,7 +42,7 @@ def test_every_public_name_exists() -> None:
 
 
 def test_mattes_of_an_image_accept_threshold_and_settings() -> None:
-    plain = MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False)
+    plain = MatteSettings(smoothing=0, motion_tracking=False, edges="off")
     half = make_mattes(PICTURE, left_half_result("a"), plain).each[0].alpha
     assert (half[:, :30] == 255).all() and (half[:, 34:] == 0).all()
     assert not make_mattes(PICTURE, left_half_result("a"), plain, threshold=0.95).each[0].alpha.any()
@@ -116,9 +116,9 @@ def scene() -> tuple[np.ndarray, Segmentation]:
     "matte",
     [
         MatteSettings(),
-        MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False),
+        MatteSettings(smoothing=0, motion_tracking=False, edges="off"),
         MatteSettings(auto_hide=True, presence_threshold=1.0),
-        MatteSettings(overlap="exclusive", edge_refinement=False),
+        MatteSettings(overlap="exclusive", edges="off"),
     ],
 )
 def test_a_privacy_effect_hides_the_same_in_every_function(

@@ -99,9 +99,9 @@ class Frozen(BaseModel):
         return name
 
 
-def renamed(present: str, former: str) -> Any:
-    """Return the metadata of a field that was renamed. Session files and Python may still use its former name."""
-    return Field(validation_alias=AliasChoices(present, former))
+def renamed(present: str, *former: str) -> Any:
+    """Return the metadata of a field that was renamed. Session files and Python may still use its former names."""
+    return Field(validation_alias=AliasChoices(present, *former))
 
 
 def renamed_value(former: str, present: str) -> BeforeValidator:

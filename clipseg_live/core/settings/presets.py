@@ -22,7 +22,7 @@ PRESETS: Mapping[str, tuple[tuple[AnyEffect, ...], MatteSettings]] = {
     "green screen": ((CutOut(backdrop="colour"),), MatteSettings(smoothing=0.7)),
     "inspect": (
         (Heatmap(), Outline(), Labels()),
-        MatteSettings(smoothing=0.0, motion_tracking=False, edge_refinement=False),
+        MatteSettings(smoothing=0.0, motion_tracking=False, edges="off"),
     ),
     "privacy": ((Pixelate(),), MatteSettings(smoothing=0.3)),
     "highlight": ((Tint(), Outline(), Labels()), MatteSettings(overlap="exclusive")),

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.settings.base import (
@@ -21,6 +21,12 @@ TemporalMode = Literal["causal", "lookahead"]
 Overlap = Literal["independent", "exclusive"]
 HDRMode = Literal["sdr", "keep"]
 Deinterlace = Literal["auto", "off"]
+Edges = Literal["off", "fast", "best"]
+
+
+def _edges_of_switch(value: object) -> object:
+    """Return the level of edges of the former switch, or the value itself."""
+    return {True: "fast", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class MatteSettings(Frozen):
@@ -29,7 +35,8 @@ class MatteSettings(Frozen):
     Attributes:
         smoothing: Smoothing over time, 0 (none) to 1.
         motion_tracking: Mattes follow the motion of the frames between predictions.
-        edge_refinement: Borders follow the edges of the image, where the map alone is coarse.
+        edges: How borders follow the image, where the map alone is coarse: "off", "fast" (in real time) or "best" (as
+            exactly as possible). Values of the former switch, True and False, mean "fast" and "off".
         overlap: "independent" prompts may overlap. "exclusive" assigns each pixel to its most probable prompt, or to
             none if no probability reaches ``background_threshold``.
         background_threshold: Minimum probability of a pixel with "exclusive".
@@ -39,14 +46,14 @@ class MatteSettings(Frozen):
 
     smoothing: UnitInterval = 0.5
     motion_tracking: Annotated[bool, renamed("motion_tracking", "follow")] = True
-    edge_refinement: Annotated[bool, renamed("edge_refinement", "refine")] = True
+    edges: Annotated[Edges, BeforeValidator(_edges_of_switch), renamed("edges", "edge_refinement", "refine")] = "fast"
     overlap: Annotated[Overlap, renamed("overlap", "together")] = "independent"
     background_threshold: Annotated[UnitInterval, renamed("background_threshold", "none_level")] = 0.35
     auto_hide: bool = False
     presence_threshold: Annotated[UnitInterval, renamed("presence_threshold", "present")] = 0.35
 
 
-PLAIN_MATTES = MatteSettings(smoothing=0.0, motion_tracking=False, edge_refinement=False)
+PLAIN_MATTES = MatteSettings(smoothing=0.0, motion_tracking=False, edges="off")
 """The model's own maps, frame by frame, without smoothing or refinement."""
 
 

@@ -23,7 +23,8 @@ class MaskSettings(QWidget):
         on_off = [(True, self.tr("On")), (False, self.tr("Off"))]
         self.smoothing = self._add_slider(self.tr("Smoothing"), "smoothing")
         self.motion_tracking = self._segments(self.tr("Follow motion"), "motion_tracking", on_off)
-        self.edge_refinement = self._segments(self.tr("Snap to edges"), "edge_refinement", on_off)
+        levels = [("off", self.tr("Off")), ("fast", self.tr("Fast")), ("best", self.tr("Best"))]
+        self.edges = self._segments(self.tr("Snap to edges"), "edges", levels)
         kinds = [("independent", self.tr("Allow")), ("exclusive", self.tr("Prevent"))]
         self.overlap = self._segments(self.tr("Overlap"), "overlap", kinds)
         self.background_threshold = self._add_slider(self.tr("Min. probability"), "background_threshold")
@@ -32,7 +33,9 @@ class MaskSettings(QWidget):
         self._hints = {
             self.smoothing: self.tr("0 = raw, reacts at once. Higher = less flicker."),
             self.motion_tracking: self.tr("Moves masks with the motion in the video between predictions."),
-            self.edge_refinement: self.tr("Aligns mask borders with edges in the frame."),
+            self.edges: self.tr(
+                "Aligns mask borders with the image. Best takes several times as long; use it for exports."
+            ),
             self.overlap: self.tr("Prevent: each pixel belongs to at most one prompt."),
             self.background_threshold: self.tr("Pixels whose highest probability is lower belong to no prompt."),
             self.auto_hide: self.tr("Hides the mask of a prompt that is not detected in the frame."),
@@ -83,7 +86,7 @@ class MaskSettings(QWidget):
         for name in (
             "smoothing",
             "motion_tracking",
-            "edge_refinement",
+            "edges",
             "overlap",
             "background_threshold",
             "auto_hide",

@@ -29,7 +29,7 @@ _LIMIT = np.float32(3)
 """Largest evidence, as the logarithm of a ratio of densities."""
 _MOST_CELLS = 512
 """Number of used cells of colour; rarer ones are left out."""
-_KEPT = np.float32(0.5)
+_KEPT = np.float32(0.8)
 """Weight of the earlier frames when a model is updated."""
 _RELIABLE = np.float32(0.8)
 """Agreement of a model with the sure pixels near a position below which it tells nothing there."""

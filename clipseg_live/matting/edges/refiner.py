@@ -109,6 +109,7 @@ class EdgeRefiner:
         colours: ColourModel | None = None,
         *,
         is_new: bool = True,
+        is_average: bool = False,
         explain: bool = False,
     ) -> Refined:
         """Refine a map.
@@ -119,16 +120,18 @@ class EdgeRefiner:
             level: "fast" or "best".
             colours: the model of the colours of the frames before; None without one.
             is_new: fit the colours to this map, and update ``colours`` with it. Otherwise ``colours`` are used.
+            is_average: the map was averaged over time, so its tokens are not compared.
             explain: return the decisions.
         """
         middle = np.asarray(threshold, np.float32)
         small_middle = _resize(middle, self._half) if middle.ndim else middle
-        tokens = TokenMap.of(_resize(probability, self._half), small_middle, self._half_extent)
+        make_tokens = TokenMap.averaged if is_average else TokenMap.of
+        tokens = make_tokens(_resize(probability, self._half), small_middle, self._half_extent)
         if colours is None or is_new:
             colours = fit_colours(self._small_cells, tokens.plane, self._trust, colours)
         inside = probability >= middle
         fast, tokens = self._fast(inside, tokens, colours, explain)
-        noisy = _MOST_NOISE < tokens.tolerance and not tokens.is_ignored
+        noisy = tokens.tolerance > _MOST_NOISE and not tokens.is_ignored
         if level == "fast" or noisy or not tokens.at_border.any():
             return fast
         return self._best(tokens.stretched(probability, middle), fast, tokens, explain)
@@ -152,27 +155,30 @@ class EdgeRefiner:
         added = (1 - weight) * (part - filtered)
         added += evidence
         low = filtered + added
-        least = min(_LEAST_RANGE + 2 * tokens.tolerance, np.float32(1))
+        least = _LEAST_RANGE if tokens.is_ignored else min(_LEAST_RANGE + 2 * tokens.tolerance, np.float32(1))
         border, contrast = _local_border(np.clip(low, 0, 1), self._radius, least)
         slope = _STEEP / contrast
         low -= border
         added -= border
-        rest = tokens.inside.astype(np.float32)
-        rest[near] = 0
-        means_of_rest = grid.means(rest)
+        if not tokens.is_ignored:
+            rest = tokens.inside.astype(np.float32)
+            rest[near] = 0
+            means_of_rest = grid.means(rest)
         for number in range(_ROUNDS):
+            if tokens.is_ignored:
+                break
             mask = low * slope
             mask += np.float32(0.5)
             means = means_of_rest + grid.means(np.clip(mask, 0, 1, out=mask), near)
             if number == 0:
                 tokens = tokens.checked(means)
-            if tokens.is_ignored:
-                break
             missing = grid.interpolated(tokens.difference(means), near)
             low += missing
             added += missing
         area = slice(y, y + high), slice(x, x + wide)
-        part_of_double = tuple(slice(one.start - 2 * two.start, one.stop - 2 * two.start) for one, two in zip(area, near))
+        part_of_double = tuple(
+            slice(one.start - 2 * two.start, one.stop - 2 * two.start) for one, two in zip(area, near, strict=True)
+        )
         double = 2 * part.shape[1], 2 * part.shape[0]
         coefficients, added, slope = (_resize(one, double)[part_of_double] for one in (coefficients, added, slope))
         steep = apply_coefficients(coefficients, self._picture[area])

@@ -3,7 +3,8 @@
 A refined mask can be checked against the map: its means over the tokens should agree with the tokens of the map. The
 agreement is limited. A map may be more blurred than means over tokens; its blur is estimated from the binary map. Its
 noise is measured away from the border; differences that it explains are ignored. A map may lie beside the object, or be
-larger or smaller; then its tokens are not compared.
+larger or smaller; then its tokens are not compared. Nor are those of a map that was averaged over time, because motion
+has moved its parts between the tokens.
 """
 
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ _EXPLAINED, _LEAST_DISPLACEMENT, _LEAST_TOKENS = 0.35, 0.12, 24
 difference at the border, which must have at least this many tokens."""
 _IGNORED = np.float32(1)
 """Tolerance that ignores all tokens."""
-_WINDOW = np.ones((3, 3), np.uint8)
+_WINDOW, _WIDE = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +62,22 @@ class TokenMap:
     levels: tuple[float, NDArray[np.float32], float]
 
     @classmethod
+    def averaged(
+        cls, probability: FloatPlane, threshold: NDArray[np.float32], extent: tuple[float, float]
+    ) -> "TokenMap":
+        """Return the token map of an average over time, whose tokens are ignored. For the arguments see ``of``."""
+        middle = np.clip(threshold, 0.02, 0.98).astype(np.float32)
+        inside = probability >= middle
+        grid = TokenGrid((probability.shape[0], probability.shape[1]), extent)
+        means = grid.means(inside.astype(np.float32))
+        outer, inner = np.asarray(cv2.dilate(means, _WIDE)), np.asarray(cv2.erode(means, _WIDE))
+        at_border = ((outer > 1 - _SURE) & (inner < _SURE)).reshape(means.shape).astype(np.float32)
+        plane = _stretched(probability, 0.0, middle, 1.0)
+        return cls(plane, inside, grid, means, at_border, _IGNORED, 0.0, (0.0, middle, 1.0))
+
+    @classmethod
     def of(cls, probability: FloatPlane, threshold: NDArray[np.float32], extent: tuple[float, float]) -> "TokenMap":
-        """Return the token map of a probability map.
+        """Return the token map of a single prediction.
 
         Args:
             probability: float32 (h, w), 0..1.
@@ -94,7 +109,7 @@ class TokenMap:
 
     @property
     def is_ignored(self) -> bool:
-        """Whether the tokens are ignored, because the map is displaced."""
+        """Whether the tokens are ignored, because the map is displaced or an average."""
         return bool(self.tolerance >= _IGNORED)
 
     def stretched(self, probability: FloatPlane, threshold: NDArray[np.float32]) -> FloatPlane:

@@ -45,7 +45,7 @@ def request(clip: Path, output: Path | None = None, **settings: object) -> Expor
     values = ExportSettings(
         engine=EngineSettings(model="shapes"),
         render=RenderSettings(styles=(PromptStyle(),), names=("a",)),
-        matte=MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False),
+        matte=MatteSettings(smoothing=0, motion_tracking=False, edges="off"),
     )
     return ExportRequest(str(clip), output, (Prompt.text("a"),), values.model_copy(update=settings))
 
@@ -182,9 +182,7 @@ class Broken(HalfThere):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("time", ["causal", "lookahead"])
-@pytest.mark.parametrize(
-    "matte", [MatteSettings(), MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False)]
-)
+@pytest.mark.parametrize("matte", [MatteSettings(), MatteSettings(smoothing=0, motion_tracking=False, edges="off")])
 def test_frames_without_finite_maps_are_hidden_and_reported_once(
     clip: Path, tmp_path: Path, time: str, matte: MatteSettings
 ) -> None:

@@ -149,7 +149,7 @@ def test_watch_has_unsmoothed_masks_by_default() -> None:
         "no",
         "no",
     ]
-    assert MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False) == PLAIN_MATTES
+    assert MatteSettings(smoothing=0, motion_tracking=False, edges="off") == PLAIN_MATTES
 
 
 def test_recordings_have_an_option_for_each_field() -> None:
@@ -173,8 +173,8 @@ CASES: list[tuple[list[object], Callable[[CommandSettings], object], object]] = 
     (["--smoothing", 0.9], lambda found: found.matte.smoothing, 0.9),
     (["--motion-tracking"], lambda found: found.matte.motion_tracking, True),
     (["--no-motion-tracking"], lambda found: found.matte.motion_tracking, False),
-    (["--edges"], lambda found: found.matte.edge_refinement, True),
-    (["--no-edges"], lambda found: found.matte.edge_refinement, False),
+    (["--edges", "best"], lambda found: found.matte.edges, "best"),
+    (["--no-edges"], lambda found: found.matte.edges, "off"),
     (["--overlap", "exclusive"], lambda found: found.matte.overlap, "exclusive"),
     (["--background-threshold", 0.2], lambda found: found.matte.background_threshold, 0.2),
     (["--auto-hide"], lambda found: found.matte.auto_hide, True),

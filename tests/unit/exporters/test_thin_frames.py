@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.matting.guided_filter import _enlarge
+from clipseg_live.matting.edges.full_size import _enlarge
 from clipseg_live.matting.working_grid import GRID_SIDE, DownscaledFrame
 from clipseg_live.media.images.writers import ImageWriter
 from tests.helpers.paths import ROOT

@@ -6,6 +6,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
+from clipseg_live.matting.guided_filter import MaskRefiner
 
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import MatteRequest, Mattes
@@ -13,7 +14,6 @@ from clipseg_live.core.settings.base import MatteShape, PromptStyle
 from clipseg_live.core.settings.rendering import PLAIN_MATTES, MatteSettings
 from clipseg_live.imaging.resize import resize_map
 from clipseg_live.matting.causal import CausalMattes
-from clipseg_live.matting.guided_filter import MaskRefiner
 from tests.helpers.matting import causal, lookahead
 from tests.helpers.patterns import coarse, disc, texture, with_disc
 

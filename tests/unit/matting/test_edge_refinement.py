@@ -5,7 +5,6 @@ import time
 import cv2
 import numpy as np
 import pytest
-
 from clipseg_live.matting.colour_model import ColourCells, colour_evidence
 from clipseg_live.matting.edge_refinement import Decision, EdgeRefiner, refine
 from clipseg_live.matting.guided_filter import MaskRefiner

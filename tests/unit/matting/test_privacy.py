@@ -127,11 +127,11 @@ def test_auto_hide_does_not_affect_privacy_effects() -> None:
         assert not any(shows(black(frame, mattes), word) for word in WORDS)
 
 
-@pytest.mark.parametrize("matte", [MatteSettings(), MatteSettings(edge_refinement=False), MatteSettings(smoothing=0)])
+@pytest.mark.parametrize("matte", [MatteSettings(), MatteSettings(edges="off"), MatteSettings(smoothing=0)])
 @pytest.mark.parametrize("effort", ["full", "least"])
 def test_thresholds_are_lower_for_privacy_effects(matte: MatteSettings, effort: Effort) -> None:
     frame, maps = make_frame(3, 1), oracle(3, 1, WORDS) * np.float32(0.4)
-    plain = MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False)
+    plain = MatteSettings(smoothing=0, motion_tracking=False, edges="off")
     for way in WAYS:
         for settings_ in (matte, plain):
             ((_, mattes),) = way(request(settings_, True, effort), [(frame, maps)])

@@ -125,7 +125,7 @@ def stream(engine: Engine, settings: StreamSettings, count: int = 1) -> Stream:
 @pytest.mark.parametrize("smoothing", [0.0, 0.5])
 @pytest.mark.parametrize("effects", [EFFECTS, (BlackOut(),)])
 def test_live_stream_export_and_functions_are_equal(smoothing: float, effects: tuple[AnyEffect, ...]) -> None:
-    matte = MatteSettings(smoothing=smoothing, motion_tracking=smoothing > 0, edge_refinement=smoothing > 0)
+    matte = MatteSettings(smoothing=smoothing, motion_tracking=smoothing > 0, edges="fast" if smoothing > 0 else "off")
     with stream(Engine(), StreamSettings(matte, styles=STYLES)) as frames:
         streamed = next(frames)
     one = live_frame(matte, effects, frame(epoch=streamed.epoch))

@@ -91,7 +91,7 @@ def photos(tmp_path: Path) -> Path:
     mixed=st.booleans(),
     matte=st.builds(
         MatteSettings, smoothing=st.sampled_from([0.0, 0.5, 1.0]),
-        motion_tracking=st.booleans(), edge_refinement=st.booleans(),
+        motion_tracking=st.booleans(), edges=st.sampled_from(["off", "fast", "best"]),
         auto_hide=st.booleans(),
     ),
 )  # fmt: skip

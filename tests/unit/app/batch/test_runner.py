@@ -82,7 +82,7 @@ def template(threshold: float = 0.5, **settings: object) -> ExportRequest:
     values = ExportSettings(
         engine=EngineSettings(model="shapes"),
         render=RenderSettings(styles=(PromptStyle(threshold=threshold),)),
-        matte=MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False),
+        matte=MatteSettings(smoothing=0, motion_tracking=False, edges="off"),
     )
     return ExportRequest("", Path(), (Prompt.text("a"),), values.model_copy(update=settings))
 
