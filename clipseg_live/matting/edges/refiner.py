@@ -126,9 +126,11 @@ class EdgeRefiner:
         middle = np.asarray(threshold, np.float32)
         small_middle = _resize(middle, self._half) if middle.ndim else middle
         make_tokens = TokenMap.averaged if is_average else TokenMap.of
-        tokens = make_tokens(_resize(probability, self._half), small_middle, self._half_extent)
+        small = _resize(probability, self._half)
+        tokens = make_tokens(small, small_middle, self._half_extent)
         if colours is None or is_new:
-            colours = fit_colours(self._small_cells, tokens.plane, self._trust, colours)
+            plane = tokens.stretched(small, small_middle) if is_average else tokens.plane
+            colours = fit_colours(self._small_cells, plane, self._trust, colours)
         inside = probability >= middle
         fast, tokens = self._fast(inside, tokens, colours, explain)
         noisy = tokens.tolerance > _MOST_NOISE and not tokens.is_ignored
@@ -156,7 +158,8 @@ class EdgeRefiner:
         added += evidence
         low = filtered + added
         least = _LEAST_RANGE if tokens.is_ignored else min(_LEAST_RANGE + 2 * tokens.tolerance, np.float32(1))
-        border, contrast = _local_border(np.clip(low, 0, 1), self._radius, least)
+        level = tokens.border[near] if tokens.border.ndim else tokens.border
+        border, contrast = _local_border(np.clip(low, 0, 1), self._radius, least, level)
         slope = _STEEP / contrast
         low -= border
         added -= border
@@ -188,7 +191,7 @@ class EdgeRefiner:
         np.copyto(alpha[area], np.clip(steep, 0, 1, out=steep), where=free[area])
         decisions = None
         if explain:
-            forces = np.stack([np.abs(part - np.float32(0.5)), weight * np.abs(filtered - part), np.abs(evidence)])
+            forces = np.stack([np.abs(part - level), weight * np.abs(filtered - part), np.abs(evidence)])
             decisions = np.zeros(self._shape, np.uint8)
             decisions[area] = _decisions(_resize_each(forces, double)[(slice(None), *part_of_double)], free[area])
         return Refined(alpha, colours, decisions), tokens
@@ -225,10 +228,12 @@ def _decisions(forces: FloatPlane, free: NDArray[np.bool_]) -> BytePlane:
     return np.where(free, forces.argmax(axis=0), Decision.MAP).astype(np.uint8)
 
 
-def _local_border(low: FloatPlane, radius: int, least: np.float32) -> tuple[FloatPlane, FloatPlane]:
+def _local_border(
+    low: FloatPlane, radius: int, least: np.float32, level: NDArray[np.float32]
+) -> tuple[FloatPlane, FloatPlane]:
     """Return the level of the border and the contrast there, both float32 (h, w).
 
-    The border lies at 0.5. An object smaller than a token reaches less than 1. Its border lies lower, between the
+    The border lies at ``level``. An object smaller than a token reaches less than 1. Its border lies lower, between the
     minimum and the maximum around it.
     """
     size = (2 * radius + 1,) * 2
@@ -236,7 +241,7 @@ def _local_border(low: FloatPlane, radius: int, least: np.float32) -> tuple[Floa
     maximum = np.asarray(cv2.blur(cv2.dilate(low, window), size), np.float32).reshape(low.shape)
     minimum = np.asarray(cv2.blur(cv2.erode(low, window), size), np.float32).reshape(low.shape)
     contrast = np.clip(maximum - minimum, least, np.float32(1))
-    return np.minimum(np.float32(0.5), minimum + _MIDDLE * np.float32(0.5) * contrast), contrast
+    return np.minimum(level, minimum + _MIDDLE * level * contrast), contrast
 
 
 def _resize(plane: FloatPlane, size: tuple[int, int]) -> FloatPlane:

@@ -39,20 +39,22 @@ _WINDOW, _WIDE = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenMap:
-    """A map with 0 outside, 0.5 at the border and 1 inside, and its tokens.
+    """A map and its tokens.
 
     Attributes:
-        plane: float32 (h, w), 0..1, the map.
+        plane: float32 (h, w), 0..1, the map. A single prediction is stretched to 0 outside and 1 inside.
+        border: the value of the plane at the border, float32 () or (h, w).
         inside: bool (h, w), where the map reaches its threshold.
         grid: the grid of the tokens.
         tokens: float32 (count, count), the tokens of the map.
         at_border: float32 (count, count), 1 for tokens that may differ from the map, else 0.
         tolerance: difference of a token that counts as noise, 0..1. At 1 the tokens are ignored.
         spread: standard deviation in tokens of the blur of the map beyond the means over tokens.
-        levels: the probabilities that are 0, 0.5 and 1 in the map. The second is float32 () or (h, w).
+        levels: the probabilities outside, at the border and inside. The second is float32 () or (h, w).
     """
 
     plane: FloatPlane
+    border: NDArray[np.float32]
     inside: NDArray[np.bool_]
     grid: TokenGrid
     tokens: FloatPlane
@@ -70,10 +72,9 @@ class TokenMap:
         inside = probability >= middle
         grid = TokenGrid((probability.shape[0], probability.shape[1]), extent)
         means = grid.means(inside.astype(np.float32))
-        outer, inner = np.asarray(cv2.dilate(means, _WIDE)), np.asarray(cv2.erode(means, _WIDE))
+        outer, inner = np.asarray(cv2.dilate(means, _WINDOW)), np.asarray(cv2.erode(means, _WIDE))
         at_border = ((outer > 1 - _SURE) & (inner < _SURE)).reshape(means.shape).astype(np.float32)
-        plane = _stretched(probability, 0.0, middle, 1.0)
-        return cls(plane, inside, grid, means, at_border, _IGNORED, 0.0, (0.0, middle, 1.0))
+        return cls(probability, middle, inside, grid, means, at_border, _IGNORED, 0.0, (0.0, middle, 1.0))
 
     @classmethod
     def of(cls, probability: FloatPlane, threshold: NDArray[np.float32], extent: tuple[float, float]) -> "TokenMap":
@@ -103,7 +104,7 @@ class TokenMap:
         deviations = (tokens - predicted[best])[sure]
         noise = float(np.sqrt(np.mean(deviations**2))) if deviations.size else 0.0
         return cls(
-            plane, inside, grid, tokens, (~sure).astype(np.float32), np.float32(min(_NOISE * noise, 1)), _SPREADS[best],
+            plane, np.asarray(0.5, np.float32), inside, grid, tokens, (~sure).astype(np.float32), np.float32(min(_NOISE * noise, 1)), _SPREADS[best],
             (low, middle, high),
         )  # fmt: skip
 
