@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,16 @@ from clipseg_live.core.system.png import png
 Effort = Literal["full", "reduced", "least"]
 """Time spent on edges: "reduced" is at most the level "fast", without the fine pass. "least" leaves borders as coarse
 as the probability maps."""
+
+
+class Decision(IntEnum):
+    """What decided whether a pixel belongs to a mask: edge refinement leaves pixels far from a border as they are."""
+
+    NONE = 0
+    MAP = 1
+    EDGES = 2
+    COLOURS = 3
+
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels; right and bottom are exclusive."""
@@ -63,8 +74,7 @@ class Mattes:
             frame.
         cautious: Mattes of the same prompts that cover too much rather than too little, for effects that hide
             something. None: use ``each`` for these effects too.
-        decisions: uint8 (prompts, h, w), what decided about each pixel: 0 the map, 1 the edges of the image, 2 its
-            colours. None unless it was requested.
+        decisions: uint8 (prompts, height, width), a ``Decision`` for each pixel; None unless it was requested.
     """
 
     height: int

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.frame import Frame, Pixels, Signal
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.settings.base import PromptStyle
-from clipseg_live.core.settings.effects import AnyEffect
+from clipseg_live.core.settings.effects import AnyEffect, EdgeView
 from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.rendering import MatteSettings, RenderSettings
 from clipseg_live.core.status import HiddenReason, Prediction
@@ -86,6 +86,11 @@ class RenderPlan:
     def labels(self) -> tuple[Label, ...]:
         """The labels of the prompts that get a matte."""
         return labels_of(drawn_of(self.shown))
+
+    @property
+    def explain(self) -> bool:
+        """Whether an effect shows the decisions of edge refinement."""
+        return any(isinstance(effect, EdgeView) for effect in self.effects or ())
 
     def look(self, drawn: Sequence[PlannedPrompt]) -> RenderSettings:
         """Return the settings of the renderer for the prompts that are drawn."""

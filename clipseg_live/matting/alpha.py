@@ -130,7 +130,7 @@ def build_mattes(
 def _refine(
     planes: Planes, drawn: DrawnMaps, small: DownscaledFrame, request: MatteRequest, previous: Refinement | None
 ) -> tuple[Refinement, NDArray[np.uint8] | None]:
-    """Return the results of edge refinement, and the decisions, uint8 (prompts, h, w), if they are requested."""
+    """Return the results of edge refinement, and the decisions, uint8 (prompts, height, width), if requested."""
     extent = small.size[0] / small.factor, small.size[1] / small.factor
     refiner = EdgeRefiner(small.picture, extent, drawn.trust)
     levels = _thresholds(drawn.styles, None if previous is None else previous.coverage, request)
@@ -148,8 +148,15 @@ def _refine(
     if request.cautious and previous is not None:
         coverage = _add_previous(coverage, previous.coverage, drawn.flags)
     coverage = np.stack([_clean(plane, style.shape) for plane, style in zip(coverage, drawn.styles, strict=True)])
-    decisions = [one.decisions for one in refined if one.decisions is not None]
+    decisions = [_at_full_size(one.decisions, small) for one in refined if one.decisions is not None]
     return Refinement(coverage, tuple(one.colours for one in refined)), np.stack(decisions) if decisions else None
+
+
+def _at_full_size(plane: NDArray[np.uint8], small: DownscaledFrame) -> NDArray[np.uint8]:
+    """Return a plane of the working grid at the size of the frame, without interpolation."""
+    size = plane.shape[1] * small.factor, plane.shape[0] * small.factor
+    large = np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return large.reshape(size[1], size[0])[: small.size[0], : small.size[1]]
 
 
 def _union(matte: Matte, other: Matte) -> Matte:

@@ -7,12 +7,20 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from clipseg_live.core.frame import BytePlane
-from clipseg_live.core.settings.effects import Heatmap, MatteView, Raw, SideBySide, Wipe
+from clipseg_live.core.mattes import Decision
+from clipseg_live.core.settings.effects import EdgeView, Heatmap, MatteView, Raw, SideBySide, Wipe
 from clipseg_live.imaging.resize import resized_strips
 from clipseg_live.rendering.blending import EffectCanvas, blend_over, draw_text
 
 _FLOOR = 0.35
+_CHIP, _INK = (18, 19, 22), (240, 241, 243)
 _SCALE_PERCENT = 2.4
+_DECISION_COLOURS = {
+    "map": (200, 204, 210),
+    "edges": (46, 120, 255),
+    "colours": (255, 140, 0),
+}
+"""Names and colours of the decisions, in the order of ``Decision``."""
 
 
 def draw_heatmap(canvas: EffectCanvas, effect: Heatmap) -> None:
@@ -47,6 +55,21 @@ def draw_raw_maps(canvas: EffectCanvas, effect: Raw) -> None:
 def draw_mattes(canvas: EffectCanvas, effect: MatteView) -> None:
     """Draw the union of the mattes in grey."""
     canvas.picture = np.asarray(cv2.cvtColor(canvas.union.alpha, cv2.COLOR_GRAY2RGB), np.uint8).reshape(*canvas.size, 3)
+
+
+def draw_edge_decisions(canvas: EffectCanvas, effect: EdgeView) -> None:
+    """Colour the pixels near borders by what decided about them, with a legend. The last prompt counts most."""
+    decisions = canvas.mattes.decisions
+    if decisions is not None and len(decisions):
+        newest = decisions[0]
+        for plane in decisions[1:]:
+            newest = np.where(plane > Decision.NONE, plane, newest)
+        colours = np.array([(0, 0, 0), *_DECISION_COLOURS.values()], np.uint8)
+        alpha = np.where(newest > Decision.NONE, round(255 * effect.opacity), 0).astype(np.uint8)
+        blend_over(canvas.picture, colours[newest], alpha)
+    legend, alpha = _names_legend(max(round(canvas.length(_SCALE_PERCENT)), 8))
+    margin = alpha.shape[0] // 3
+    draw_text(canvas, legend, alpha, margin, max(canvas.size[0] - alpha.shape[0] - margin, 0))
 
 
 def draw_wipe(canvas: EffectCanvas, effect: Wipe) -> None:
@@ -84,20 +107,40 @@ def _heat(opacity: float) -> tuple[BytePlane, BytePlane]:
 
 
 @lru_cache(maxsize=8)
+def _names_legend(size: int) -> tuple[BytePlane, BytePlane]:
+    """Return the names of the decisions with their colours on a dark chip: uint8 (h, w, 3), and its alpha."""
+    font = ImageFont.load_default(size)
+    height, pad, dot = round(size * 1.9), round(size * 0.7), size
+    widths = [round(font.getlength(name)) for name in _DECISION_COLOURS]
+    chip = Image.new("RGB", (sum(widths) + len(widths) * (dot + 2 * pad) + pad, height), _CHIP)
+    pen, x = ImageDraw.Draw(chip), pad
+    for (name, colour), width in zip(_DECISION_COLOURS.items(), widths, strict=True):
+        pen.ellipse((x, (height - dot) // 2, x + dot, (height + dot) // 2), fill=colour)
+        pen.text((x + dot + pad // 2, height // 2), name, _INK, font=font, anchor="lm")
+        x += dot + width + 2 * pad
+    return np.asarray(chip), _chip_alpha(*chip.size)
+
+
+@lru_cache(maxsize=8)
 def _legend(size: int) -> tuple[BytePlane, BytePlane]:
     """Return a bar from 0 to 1 on a dark chip: uint8 (h, w, 3), and its alpha, uint8 (h, w)."""
     font = ImageFont.load_default(size)
     height, bar, pad = round(size * 1.9), size * 9, round(size * 0.7)
     digit = int(font.getlength("0")) + pad
     width = bar + 2 * digit + 2 * pad
-    chip = Image.new("RGB", (width, height), (18, 19, 22))
+    chip = Image.new("RGB", (width, height), _CHIP)
     ramp = _heat(1.0)[0][np.linspace(0, 255, bar).round().astype(int), 0]
     thick = max(size * 2 // 3, 2)
     chip.paste(Image.fromarray(np.repeat(ramp[None], thick, axis=0)), (pad + digit, (height - thick) // 2))
     pen = ImageDraw.Draw(chip)
     for text, x in (("0", pad), ("1", pad + digit + bar + pad // 2)):
         left, top, _, bottom = font.getbbox(text)
-        pen.text((x - left, (height - (bottom - top)) / 2 - top), text, (240, 241, 243), font=font)
+        pen.text((x - left, (height - (bottom - top)) / 2 - top), text, _INK, font=font)
+    return np.asarray(chip), _chip_alpha(width, height)
+
+
+def _chip_alpha(width: int, height: int) -> BytePlane:
+    """Return the alpha of a chip with round corners, uint8 (height, width)."""
     shape = Image.new("L", (width * 4, height * 4))
     ImageDraw.Draw(shape).rounded_rectangle((0, 0, width * 4 - 1, height * 4 - 1), height * 4 // 4, 225)
-    return np.asarray(chip), np.asarray(shape.resize((width, height), Image.Resampling.LANCZOS))
+    return np.asarray(shape.resize((width, height), Image.Resampling.LANCZOS))

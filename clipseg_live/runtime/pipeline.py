@@ -221,6 +221,7 @@ class FramePipeline:
             settings=plan.matte,
             cautious=plan.cautious,
             effort=effort,
+            explain=plan.explain,
         )
         mattes = self._matting().mattes(frame, request)
         if plan.complete and len(mattes.each) != request.drawn:

@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from clipseg_live.matting.guided_filter import mask_boxes
+from clipseg_live.matting.edges.full_size import mask_boxes
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Matte

@@ -161,6 +161,20 @@ class MatteView(EffectSettings):
     kind: Literal["matte"] = "matte"
 
 
+class EdgeView(EffectSettings):
+    """Colour the pixels near borders by what decided about them: map, edges of the image, or its colours."""
+
+    info = EffectInfo(
+        title="Edge decisions",
+        help="Shows where the map, the edges or the colours of the frame decided about a border.",
+        group="inspect",
+        drawing="clipseg_live.rendering.inspection:draw_edge_decisions",
+    )
+
+    kind: Literal["edges"] = "edges"
+    opacity: UnitInterval = Field(default=0.6, title="Opacity", description="Opacity of the colours.")
+
+
 class Spotlight(EffectSettings):
     """Darken the area outside all mattes."""
 
@@ -328,8 +342,8 @@ class SideBySide(EffectSettings):
 
 
 _OWN: tuple[type[EffectSettings], ...] = (
-    Tint, Outline, Glow, Heatmap, Raw, MatteView, Spotlight, Blur, Desaturate, Invert, CutOut, Pixelate, BlackOut,
-    Labels, Wipe, SideBySide,
+    Tint, Outline, Glow, Heatmap, Raw, MatteView, EdgeView, Spotlight, Blur, Desaturate, Invert, CutOut, Pixelate,
+    BlackOut, Labels, Wipe, SideBySide,
 )  # fmt: skip
 
 

@@ -11,7 +11,6 @@ levels use this rule:
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Literal
 
 import cv2
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.frame import BytePlane, FloatPlane
+from clipseg_live.core.mattes import Decision
 from clipseg_live.matting.edges.colour_model import ColourCells, ColourModel, colour_cells, colour_evidence, fit_colours
 from clipseg_live.matting.edges.guided_filter import GuidedFilter, apply_coefficients
 from clipseg_live.matting.edges.shortest_border import border_costs, shortest_border
@@ -48,14 +48,6 @@ _MOST_NOISE = 0.3
 """Tolerance of a map above which its border is too uncertain for "best"."""
 _SOFT = 0.5
 """Standard deviation in pixels by which a sharp border is blurred."""
-
-
-class Decision(IntEnum):
-    """What decided about a pixel."""
-
-    MAP = 0
-    EDGES = 1
-    COLOURS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -224,8 +216,8 @@ class EdgeRefiner:
 
 
 def _decisions(forces: FloatPlane, free: NDArray[np.bool_]) -> BytePlane:
-    """Return the ``Decision`` with the largest force at each pixel, uint8 (h, w); the map's outside the free area."""
-    return np.where(free, forces.argmax(axis=0), Decision.MAP).astype(np.uint8)
+    """Return the ``Decision`` with the largest of float32 (3, h, w) forces at each free pixel, uint8 (h, w)."""
+    return np.where(free, Decision.MAP + forces.argmax(axis=0), Decision.NONE).astype(np.uint8)
 
 
 def _local_border(

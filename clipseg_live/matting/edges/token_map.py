@@ -74,7 +74,17 @@ class TokenMap:
         means = grid.means(inside.astype(np.float32))
         outer, inner = np.asarray(cv2.dilate(means, _WINDOW)), np.asarray(cv2.erode(means, _WIDE))
         at_border = ((outer > 1 - _SURE) & (inner < _SURE)).reshape(means.shape).astype(np.float32)
-        return cls(probability, middle, inside, grid, means, at_border, _IGNORED, 0.0, (0.0, middle, 1.0))
+        return cls(
+            plane=probability,
+            border=middle,
+            inside=inside,
+            grid=grid,
+            tokens=means,
+            at_border=at_border,
+            tolerance=_IGNORED,
+            spread=0.0,
+            levels=(0.0, middle, 1.0),
+        )
 
     @classmethod
     def of(cls, probability: FloatPlane, threshold: NDArray[np.float32], extent: tuple[float, float]) -> "TokenMap":
@@ -104,9 +114,16 @@ class TokenMap:
         deviations = (tokens - predicted[best])[sure]
         noise = float(np.sqrt(np.mean(deviations**2))) if deviations.size else 0.0
         return cls(
-            plane, np.asarray(0.5, np.float32), inside, grid, tokens, (~sure).astype(np.float32), np.float32(min(_NOISE * noise, 1)), _SPREADS[best],
-            (low, middle, high),
-        )  # fmt: skip
+            plane=plane,
+            border=np.asarray(0.5, np.float32),
+            inside=inside,
+            grid=grid,
+            tokens=tokens,
+            at_border=(~sure).astype(np.float32),
+            tolerance=np.float32(min(_NOISE * noise, 1)),
+            spread=_SPREADS[best],
+            levels=(low, middle, high),
+        )
 
     @property
     def is_ignored(self) -> bool:

@@ -6,7 +6,6 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from clipseg_live.matting.guided_filter import MaskRefiner
 
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import MatteRequest, Mattes
@@ -14,6 +13,7 @@ from clipseg_live.core.settings.base import MatteShape, PromptStyle
 from clipseg_live.core.settings.rendering import PLAIN_MATTES, MatteSettings
 from clipseg_live.imaging.resize import resize_map
 from clipseg_live.matting.causal import CausalMattes
+from clipseg_live.matting.edges.refiner import EdgeRefiner
 from tests.helpers.matting import causal, lookahead
 from tests.helpers.patterns import coarse, disc, texture, with_disc
 
@@ -307,6 +307,7 @@ def test_uniform_colours_fall_back_to_the_map(texture: str) -> None:
     probability = np.zeros((height, width), np.float32)
     probability[40:140, 130:190] = probability[70:110, 80:240] = 1
     probability = cv2.GaussianBlur(probability, (0, 0), 6)
-    shaper = MaskRefiner(picture, np.ones((height, width), np.float32))
-    found, passes = shaper.coverage(probability, np.float32(0.5)) > 0.5, probability >= 0.5
+    refiner = EdgeRefiner(picture, trust=np.ones((height, width), np.float32))
+    found = refiner.refine(probability, 0.5, "fast", is_average=True).alpha > 0.5
+    passes = probability >= 0.5
     assert (found & passes).sum() / (found | passes).sum() > 0.97
