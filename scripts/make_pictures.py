@@ -97,7 +97,7 @@ def main() -> None:
 def mattes_of(scene: Scene, maps: Maps) -> Mattes:
     """Return the mattes of frame ``FRAME_NUMBER``, as an export with causal mattes makes them."""
     numbers = tuple(range(len(maps)))
-    pipeline, request = CausalMattes(), MatteRequest(numbers, numbers, prompt_styles(len(maps)))
+    pipeline, request = CausalMattes(), MatteRequest(numbers, numbers, prompt_styles(len(maps)), explain=True)
     frame = Frame(scene.picture(FRAME_NUMBER), FRAME_NUMBER, Fraction(FRAME_NUMBER, 30))
     pipeline.take(maps, numbers, FRAME_NUMBER)
     pipeline.show(frame, request.settings)

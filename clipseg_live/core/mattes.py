@@ -18,7 +18,10 @@ as the probability maps."""
 
 
 class Decision(IntEnum):
-    """What decided whether a pixel belongs to a mask: edge refinement leaves pixels far from a border as they are."""
+    """What decided whether a pixel near the border of a mask belongs to it.
+
+    "MAP" means that edge refinement agrees with the map. "NONE" is for pixels far from the border.
+    """
 
     NONE = 0
     MAP = 1

@@ -15,6 +15,7 @@ from clipseg_live.rendering.blending import EffectCanvas, blend_over, draw_text
 _FLOOR = 0.35
 _CHIP, _INK = (18, 19, 22), (240, 241, 243)
 _SCALE_PERCENT = 2.4
+_DIM = 0.5
 _DECISION_COLOURS = {
     "map": (200, 204, 210),
     "edges": (46, 120, 255),
@@ -58,8 +59,10 @@ def draw_mattes(canvas: EffectCanvas, effect: MatteView) -> None:
 
 
 def draw_edge_decisions(canvas: EffectCanvas, effect: EdgeView) -> None:
-    """Colour the pixels near borders by what decided about them, with a legend. The last prompt counts most."""
+    """Draw borders over a dark grey frame, coloured by what decided about them. Later prompts lie above earlier ones."""
     decisions = canvas.mattes.decisions
+    grey = cv2.cvtColor(canvas.picture, cv2.COLOR_RGB2GRAY)
+    canvas.picture = np.asarray(cv2.cvtColor(cv2.convertScaleAbs(grey, alpha=_DIM), cv2.COLOR_GRAY2RGB), np.uint8)
     if decisions is not None and len(decisions):
         newest = decisions[0]
         for plane in decisions[1:]:

@@ -2,11 +2,11 @@
 
 import cv2
 import numpy as np
-from clipseg_live.matting.edges.full_size import mask_boxes
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Matte
 from clipseg_live.matting.alpha import read_only
+from clipseg_live.matting.edges.full_size import mask_boxes
 
 
 def texture(height: int, width: int, seed: int) -> Pixels:

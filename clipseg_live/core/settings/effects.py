@@ -162,17 +162,17 @@ class MatteView(EffectSettings):
 
 
 class EdgeView(EffectSettings):
-    """Colour the pixels near borders by what decided about them: map, edges of the image, or its colours."""
+    """Colour borders by what decided about them: the map, or the edges or colours of the frame, which changed it."""
 
     info = EffectInfo(
         title="Edge decisions",
-        help="Shows where the map, the edges or the colours of the frame decided about a border.",
+        help="Shows where edges or colours of the frame changed the border of the map.",
         group="inspect",
         drawing="clipseg_live.rendering.inspection:draw_edge_decisions",
     )
 
-    kind: Literal["edges"] = "edges"
-    opacity: UnitInterval = Field(default=0.6, title="Opacity", description="Opacity of the colours.")
+    kind: Literal["decisions"] = "decisions"
+    opacity: UnitInterval = Field(default=0.9, title="Opacity", description="Opacity of the colours.")
 
 
 class Spotlight(EffectSettings):
@@ -382,7 +382,7 @@ def _effect_of(value: object) -> object:
 
 
 Effect = Annotated[SerializeAsAny[EffectSettings], BeforeValidator(_effect_of)]
-Effects = Annotated[tuple[Effect, ...], Field(max_length=16)]
+Effects = Annotated[tuple[Effect, ...], Field(max_length=32)]
 
 DEFAULT_EFFECTS: tuple[EffectSettings, ...] = (Tint(), Outline())
 

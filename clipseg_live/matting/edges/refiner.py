@@ -46,6 +46,8 @@ _FAST_SHARE = np.float32(0.5)
 """Share of "fast" in this force."""
 _MOST_NOISE = 0.3
 """Tolerance of a map above which its border is too uncertain for "best"."""
+_NEAR_BORDER = np.ones((3, 3), np.uint8)
+"""Window around pixels of the border that have a decision."""
 _SOFT = 0.5
 """Standard deviation in pixels by which a sharp border is blurred."""
 
@@ -183,9 +185,10 @@ class EdgeRefiner:
         np.copyto(alpha[area], np.clip(steep, 0, 1, out=steep), where=free[area])
         decisions = None
         if explain:
-            forces = np.stack([np.abs(part - level), weight * np.abs(filtered - part), np.abs(evidence)])
-            decisions = np.zeros(self._shape, np.uint8)
-            decisions[area] = _decisions(_resize_each(forces, double)[(slice(None), *part_of_double)], free[area])
+            colours_won = np.zeros(self._shape, np.float32)
+            stronger = np.abs(evidence) > weight * np.abs(filtered - part)
+            colours_won[area] = _resize(stronger.astype(np.float32), double)[part_of_double]
+            decisions = _decisions(inside, alpha, colours_won > 0.5)
         return Refined(alpha, colours, decisions), tokens
 
     def _half_area(self, marks: NDArray[np.bool_]) -> Slices:
@@ -208,16 +211,25 @@ class EdgeRefiner:
         start = (plane >= np.float32(0.5)).astype(np.float32)
         result = shortest_border(start, free, prior + evidence, self._costs, grid, tokens.difference)
         alpha = cv2.GaussianBlur(result.mask, (0, 0), _SOFT, borderType=cv2.BORDER_REPLICATE)
-        decisions = None
-        if explain:
-            forces = np.abs(np.stack([_MAP_WEIGHT * signed + result.tokens, result.border, evidence]))
-            decisions = _decisions(forces, free)
-        return Refined(np.asarray(alpha, np.float32).reshape(self._shape), fast.colours, decisions)
+        alpha = np.asarray(alpha, np.float32).reshape(self._shape)
+        decisions = _decisions(start > 0, alpha, np.abs(evidence) > np.abs(result.border)) if explain else None
+        return Refined(alpha, fast.colours, decisions)
 
 
-def _decisions(forces: FloatPlane, free: NDArray[np.bool_]) -> BytePlane:
-    """Return the ``Decision`` with the largest of float32 (3, h, w) forces at each free pixel, uint8 (h, w)."""
-    return np.where(free, Decision.MAP + forces.argmax(axis=0), Decision.NONE).astype(np.uint8)
+def _decisions(inside: NDArray[np.bool_], alpha: FloatPlane, colours_won: NDArray[np.bool_]) -> BytePlane:
+    """Return the ``Decision`` for each pixel near the border, uint8 (h, w).
+
+    Args:
+        inside: bool (h, w), where the map alone reaches its threshold.
+        alpha: float32 (h, w), the refined mask.
+        colours_won: bool (h, w), where the colours have more weight than the edges.
+    """
+    mask = alpha >= np.float32(0.5)
+    is_changed = mask != inside
+    near = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, _NEAR_BORDER)
+    decisions = np.where(np.asarray(near).reshape(mask.shape) > 0, Decision.MAP, Decision.NONE)
+    decisions[is_changed] = np.where(colours_won[is_changed], Decision.COLOURS, Decision.EDGES)
+    return decisions.astype(np.uint8)
 
 
 def _local_border(
@@ -241,8 +253,3 @@ def _resize(plane: FloatPlane, size: tuple[int, int]) -> FloatPlane:
     is_reduction = size[0] < plane.shape[1]
     resized = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if is_reduction else cv2.INTER_LINEAR)
     return np.asarray(resized, np.float32).reshape(size[1], size[0], *plane.shape[2:])
-
-
-def _resize_each(planes: FloatPlane, size: tuple[int, int]) -> FloatPlane:
-    """Resize each of float32 (n, h, w)."""
-    return np.stack([_resize(plane, size) for plane in planes])

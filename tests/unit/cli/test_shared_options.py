@@ -144,10 +144,10 @@ def test_live_sessions_alone_have_an_option_for_reuse() -> None:
 
 def test_watch_has_unsmoothed_masks_by_default() -> None:
     options = options_of("watch")
-    assert [options[name].show_default for name in ("smoothing", "motion_tracking", "edge_refinement")] == [
+    assert [options[name].show_default for name in ("smoothing", "motion_tracking", "edges")] == [
         "0",
         "no",
-        "no",
+        "off",
     ]
     assert MatteSettings(smoothing=0, motion_tracking=False, edges="off") == PLAIN_MATTES
 

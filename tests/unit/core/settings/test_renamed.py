@@ -15,7 +15,8 @@ from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 
 VALUES: dict[type[Frozen], dict[str, Any]] = {
     MatteSettings: {
-        "follow": False, "refine": False, "together": "exclusive", "none_level": 0.2, "present": 0.6,
+        "follow": False, "edge_refinement": "best", "refine": "off", "together": "exclusive", "none_level": 0.2,
+        "present": 0.6,
     },
     MatteShape: {"smallest": 1.5, "fill": 2.5},
     PromptStyle: {"against": (1, 2)},
@@ -33,9 +34,11 @@ def renamed_fields(kind: type[Frozen]) -> Iterator[tuple[str, str]]:
     """Yield the present and the former name of each renamed field."""
     for present, field in kind.model_fields.items():
         if isinstance(field.validation_alias, AliasChoices):
-            first, former = field.validation_alias.choices
-            assert first == present and isinstance(former, str)
-            yield present, former
+            first, *former_names = field.validation_alias.choices
+            assert first == present
+            for former in former_names:
+                assert isinstance(former, str)
+                yield present, former
 
 
 def subclasses(kind: type[Frozen]) -> Iterator[type[Frozen]]:
@@ -73,6 +76,9 @@ def test_both_names_of_a_field_are_refused() -> None:
 def test_former_values_are_accepted() -> None:
     assert CutOut(backdrop="picture").backdrop == "image"  # type: ignore[arg-type]
     assert PromptStyle(role="show").role == "positive"  # type: ignore[arg-type]
+    for switch, level in ((True, "fast"), (False, "off")):
+        assert MatteSettings(edge_refinement=switch).edges == level  # type: ignore[call-arg]
+        assert MatteSettings.model_validate_json(json.dumps({"edge_refinement": switch})).edges == level
     with pytest.raises(ValidationError, match="positive"):
         PromptStyle(role="shown")  # type: ignore[arg-type]
 
