@@ -3,6 +3,7 @@
     python scripts/bench_quality.py                          # all clips and rates, about half an hour
     python scripts/bench_quality.py --quick                  # two clips, one seed, to check the table
     python scripts/bench_quality.py --json FILE --markdown FILE --pictures FOLDER
+    python scripts/bench_quality.py --photographs FOLDER     # real photographs with masks, see bench_edges.py
 
 The clips have 1280×720 pixels and 30 frames per second. Drawn scenes are measured with an oracle instead of the model,
 and with the built-in shapes model. Parts of photographs over photographs, and photographs under a moving camera, are
@@ -227,7 +228,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path, help="also write the tables to this file")
     parser.add_argument("--pictures", type=Path, help="write strips of frames at an edge into this folder")
+    parser.add_argument("--photographs", type=Path, metavar="FOLDER", help="only photographs with masks of this folder")
     options = parser.parse_args(arguments)
+    if options.photographs:
+        import bench_edges
+
+        bench_edges.print_photographs(options.photographs)
+        return
     if options.pictures:
         import quality_strips
 

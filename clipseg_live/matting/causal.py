@@ -100,6 +100,7 @@ class MattingState:
         prediction: the last prediction.
         prediction_time: time of the frame of the last prediction in seconds.
         filter_state: smoothed maps since then.
+        is_average: True if ``filter_state`` is an average of several predictions.
         presence: smoothed presence of the prompts.
         flags: presence flags by prompt key.
         prediction_interval: seconds between the last two predictions; None once ``flags`` include the last one.
@@ -119,6 +120,7 @@ class MattingState:
     prediction: MapPrediction | None = None
     prediction_time: Fraction | None = None
     filter_state: FilterState | None = None
+    is_average: bool = False
     presence: PresenceState = field(default_factory=PresenceState)
     flags: Mapping[Hashable, PresenceFlags] = field(default_factory=dict)
     prediction_interval: float | None = None
@@ -199,7 +201,7 @@ class CausalMattes:
         newest = self._newest(state, request, indices) if own and request.cautious is not False else None
         mattes: dict[bool, Mattes] = {}
         refined: dict[bool, RefinedFrame] = {}
-        is_average = not own or (settings.smoothing > 0 and not frame.independent)
+        is_average = state.is_average or not own
         for kind in kinds_of(request):
             last = state.previous.get(bool(kind.cautious))
             is_new = last is None or last.prediction is not prediction
@@ -290,6 +292,7 @@ def with_prediction(state: MattingState, prediction: MapPrediction, settings: Ma
             prediction=prediction,
             prediction_time=None,
             filter_state=None,
+            is_average=False,
             flags={},
             prediction_interval=None,
         )
@@ -323,6 +326,7 @@ def with_prediction(state: MattingState, prediction: MapPrediction, settings: Ma
         prediction=prediction,
         prediction_time=prediction_time,
         filter_state=filter_state,
+        is_average=last_filter is not None and settings.smoothing > 0,
         prediction_interval=seconds,
         trust=prediction_trust if last_filter is None else np.maximum(prediction_trust, trust),
         flow=BackwardFlow.identity(height, width),

@@ -59,7 +59,7 @@ def draw_mattes(canvas: EffectCanvas, effect: MatteView) -> None:
 
 
 def draw_edge_decisions(canvas: EffectCanvas, effect: EdgeView) -> None:
-    """Draw borders over a dark grey frame, coloured by what decided about them. Later prompts lie above earlier ones."""
+    """Draw borders over a dark grey frame, coloured by what decided about them. Later prompts lie on top."""
     decisions = canvas.mattes.decisions
     grey = cv2.cvtColor(canvas.picture, cv2.COLOR_RGB2GRAY)
     canvas.picture = np.asarray(cv2.cvtColor(cv2.convertScaleAbs(grey, alpha=_DIM), cv2.COLOR_GRAY2RGB), np.uint8)
