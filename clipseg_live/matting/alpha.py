@@ -106,7 +106,8 @@ def build_mattes(
     Returns:
         The mattes, and the results of edge refinement. The latter are None without prompts or edge refinement.
     """
-    size, styles, settings = pixels.shape[:2], drawn.styles, request.settings
+    size = pixels.shape[0], pixels.shape[1]
+    styles, settings = drawn.styles, request.settings
     if not styles:
         return Mattes(*size, own=drawn.own), None
     refinement, decisions = None, None

@@ -63,7 +63,7 @@ def colour_cells(picture: FloatPlane) -> ColourCells:
     light, green_red, blue_yellow = (
         channel.astype(np.int32) // (256 // levels) for channel, levels in zip(cv2.split(lab), _LEVELS, strict=True)
     )
-    return (light * _LEVELS[1] + green_red) * _LEVELS[2] + blue_yellow
+    return np.asarray((light * _LEVELS[1] + green_red) * _LEVELS[2] + blue_yellow, np.int32)
 
 
 def fit_colours(
@@ -105,10 +105,11 @@ def colour_evidence(model: ColourModel, cells: ColourCells, area: Slices = WHOLE
         area: rows and columns of the picture for which the evidence is returned.
     """
     height, width = cells.shape
-    corner, down = (values[area[0], None] for values in _between(height))
-    left, across = (values[area[1]] for values in _between(width))
+    top, down = _between(height)
+    left, across = _between(width)
     base = model.offsets[cells[area]]
-    base += corner * _POSITIONS + left
+    base += top[area[0], None] * _POSITIONS + left[area[1]]
+    down, across = down[area[0], None], across[area[1]]
     upper = model.evidence[base]
     upper += across * (model.evidence[base + 1] - upper)
     base += _POSITIONS
@@ -125,10 +126,10 @@ def _most_used(cells: ColourCells, earlier: ColourModel | None) -> tuple[NDArray
     counted = np.bincount(cells.ravel(), minlength=int(np.prod(_LEVELS))).astype(np.float32)
     if earlier is not None:
         counted[earlier.cells] += earlier.counts.sum(axis=(0, 2))
-    used = np.flatnonzero(counted)
-    if len(used) > _MOST_CELLS:
-        used = np.sort(np.argpartition(counted, -_MOST_CELLS)[-_MOST_CELLS:])
-    used = used.astype(np.int32)
+    most = np.flatnonzero(counted)
+    if len(most) > _MOST_CELLS:
+        most = np.sort(np.argpartition(counted, -_MOST_CELLS)[-_MOST_CELLS:])
+    used = np.asarray(most, np.int32)
     counts = np.zeros((2, len(used), _POSITIONS**2), np.float32)
     if earlier is not None:
         rows = _rows(used)[earlier.cells]

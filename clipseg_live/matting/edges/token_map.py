@@ -214,7 +214,7 @@ def _gradient(tokens: FloatPlane) -> FloatPlane:
     padded = np.concatenate([tokens[:1], tokens, tokens[-1:]])
     change = padded[2:] - padded[:-2]
     change[1:-1] *= np.float32(0.5)
-    return change
+    return np.asarray(change, np.float32)
 
 
 def _reduced(tokens: FloatPlane, step: int) -> FloatPlane:
