@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.demo.scenes import Matrix
+from clipseg_live.evaluation.stability import boundary_f, delay_of, unexplained_change
 
 Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+_TOLERANCE = 2
+"""Distance in pixels within which borders agree."""
 _NEAR = 12
 """Radius in pixels of half size around an object within which pixels are assumed to move with it."""
 
@@ -20,27 +23,6 @@ def iou(mask: Mask, true: Mask) -> float:
     """Return the intersection over union; 1 if both masks are empty."""
     union = np.count_nonzero(mask | true)
     return 1.0 if not union else np.count_nonzero(mask & true) / union
-
-
-def boundary_f(mask: Mask, true: Mask, tolerance: int = 2) -> float:
-    """Return the boundary F-measure of DAVIS (Perazzi et al., CVPR 2016).
-
-    It is the harmonic mean of the shares of either border that lie within ``tolerance`` pixels of the other; 1 if both
-    are empty.
-    """
-    one, other = _border(mask), _border(true)
-    if not one.any() or not other.any():
-        return float(not one.any() and not other.any())
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * tolerance + 1, 2 * tolerance + 1))
-    precision = cv2.dilate(other, disc)[one > 0].mean()
-    recall = cv2.dilate(one, disc)[other > 0].mean()
-    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
-
-
-def _border(mask: Mask) -> NDArray[np.uint8]:
-    filled = mask.astype(np.uint8)
-    inner = cv2.erode(filled, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=(1,))
-    return np.asarray(filled - inner, np.uint8)
 
 
 def halved(plane: Plane) -> Plane:
@@ -65,9 +47,8 @@ def flicker(matte: Plane, past: Plane, true: Plane, true_past: Plane, step: Matr
     """
     near = cv2.dilate((true_past > 0).astype(np.uint8), np.ones((2 * _NEAR + 1, 2 * _NEAR + 1), np.uint8))
     with_object = _warped(near.astype(np.float32), step) > 0.5
-    change = matte - np.where(with_object, _warped(past, step), _warped(past, camera))
-    true_change = true - np.where(with_object, _warped(true_past, step), _warped(true_past, camera))
-    return float(np.abs(change - true_change).mean())
+    moved, true_moved = (np.where(with_object, _warped(p, step), _warped(p, camera)) for p in (past, true_past))
+    return unexplained_change(matte, moved, true, true_moved)
 
 
 def _warped(plane: Plane, step: Matrix) -> Plane:
@@ -76,16 +57,6 @@ def _warped(plane: Plane, step: Matrix) -> Plane:
     half[:, 2] = step[:, 2] / 2 + step[:, :2] @ (0.5, 0.5) - 0.5
     height, width = plane.shape
     return np.asarray(cv2.warpAffine(plane, half, (width, height), flags=cv2.INTER_LINEAR), np.float32)
-
-
-def delay(matte: Plane, truths: "deque[Plane]") -> int:
-    """Return the age in frames of the true matte that is most similar to a matte.
-
-    Args:
-        matte: The matte.
-        truths: True mattes, the newest first.
-    """
-    return int(np.argmin([float(np.abs(matte - true).mean()) for true in truths]))
 
 
 @dataclass
@@ -147,9 +118,9 @@ class Judge:
             self.figures.iou.append(iou(matte > 0.5, true > 0.5))
             self.figures.error.append(float(np.abs(matte - true).mean()) * 1000)
             if number % 3 == 0:  # the slowest measure
-                self.figures.boundary.append(boundary_f(matte > 0.5, true > 0.5))
+                self.figures.boundary.append(boundary_f(matte > 0.5, true > 0.5, _TOLERANCE))
         if self._past is not None and step is not None and camera is not None:
             self.figures.flicker.append(flicker(half, self._past[0], true_half, self._past[1], step, camera) * 1000)
         if self._timed_from is not None and number >= self._timed_from and true.any():
-            self.figures.delay.append(delay(half, self._truths))
+            self.figures.delay.append(delay_of(half, self._truths))
         self._past = half, true_half

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.errors import ModelError, UsageError
 from clipseg_live.core.prompts import ImagePrompt
 from clipseg_live.core.settings.base import RESIZE_MODES, ResizeMode
+from clipseg_live.imaging.corners import resize_corners
 from clipseg_live.model.resampling import Resampling, resample_maps, resize_pixels
 
 logger = logging.getLogger(__name__)
@@ -168,11 +169,11 @@ def place_frame(height: int, width: int, *, size: int, patch: int, fit: ResizeMo
     raise UsageError(f"{fit!r} is not a fit mode: use one of {', '.join(RESIZE_MODES)}.")
 
 
-def resize_frame(pixels: NDArray[np.uint8], placement: Placement, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Resize an image to the input of the network, uint8 (height, width, 3).
+def resize_frame(pixels: NDArray[np.uint8], placement: Placement, preprocessing: Preprocessing) -> NDArray[Any]:
+    """Resize an image to the input of the network, (height, width, 3), uint8, or float32 with "bilinear-corners".
 
     It is antialiased and rounded to whole levels like Pillow's resampling. Padding is the mean of the checkpoint. The
-    values are those of PyTorch's resampling on a CPU.
+    values are those of PyTorch's resampling on a CPU. With "bilinear-corners" it is neither antialiased nor rounded.
 
     Args:
         pixels: uint8 (h, w, 3).
@@ -180,10 +181,13 @@ def resize_frame(pixels: NDArray[np.uint8], placement: Placement, preprocessing:
         preprocessing: constants of the checkpoint.
     """
     target = (placement.inner_height, placement.inner_width)
-    picture = resize_pixels(pixels, target, preprocessing.resampling)
+    if preprocessing.resampling == "bilinear-corners":
+        picture: NDArray[Any] = resize_corners(pixels, *target)
+    else:
+        picture = resize_pixels(pixels, target, preprocessing.resampling)
     if (placement.height, placement.width) == target:
         return picture
-    padded = np.empty((placement.height, placement.width, 3), np.uint8)
+    padded = np.empty((placement.height, placement.width, 3), picture.dtype)
     padded[:] = [round(255 * m) for m in preprocessing.mean]
     bottom, right = placement.top + target[0], placement.left + target[1]
     padded[placement.top : bottom, placement.left : right] = picture

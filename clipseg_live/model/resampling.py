@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from clipseg_live.model import threads
 
-Resampling = Literal["nearest-exact", "bilinear", "bicubic"]
+Resampling = Literal["nearest-exact", "bilinear", "bicubic", "bilinear-corners"]
+"""Interpolation of frames. "bilinear-corners" has aligned corners, and is neither antialiased nor rounded."""
 
 _COLUMNS = 8
 _ROWS = 4

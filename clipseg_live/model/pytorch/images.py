@@ -28,7 +28,8 @@ class _Unlocked:
 def resize(picture: Tensor, placement: Placement, preprocessing: Preprocessing) -> Tensor:
     """Resize an image to the input of the network, (1, 3, height, width), values 0..255, on the same device.
 
-    It is antialiased and rounded to whole levels like Pillow's resampling. Padding is the mean of the checkpoint.
+    It is antialiased and rounded to whole levels like Pillow's resampling. Padding is the mean of the checkpoint. With
+    "bilinear-corners" it is neither antialiased nor rounded.
 
     Args:
         picture: (1, 3, h, w), uint8.
@@ -39,7 +40,9 @@ def resize(picture: Tensor, placement: Placement, preprocessing: Preprocessing) 
     mode = preprocessing.resampling
     if picture.device.type != "cpu":
         picture = picture.to(torch.float32)  # only the CPU resizes uint8
-    if picture.shape[2:] != target:
+    if mode == "bilinear-corners":
+        picture = functional.interpolate(picture.to(torch.float32), size=target, mode="bilinear", align_corners=True)
+    elif picture.shape[2:] != target:
         smooth = mode in ("bilinear", "bicubic")
         picture = functional.interpolate(picture, size=target, mode=mode, antialias=smooth)
         if picture.is_floating_point():

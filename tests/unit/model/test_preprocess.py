@@ -1,15 +1,18 @@
 """Placement of frames, resizing equal to Pillow, and preparation of image prompts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from torch.nn import functional
 
 from clipseg_live import Prompt, UsageError
 from clipseg_live.model import preprocess
-from clipseg_live.model.preprocess import DIMMED, Preprocessing, place_frame, prepare_image_prompt
+from clipseg_live.model.preprocess import DIMMED, Preprocessing, place_frame, prepare_image_prompt, resize_frame
 from clipseg_live.model.pytorch.images import as_tensor, normalise, resize
 from clipseg_live.model.resampling import bicubic_matrix, resample_maps, resize_pixels
 from tests.helpers.tolerances import SAME_INTERPOLATION
@@ -51,6 +54,22 @@ def test_resizing_equals_pillow(shape: tuple[int, int]) -> None:
     expected = np.asarray(Image.fromarray(pixels).resize((352, 352), Image.Resampling.BILINEAR))
     difference = np.abs(found[0].permute(1, 2, 0).numpy().astype(int) - expected)
     assert difference.max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(720, 1280), (53, 37), (1, 1), (352, 352), (1, 300)])
+def test_resizing_with_aligned_corners_is_that_of_torch(shape: tuple[int, int]) -> None:
+    """The published evaluation passes floating-point values, neither antialiased nor rounded."""
+    pixels = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    corners = replace(PREPROCESSING, resampling="bilinear-corners")
+    place = place_frame(*shape, size=352, patch=16, fit="stretch")
+    expected = functional.interpolate(
+        torch.from_numpy(pixels).permute(2, 0, 1)[None].float(), size=(352, 352), mode="bilinear", align_corners=True
+    )
+    assert torch.equal(resize(as_tensor(pixels), place, corners), expected)
+    found = resize_frame(pixels, place, corners)
+    assert found.dtype == np.float32
+    assert np.abs(found - expected[0].permute(1, 2, 0).numpy()).max() < 1e-3  # of 255
+    assert np.abs(found - resize_frame(pixels, place, PREPROCESSING)).max() > 10 or shape in ((1, 1), (352, 352))
 
 
 def test_letterbox_pads_with_the_mean() -> None:

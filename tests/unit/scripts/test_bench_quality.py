@@ -2,7 +2,6 @@
 
 import itertools
 import sys
-from collections import deque
 
 import cv2
 import numpy as np
@@ -39,18 +38,6 @@ def test_iou_of_empty_disjoint_and_overlapping_masks():
     assert iou(one, other) == pytest.approx(4 / 12)
 
 
-def test_boundary_f_tolerates_two_pixels():
-    from quality_measures import boundary_f
-
-    true = disc(100, 60) > 0.5
-    assert boundary_f(true, true) == 1
-    assert boundary_f(disc(101, 60) > 0.5, true) == 1
-    assert boundary_f(disc(100, 60, 34) > 0.5, true) == 0
-    assert 0.2 < boundary_f(disc(104, 60) > 0.5, true) < 0.8
-    assert boundary_f(np.zeros_like(true), true) == 0
-    assert boundary_f(np.zeros_like(true), np.zeros_like(true)) == 1
-
-
 def test_flicker_is_zero_for_a_matte_that_moves_with_its_object():
     from quality_measures import flicker, halved
 
@@ -63,13 +50,6 @@ def test_flicker_is_zero_for_a_matte_that_moves_with_its_object():
     moved = flicker(past, past, now, past, step, camera)
     assert moved > 0.02
     assert 0.01 < flicker(halved(disc(88, 54, 25)), past, now, past, step, camera) < 0.1
-
-
-def test_delay_is_the_age_of_the_most_similar_true_matte():
-    from quality_measures import delay
-
-    truths = deque(disc(100 - 6 * ago, 60) for ago in range(6))
-    assert [delay(disc(100 - 6 * ago, 60), truths) for ago in range(6)] == list(range(6))
 
 
 @pytest.mark.slow
