@@ -1,0 +1,234 @@
+"""Ground truth in the forms of the data sets: image files, polygons and run lengths."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from clipseg_live.core.errors import SourceError
+from clipseg_live.evaluation.dataset import TrueMask
+from clipseg_live.media.images.reader import open_image
+
+Polygon = tuple[float, ...]
+"""x and y of the corners in turn, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentTruth:
+    """The class is not in the image."""
+
+    def read(self, height: int, width: int) -> TrueMask:
+        """Return an empty mask."""
+        return TrueMask(np.zeros((height, width), np.bool_))
+
+    def identity(self) -> str:
+        """Return a constant."""
+        return "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFile:
+    """An image file with the mask.
+
+    Attributes:
+        path: File of the mask.
+        value: Value of the class's pixels: the index of a palette or the grey level. None: all pixels that are not 0.
+        ignored: Value of pixels that are left out; None if there is no such value.
+    """
+
+    path: Path
+    value: int | None = None
+    ignored: int | None = None
+
+    def read(self, height: int, width: int) -> TrueMask:
+        """Return the mask of an image of this size."""
+        values = read_mask_values(self.path)
+        if values.shape != (height, width):
+            rows, columns = values.shape
+            raise SourceError(f"The mask {self.path} has {columns}×{rows} pixels, but its image has {width}×{height}.")
+        valid = None if self.ignored is None else values != self.ignored
+        return TrueMask(values != 0 if self.value is None else values == self.value, valid)
+
+    def identity(self) -> str:
+        """Return the values, and the size and time of the file."""
+        return f"{self.value} {self.ignored} {file_identity(self.path)}"
+
+
+@dataclass(frozen=True, slots=True)
+class EvenOddTruth:
+    """Polygons, of which each covers the pixels whose top left corner is inside by the even-odd rule.
+
+    PhraseCut is scored in this way.
+
+    Attributes:
+        polygons: The polygons.
+        file: File that they were read from.
+    """
+
+    polygons: tuple[Polygon, ...]
+    file: Path
+
+    def read(self, height: int, width: int) -> TrueMask:
+        """Return the union of the polygons."""
+        mask = np.zeros((height, width), np.bool_)
+        for polygon in self.polygons:
+            mask |= even_odd_mask(np.reshape(polygon, (-1, 2)), height, width)
+        return TrueMask(mask)
+
+    def identity(self) -> str:
+        """Return the polygons."""
+        return repr(self.polygons)
+
+
+@dataclass(frozen=True, slots=True)
+class CocoTruth:
+    """Segmentations in the forms of COCO: polygons and run lengths.
+
+    Attributes:
+        segmentations: Each a tuple of polygons, a string of compressed run lengths or a tuple of whole run lengths.
+        size: Height and width for which they were made.
+        file: File that they were read from.
+    """
+
+    segmentations: tuple[tuple[Polygon, ...] | str | tuple[int, ...], ...]
+    size: tuple[int, int]
+    file: Path
+
+    def read(self, height: int, width: int) -> TrueMask:
+        """Return the union of the segmentations."""
+        if self.size != (height, width):
+            rows, columns = self.size
+            raise SourceError(f"{self.file} describes an image of {columns}×{rows} pixels that has {width}×{height}.")
+        mask = np.zeros((height, width), np.bool_)
+        for segmentation in self.segmentations:
+            mask |= self._decode(segmentation)
+        return TrueMask(mask)
+
+    def identity(self) -> str:
+        """Return the segmentations."""
+        return repr((self.size, self.segmentations))
+
+    def _decode(self, segmentation: Any) -> NDArray[np.bool_]:
+        from pycocotools import mask as coco
+
+        height, width = self.size
+        try:
+            if isinstance(segmentation, str):
+                codes = [{"size": [height, width], "counts": segmentation.encode("ascii")}]
+            elif segmentation and not isinstance(segmentation[0], tuple):
+                if sum(segmentation) != height * width:
+                    raise ValueError("run lengths")
+                codes = [coco.frPyObjects({"size": [height, width], "counts": list(segmentation)}, height, width)]
+            else:
+                codes = coco.frPyObjects([list(polygon) for polygon in segmentation], height, width)
+            decoded: NDArray[np.bool_] = coco.decode(codes).any(axis=2)
+        except (ValueError, TypeError, IndexError, UnicodeError) as error:
+            raise SourceError(f"{self.file} has a segmentation that is damaged.") from error
+        return decoded
+
+
+@dataclass(frozen=True, slots=True)
+class YoloTruth:
+    """Polygons of one class in a label file of YOLO, with coordinates from 0 to 1.
+
+    Attributes:
+        path: The label file.
+        number: Number of the class, from 0.
+    """
+
+    path: Path
+    number: int
+
+    def read(self, height: int, width: int) -> TrueMask:
+        """Return the union of the polygons, drawn as by Ultralytics: corners cut to whole pixels, borders in."""
+        mask = np.zeros((height, width), np.uint8)
+        for corners in self._corners():
+            cv2.fillPoly(mask, [(corners * (width, height)).astype(np.int32)], (1,))
+        return TrueMask(mask > 0)
+
+    def identity(self) -> str:
+        """Return the number, and the size and time of the file."""
+        return f"{self.number} {file_identity(self.path)}"
+
+    def _corners(self) -> Sequence[NDArray[np.float64]]:
+        found = []
+        for number, line in enumerate(_text_of(self.path).splitlines(), start=1):
+            try:
+                category, *values = line.split() or ["-1"]
+                if int(category) != self.number:
+                    continue
+                corners = np.array(values, np.float64).reshape(-1, 2)
+                if len(corners) < 3 or not np.isfinite(corners).all() or np.abs(corners).max() > 2:
+                    raise ValueError("corners")
+            except ValueError as error:
+                raise SourceError(f"Line {number} of {self.path} is not a polygon with values from 0 to 1.") from error
+            found.append(corners)
+        return found
+
+
+def read_mask_values(path: Path) -> NDArray[Any]:
+    """Return the values of a mask file, (height, width): palette indices or grey levels; for colours, 0 or 1.
+
+    Raises:
+        SourceError: The file cannot be read.
+    """
+    with open_image(path) as (image, _):
+        if image.mode in ("P", "L", "1", "I", "F") or image.mode.startswith("I;"):
+            return np.array(image)
+        colours = np.array(image.convert("RGBA") if image.mode in ("LA", "La", "PA") else _plain(image))
+    return np.asarray(colours[..., :3].any(axis=-1) & (colours[..., 3:] > 0).all(axis=-1), np.uint8)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+
+
+def even_odd_mask(corners: NDArray[np.float64], height: int, width: int) -> NDArray[np.bool_]:
+    """Return the points (row, column) with whole coordinates that are inside a polygon, by the even-odd rule.
+
+    Every edge crosses the rows from its upper end to just before its lower end. The pixels to the right of a crossing
+    change sides.
+
+    Args:
+        corners: float64 (corners, 2), x and y.
+        height: Height of the mask.
+        width: Width of the mask.
+    """
+    x, y = corners[:, 0], corners[:, 1]
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    upper, lower = np.minimum(y, next_y), np.maximum(y, next_y)
+    first = np.clip(np.ceil(upper), 0, height).astype(np.intp)
+    last = np.clip(np.ceil(lower), 0, height).astype(np.intp)
+    counts = last - first
+    edges = np.repeat(np.arange(len(x)), counts)
+    rows = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts) + first[edges]
+    slopes = (next_x - x)[edges] / (next_y - y)[edges]
+    crossings = np.clip(np.floor(x[edges] + (rows - y[edges]) * slopes) + 1, 0, width).astype(np.intp)
+    changes = np.zeros((height, width + 1), np.int64)
+    np.add.at(changes, (rows, crossings), 1)
+    return np.asarray(changes.cumsum(axis=1)[:, :width] % 2 == 1)
+
+
+def file_identity(path: Path) -> str:
+    """Return the name, size and time of a file.
+
+    Raises:
+        SourceError: The file is missing.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
+    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise SourceError(f"{path} cannot be read as text.") from error
