@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clipseg_live.app.api import draw as draw
     from clipseg_live.app.api import export as export
     from clipseg_live.app.api import make_mattes as make_mattes
+    from clipseg_live.app.evaluate import evaluate as evaluate
     from clipseg_live.app.stream import stream as stream
     from clipseg_live.core.errors import ClipsegLiveError as ClipsegLiveError
     from clipseg_live.core.errors import Failure as Failure
@@ -43,6 +44,7 @@ _HOMES = {
     "Segmentation": "clipseg_live.core.segmentation",
     "Segmenter": "clipseg_live.model.segmenter",
     "draw": "clipseg_live.app.api",
+    "evaluate": "clipseg_live.app.evaluate",
     "export": "clipseg_live.app.api",
     "from_bgr": "clipseg_live.core.image_input",
     "make_mattes": "clipseg_live.app.api",

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "clipseg_live"
 INTENDED = {
     "logger": "each module has its own",
     "main": "what a module does as a program",
+    "evaluate": "the function of the Python interface, and the command",
     "export": "the function of the Python interface, and the command",
 }
 

@@ -12,6 +12,7 @@ from clipseg_live._version import __version__
 from clipseg_live.cli.bench import bench
 from clipseg_live.cli.commands import CommandGroup, LogLevel
 from clipseg_live.cli.doctor import doctor
+from clipseg_live.cli.evaluate import evaluate
 from clipseg_live.cli.export.command import export
 from clipseg_live.cli.live import live
 from clipseg_live.cli.models import group as models_group
@@ -28,7 +29,7 @@ class _Commands(CommandGroup):
 
     functions: ClassVar = {
         "live": live, "watch": watch, "virtual-camera": virtual_camera, "record": record, "export": export,
-        "bench": bench, "doctor": doctor, "models": models_group(),
+        "evaluate": evaluate, "bench": bench, "doctor": doctor, "models": models_group(),
     }  # fmt: skip
     former_names: ClassVar = {"camera": "virtual-camera"}
 

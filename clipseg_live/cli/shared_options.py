@@ -205,6 +205,33 @@ class MatteOptions:
     ] = None  # fmt: skip
 
 
+DeviceName = Annotated[
+    str | None, option(MODEL, "NAME", "Device that runs the model: auto, cpu, cuda or mps.", default="auto")
+]
+LibraryName = Annotated[
+    str | None,
+    option(MODEL, "NAME", "Library that runs the model: auto, torch or openvino (CPU only).", default="auto"),
+]
+InputSide = Annotated[
+    int | None,
+    option(MODEL, "PIXELS", "Side of the model's square input.", default="that of the model"),
+]
+ResizeModeName = Annotated[
+    str | None,
+    option(
+        MODEL, "MODE", "How frames are resized for the model: stretch or letterbox (to a square), or aspect (to a "
+        "rectangle with the frame's aspect ratio).", "--resize-mode", default="stretch",
+    ),
+]  # fmt: skip
+DetailName = Annotated[
+    str | None,
+    option(
+        MODEL, "MODE", "off, zoom (segment groups of small objects again, enlarged) or tiles (also segment "
+        "overlapping parts of the frame).", default="off",
+    ),
+]  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeOptions:
     """Fields of ``EngineSettings`` about the model and the device that runs it."""
@@ -216,9 +243,7 @@ class RuntimeOptions:
             default="the published CLIPSeg; shapes for demo:",
         ),
     ] = None  # fmt: skip
-    device: Annotated[
-        str | None, option(MODEL, "NAME", "Device that runs the model: auto, cpu, cuda or mps.", default="auto")
-    ] = None
+    device: DeviceName = None
     dtype: Annotated[
         str | None,
         option(
@@ -226,34 +251,16 @@ class RuntimeOptions:
             default="auto",
         ),
     ] = None  # fmt: skip
-    engine: Annotated[
-        str | None,
-        option(MODEL, "NAME", "Library that runs the model: auto, torch or openvino (CPU only).", default="auto"),
-    ] = None
-    size: Annotated[
-        int | None,
-        option(MODEL, "PIXELS", "Side of the model's square input.", default="that of the model"),
-    ] = None
+    engine: LibraryName = None
+    size: InputSide = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions(RuntimeOptions):
     """Fields of ``EngineSettings``."""
 
-    resize_mode: Annotated[
-        str | None,
-        option(
-            MODEL, "MODE", "How frames are resized for the model: stretch or letterbox (to a square), or aspect (to a "
-            "rectangle with the frame's aspect ratio).", "--resize-mode", default="stretch",
-        ),
-    ] = None  # fmt: skip
-    detail: Annotated[
-        str | None,
-        option(
-            MODEL, "MODE", "off, zoom (segment groups of small objects again, enlarged) or tiles (also segment "
-            "overlapping parts of the frame).", default="off",
-        ),
-    ] = None  # fmt: skip
+    resize_mode: ResizeModeName = None
+    detail: DetailName = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,7 @@ class Confusion:
     @property
     def binary_iou(self) -> NDArray[np.float64]:
         """IoU_BIN, (..., 49): the mean of IoU_FG and of the IoU of the background."""
-        return 0.5 * self.foreground_iou + 0.5 * (self.tn / (1 + self.tn + self.fn + self.fp))
+        return np.asarray(0.5 * self.foreground_iou + 0.5 * (self.tn / (1 + self.tn + self.fn + self.fp)))
 
     @property
     def precision(self) -> NDArray[np.float64]:
@@ -222,11 +222,11 @@ class Scores:
         means = mean_iou(sum_by_group(counts, groups.astype(np.intp), int(groups.max(initial=-1)) + 1))
         best = int(means.argmax())
         curves = np.stack([means, at.foreground_iou, at.binary_iou, at.precision, at.recall])
-        single = (float(value) for value in curves[:3, threshold])
-        pair = (float(value) for value in curves[3:, threshold])
+        single = [float(value) for value in curves[:, threshold]]
         return Scores(
-            float(THRESHOLDS[threshold]), *single, average_precision(total), *pair,
-            float(THRESHOLDS[best]), float(means[best]), curves,
+            threshold=float(THRESHOLDS[threshold]), mean_iou=single[0], foreground_iou=single[1], binary_iou=single[2],
+            ap=average_precision(total), precision=single[3], recall=single[4],
+            best_threshold=float(THRESHOLDS[best]), best_mean_iou=float(means[best]), curves=curves,
         )  # fmt: skip
 
 

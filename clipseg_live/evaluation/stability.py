@@ -87,7 +87,8 @@ class StabilityMeter:
             Flicker, None for the first frame; and delay in frames, None if the object is absent.
         """
         height, width = plane.shape
-        true = np.asarray(cv2.resize(truth.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA))
+        small = cv2.resize(truth.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+        true = np.asarray(small, np.float32)
         self._truths.appendleft(true)
         flicker = None if self._past is None else unexplained_change(plane, self._past[0], true, self._past[1])
         self._past = plane, true
