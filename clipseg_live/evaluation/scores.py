@@ -15,7 +15,12 @@ THRESHOLDS: NDArray[np.float64] = np.linspace(0, 1, 51)[1:-1]
 """The 49 thresholds 0.02, 0.04, ... 0.98."""
 LEVEL_COUNT = len(THRESHOLDS) + 1
 _STEPS = THRESHOLDS.astype(np.float32)  # a map of float32 is compared with a threshold of float32
+_BELOW = np.append(np.float32(-np.inf), _STEPS)
+_ABOVE = np.append(_STEPS, np.float32(np.inf))
+"""Threshold below and above each level."""
 _GUESS = np.float32(LEVEL_COUNT)
+_STRIP = 1 << 16
+"""Pixels that are counted at once, so that intermediate values stay in the processor's cache."""
 
 Counts = NDArray[np.int64]
 """Pixels by truth and level: int64 (2, 50). ``counts[1, k]`` is the number of object pixels whose probability is above
@@ -37,13 +42,17 @@ def count_levels(
     """
     if valid is not None:
         probability, truth = probability[valid], truth[valid]
-    level = (probability * _GUESS).astype(np.int64).ravel().clip(0, LEVEL_COUNT - 1)
-    values = probability.ravel()
-    # Rounding of the product may be one level off in either direction.
-    level -= (level > 0) & ~(values > _STEPS[np.maximum(level - 1, 0)])
-    level += (level < LEVEL_COUNT - 1) & (values > _STEPS[np.minimum(level, LEVEL_COUNT - 2)])
-    level += truth.ravel() * LEVEL_COUNT
-    return np.bincount(level, minlength=2 * LEVEL_COUNT).reshape(2, LEVEL_COUNT)
+    total = np.zeros(2 * LEVEL_COUNT, np.int64)
+    values, objects = probability.ravel(), truth.ravel()
+    for first in range(0, values.size, _STRIP):
+        strip = values[first : first + _STRIP]
+        level = np.minimum(strip * _GUESS, np.float32(LEVEL_COUNT - 1)).astype(np.uint8)
+        # Rounding of the product may be one level off in either direction.
+        level -= strip <= _BELOW[level]
+        level += strip > _ABOVE[level]
+        level += objects[first : first + _STRIP] * np.uint8(LEVEL_COUNT)
+        total += np.bincount(level, minlength=2 * LEVEL_COUNT)
+    return total.reshape(2, LEVEL_COUNT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

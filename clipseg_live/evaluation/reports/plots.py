@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 COLOURS = ("#2e6fd8", "#d9662b", "#2f9e57", "#a44fc4", "#c43c58", "#7a7f16", "#178f9e", "#8a5a35")
 _WIDTH, _HEIGHT = 420, 270
-_LEFT, _TOP, _RIGHT, _BOTTOM = 44, 26, 10, 36
+_LEFT, _TOP, _RIGHT, _BOTTOM = 44, 26, 16, 36
 
 
 @dataclass(frozen=True, slots=True, eq=False)
