@@ -81,7 +81,8 @@ def change_settings(options: SegmentationOptions, base: "LiveSettings", *, demo:
     shown, others = _read(options.prompts, LONGEST_ROW_IMAGE)
     rows = () if shown else _change_rows(options, base)
     styles = (*_new_styles(options, len(shown)), *_other_styles(options.prompts))
-    return with_prompts(changed.model_copy(update={"rows": rows}), (*shown, *others), styles)
+    base_rows = changed.model_copy(update={"rows": rows})
+    return with_prompts(base_rows, (*shown, *others), styles, options.prompts.template or ())
 
 
 def session_settings(options: SegmentationOptions, *, demo: bool) -> "LiveSettings":

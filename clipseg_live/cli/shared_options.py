@@ -50,7 +50,14 @@ class PromptOptions:
 
     prompt: Annotated[
         list[str] | None,
-        option(PROMPTS, "TEXT", 'Text of an object to segment, such as "red cup"; repeat for more.', "--prompt", "-p"),
+        option(
+            PROMPTS,
+            "TEXT",
+            'Text of an object to segment, such as "red cup", or an expression, such as "sky and not '
+            'cloud"; repeat for more.',
+            "--prompt",
+            "-p",
+        ),
     ] = None
     prompt_image: Annotated[
         list[Path] | None, option(PROMPTS, "FILE", "Image of an object to segment; repeat for more.")

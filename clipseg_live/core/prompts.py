@@ -7,11 +7,11 @@ Ecker, CVPR 2022, section 3: the model is trained on interpolations of text and 
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,7 +35,7 @@ ImageBox = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prompt:
-    """A description of the object to segment. Make one with ``Prompt.text``, ``.image``, ``.embedding`` or ``.mix``.
+    """A description of the object to segment. Make one with ``Prompt.text``, ``.image``, ``.parse`` and so on.
 
     Attributes:
         label: Text that is shown with the mask.
@@ -44,6 +44,8 @@ class Prompt:
 
     label: str
     key: str = field(init=False, default="")
+    has_embedding: ClassVar[bool] = True
+    """Whether the prompt has a conditional embedding. Otherwise its map is a combination of several maps."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Prompt) and self.key == other.key and self.label == other.label
@@ -70,6 +72,24 @@ class Prompt:
             UsageError: If the text is empty, or if a template has no ``{}``.
         """
         return TextPrompt(text, tuple(templates))
+
+    @staticmethod
+    def parse(text: str, templates: Sequence[str] = ("{}",), names: "Mapping[str, Prompt] | None" = None) -> "Prompt":
+        """Make a prompt from an expression, such as "dog + 0.5 * black - cat" or "sky and not cloud".
+
+        ``core.prompt_expressions`` describes the syntax. A text without operators is a plain text.
+
+        Args:
+            text: Expression.
+            templates: Templates of all words that have none of their own.
+            names: Prompts that ``[name]`` stands for in the expression.
+
+        Raises:
+            UsageError: If the text is empty or not an expression, or if a name is unknown.
+        """
+        from clipseg_live.core.prompt_expressions import parse_expression  # which builds on this module
+
+        return parse_expression(text, templates, names)
 
     @staticmethod
     def image(
@@ -148,8 +168,8 @@ class TextPrompt(Prompt):
         phrase = " ".join(phrase.split())
         if any("\ud800" <= character <= "\udfff" for sentence in (phrase, *templates) for character in sentence):
             raise UsageError(f"The text prompt {shorten(phrase)} contains bytes that are not characters.")
-        _set(self, phrase=phrase, templates=templates, label=phrase)
-        _set(self, key=_digest(b"text", *(sentence.encode() for sentence in self.sentences)))
+        fill_frozen(self, phrase=phrase, templates=templates, label=phrase)
+        fill_frozen(self, key=content_key(b"text", *(sentence.encode() for sentence in self.sentences)))
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -182,9 +202,9 @@ class ImagePrompt(Prompt):
                 raise UsageError("The mask of an image prompt is empty: it must mark at least one pixel.")
         if box is not None:
             box = _clip_box(box, height, width)
-        _set(self, label=label, pixels=pixels, box=box, mask=mask)
+        fill_frozen(self, label=label, pixels=pixels, box=box, mask=mask)
         outline = repr(box).encode() if mask is None else np.packbits(mask).tobytes()
-        _set(self, key=_digest(b"image", repr(pixels.shape).encode(), pixels.tobytes(), outline))
+        fill_frozen(self, key=content_key(b"image", repr(pixels.shape).encode(), pixels.tobytes(), outline))
 
     def _details(self) -> str:
         part = "" if self.box is None else f", box {self.box}"
@@ -219,8 +239,8 @@ class EmbeddingPrompt(Prompt):
                 "was not saved correctly."
             )
         array = _frozen(array.astype(np.float32))
-        _set(self, label=label, values=array)
-        _set(self, key=_digest(b"embedding", array.tobytes()))
+        fill_frozen(self, label=label, values=array)
+        fill_frozen(self, key=content_key(b"embedding", array.tobytes()))
 
     def _details(self) -> str:
         return f" of {self.values.size} values"
@@ -238,13 +258,17 @@ class MixPrompt(Prompt):
         for part in parts:
             if not (isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], Prompt)):
                 raise UsageError("A mixed prompt needs pairs of a prompt and its weight.")
+            if not part[0].has_embedding:
+                raise UsageError(
+                    f"{shorten(part[0].label)} combines masks and has no embedding, so it cannot be mixed."
+                )
         weights = [float(weight) for _, weight in parts]
         total = sum(weights)
         if not math.isfinite(total) or any(weight < 0 for weight in weights) or total <= 0:
             raise UsageError(f"The weights of a mixed prompt must be 0 or more and not all 0, not {weights}.")
         parts = tuple((prompt, weight / total) for (prompt, _), weight in zip(parts, weights, strict=True))
-        _set(self, parts=parts, label=label or " + ".join(prompt.label for prompt, _ in parts))
-        _set(self, key=_digest(b"mix", *(f"{prompt.key}:{weight:.6g}".encode() for prompt, weight in parts)))
+        fill_frozen(self, parts=parts, label=label or " + ".join(prompt.label for prompt, _ in parts))
+        fill_frozen(self, key=content_key(b"mix", *(f"{prompt.key}:{weight:.6g}".encode() for prompt, weight in parts)))
 
 
 PromptLike = str | PathLike[str] | ImageLike | Prompt
@@ -285,12 +309,14 @@ def require_prompts(prompts: PromptLike | Iterable[PromptLike]) -> tuple[Prompt,
     return converted
 
 
-def _set(instance: object, **values: object) -> None:
+def fill_frozen(instance: object, **values: object) -> None:
+    """Set fields of a frozen value, in its ``__init__``."""
     for name, value in values.items():
         object.__setattr__(instance, name, value)
 
 
-def _digest(*chunks: bytes) -> str:
+def content_key(*chunks: bytes) -> str:
+    """Return the key of a prompt with this content."""
     digest = hashlib.sha256()
     for chunk in chunks:
         digest.update(len(chunk).to_bytes(8, "little"))

@@ -132,7 +132,9 @@ def prompt_sets(
             own = {name: each[min(number, len(each) - 1)] for name, each in texts.items()}
             label = "; ".join(each[number] for each in texts.values() if number < len(each))
             several = max(map(len, texts.values())) > 1 or bool(tables)
-            prompts = {name: ClassPrompt(Prompt.text(text, templates or ("{}",))) for name, text in own.items()}
+            prompts = {
+                name: ClassPrompt(_parsed(words[name], text, templates or ("{}",))) for name, text in own.items()
+            }
             sets.append(PromptVariant(label[:60] if several else "", prompts))
     for name, table in tables:
         listed = {each: table.get(each, ClassWords()) for each in texts} if chosen else table
@@ -144,9 +146,14 @@ def prompt_sets(
 
 def _prompt_of(default: str, row: ClassWords, templates: Sequence[str]) -> ClassPrompt:
     own = row.templates or tuple(templates) or ("{}",)
-    prompts = [Prompt.text(text, own) for text in row.words or (default,)]
+    prompts = [_parsed(default, text, own) for text in row.words or (default,)]
     whole = prompts[0] if len(prompts) == 1 else Prompt.mix(*((prompt, 1.0) for prompt in prompts))
-    return ClassPrompt(whole, tuple(Prompt.text(text) for text in row.negatives))
+    return ClassPrompt(whole, tuple(Prompt.parse(text) for text in row.negatives))
+
+
+def _parsed(default: str, text: str, templates: Sequence[str]) -> Prompt:
+    """Return the prompt of a text, which may be an expression. The name of a class is a plain text."""
+    return Prompt.text(text, templates) if text == default else Prompt.parse(text, templates)
 
 
 def _chosen_texts(words: Mapping[str, str], chosen: Sequence[str]) -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from clipseg_live.core.errors import NoPrediction
 from clipseg_live.core.frame import Pixels
+from clipseg_live.core.prompt_expressions import combine_maps
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.model.backend import Backend
@@ -61,7 +62,8 @@ class DriverSegmenter(Segmenter):
                 logger.warning("A prompt has no finite embedding", exc_info=True)
                 return None
             clock.mark("prompts")
-            maps = self.backend.download(self.backend.maps(last.features, embeddings, last.placement))
+            leaves = self.backend.download(self.backend.maps(last.features, embeddings, last.placement))
+            maps = combine_maps(prompts, leaves)
             clock.mark("decoder")
             maps.setflags(write=False)
             return Segmentation(maps, prompts, last.size, clock.milliseconds()) if np.isfinite(maps).all() else None

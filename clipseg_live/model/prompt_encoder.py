@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.errors import NoPrediction, UsageError
+from clipseg_live.core.prompt_expressions import SumPrompt, leaf_prompts
 from clipseg_live.core.prompts import EmbeddingPrompt, ImagePrompt, MixPrompt, Prompt, TextPrompt
 from clipseg_live.core.system.quoting import shorten
 from clipseg_live.model.backend import Backend, Embeddings
@@ -87,13 +88,16 @@ class PromptEncoder:
     def encode(self, prompts: Sequence[Prompt]) -> Embeddings:
         """Return the embeddings of prompts, (prompts, embedding_size), in an array that belongs to the caller.
 
+        A prompt that combines maps has a row for each of its operands (``leaf_prompts``).
+
         Raises:
             UsageError: if an embedding has another length than those of the model.
             NoPrediction: if the embedding of a prompt is not finite.
         """
         embeddings: dict[str, Embedding] = {}
         missing: dict[str, Prompt] = {}
-        for prompt in prompts:
+        leaves = leaf_prompts(prompts)
+        for prompt in leaves:
             kept = self._cache.get((self._identity, prompt.key))
             if kept is not None:
                 self._cache.move_to_end((self._identity, prompt.key))
@@ -104,7 +108,7 @@ class PromptEncoder:
                 self._misses += 1
         if missing:
             embeddings |= self._encode_new(list(missing.values()))
-        return np.stack([embeddings[prompt.key] for prompt in prompts])
+        return np.stack([embeddings[prompt.key] for prompt in leaves])
 
     def tokens(self, sentences: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the padded token ids of sentences and their mask, each (sentences, tokens)."""
@@ -124,6 +128,9 @@ class PromptEncoder:
                 encoded[prompt.key] = self._encode_image(prompt)
             elif isinstance(prompt, EmbeddingPrompt):
                 encoded[prompt.key] = self._take_embedding(prompt)
+            elif isinstance(prompt, SumPrompt):
+                parts = self.encode([part for part, _ in prompt.parts])
+                encoded[prompt.key] = self._backend.rounded(prompt.embedding_of(parts))
             elif isinstance(prompt, MixPrompt):
                 weights = np.array([weight for _, weight in prompt.parts], np.float32)
                 encoded[prompt.key] = self._backend.rounded(weights @ self.encode([part for part, _ in prompt.parts]))

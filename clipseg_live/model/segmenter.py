@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.errors import ClipsegLiveError, ModelError, NoPrediction, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.image_input import Channels, ImageLike, as_pixels, is_batch
+from clipseg_live.core.prompt_expressions import combine_maps
 from clipseg_live.core.prompts import Prompt, PromptLike, require_prompts
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import DEFAULT_MODEL, DETAILS, RESIZE_MODES, Detail, ResizeMode
@@ -209,7 +210,10 @@ class Segmenter:
         return (*self._precision_notices, *self._prompts.notices)
 
     def encode(self, prompts: PromptLike | Sequence[PromptLike]) -> Embeddings:
-        """Return the conditional embeddings of prompts, float32 (prompts, embedding size), cached by content.
+        """Return the conditional embeddings of prompts, or of the operands of and, or and not, cached by content.
+
+        Returns:
+            float32 (prompts and operands, embedding size).
 
         Raises:
             UsageError: if there is no prompt, or an embedding has the wrong length.
@@ -291,7 +295,7 @@ class Segmenter:
             if self.detail != "off":
                 maps = self._closer(maps, image, frame, embeddings)
                 clock.mark(self.detail)
-            probabilities = self.backend.download(maps)
+            probabilities = combine_maps(wanted, self.backend.download(maps))
             clock.mark("download")
         if not np.isfinite(probabilities).all():
             self._seen.clear()  # these features may be the cause

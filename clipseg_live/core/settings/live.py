@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, mo
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
+from clipseg_live.core.prompt_expressions import parse_or_text
 from clipseg_live.core.prompts import LARGEST_VALUE, MOST_VALUES, Prompt
 from clipseg_live.core.settings.base import (
     PALETTE,
@@ -109,7 +110,8 @@ class PromptRow(Frozen):
 
     Attributes:
         id: Number that stays with the row through edits and moves.
-        text: Text of the prompt. It may be empty. A row without text, embedding and image has no prompt.
+        text: Text of the prompt, or an expression (``Prompt.parse``). A text that is not a valid expression is used as
+            it is. It may be empty. A row without text, embedding and image has no prompt.
         templates: Templates such as "a photo of a {}". The embeddings of the text in each of them are averaged. Empty:
             the text alone.
         embedding: Conditional embedding that is used in place of the text, which is its label then. Empty: the text is
@@ -140,6 +142,8 @@ class PromptRow(Frozen):
         image = Prompt.image(self.image.pixels, label=text or "image")
         if condition is None or self.share >= 1.0:
             return image
+        if not condition.has_embedding:  # a combination of masks has nothing to blend with
+            condition = Prompt.text(text, self.templates or ("{}",))
         return Prompt.mix((image, self.share), (condition, 1.0 - self.share), label=text or condition.label)
 
     def _condition(self) -> Prompt | None:
@@ -147,7 +151,7 @@ class PromptRow(Frozen):
         text = self.text.strip()
         if self.embedding:
             return Prompt.embedding(np.array(self.embedding, np.float32), label=text or "embedding")
-        return Prompt.text(text, self.templates or ("{}",)) if text else None
+        return parse_or_text(text, self.templates or ("{}",)) if text else None
 
 
 class FrameTransform(Frozen):
