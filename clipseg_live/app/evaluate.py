@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import cycle, islice
 from os import PathLike
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from clipseg_live.app.engine import find_model, load_engine, loading_message
 from clipseg_live.core.errors import UsageError
@@ -19,6 +20,10 @@ from clipseg_live.evaluation.runner import ScoringRules, score_images
 from clipseg_live.evaluation.scores import threshold_index
 from clipseg_live.evaluation.summary import Evaluation, RunName, RunResult, RunScores, summarise
 from clipseg_live.evaluation.sums_file import SumsFile
+from clipseg_live.media.images.reader import read_image
+
+if TYPE_CHECKING:
+    from clipseg_live.model.driver import DriverSegmenter
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +98,7 @@ def run_evaluation(
         engine = load_engine(files, settings)
         if request.protocol == "paper":
             engine.preprocessing = replace(engine.preprocessing, resampling="bilinear-corners")
+        _settle_precision(engine, data, sets)
         side = engine.size if request.protocol == "paper" else None
         runtime = (engine.engine, engine.device, engine.dtype, engine.size, engine.fit, engine.detail)
         rules = ScoringRules(threshold, side, repr((request.protocol, files.identity(), *runtime)))
@@ -109,6 +115,20 @@ def run_evaluation(
             first = resampled if first is None else first
             runs.append(_with_pictures(run, engine, data, prompts, rules, request.pictures))
     return Evaluation(data.name, data.layout, request.protocol, tuple(runs), data.notices)
+
+
+def _settle_precision(engine: "DriverSegmenter", data: TrueSet, sets: Sequence[PromptVariant]) -> None:
+    """Segment some images first if the engine may still change its precision, so that all scores have the same.
+
+    An engine compares its precision with float32 on some of its first frames.
+    """
+    if engine.dtype == "float32":
+        return
+    from clipseg_live.model.precision import COMPARED_FRAMES
+
+    prompts = [next(iter(sets[0].by_class.values())).prompt]
+    for image in islice(cycle(data.images), max(COMPARED_FRAMES)):
+        engine.segment(read_image(image.file), prompts)
 
 
 def _with_pictures(
