@@ -1,5 +1,7 @@
 """``clipseg-live evaluate``: score models and prompts against ground truth."""
 
+import logging
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from clipseg_live.cli.shared_options import DetailName, DeviceName, InputSide, L
 if TYPE_CHECKING:
     from clipseg_live.core.settings.base import EngineSettings
     from clipseg_live.evaluation.summary import Evaluation, RunResult
+
+logger = logging.getLogger(__name__)
 
 PRINTED = (
     "mIoU", "IoU_FG", "IoU_BIN", "AP", "precision", "recall", "boundary_F", "best_threshold", "best_mIoU",
@@ -198,8 +202,8 @@ def _check_outputs(paths: list[Path], replaced: list[Path], overwrite: bool) -> 
 
     for path in paths:
         check_replaceable(path)
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise UsageError(f"{path} cannot be written: name a file in an existing folder.")
+        if path.is_dir() or not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+            raise UsageError(f"{path} cannot be written: name a file in a folder that exists and can be written.")
         if path in replaced and path.exists() and not overwrite:
             raise UsageError(f"{path} exists already: choose another name, or replace it with --overwrite.")
     if len({path.absolute() for path in paths}) < len(paths):
@@ -217,6 +221,7 @@ def _write_files(result: "Evaluation", own: ScoreOptions) -> None:
             try:
                 replace_file(path, make(result))
             except OSError as error:
+                logger.warning("A result cannot be written", exc_info=True)
                 raise SinkError(f"{path} could not be written: {error.strerror or error}.") from error
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings.base import Frozen
 from clipseg_live.evaluation.readers.files import read_checked, reading
+
+logger = logging.getLogger(__name__)
 
 _SEPARATOR = "|"
 _COLUMNS = ("class", "words", "templates", "negatives")
@@ -99,6 +102,7 @@ def read_table(path: Path) -> Mapping[str, ClassWords]:
             cells = {column: [part.strip() for part in cell.split(_SEPARATOR)] for column, cell in row.items()}
             table[name] = ClassWords(**{column: tuple(filter(None, parts)) for column, parts in cells.items()})
     except csv.Error as error:
+        logger.warning("A table of prompts cannot be parsed", exc_info=True)
         raise SourceError(f"Line {rows.line_num} of {path} cannot be read: {error}.") from error
     return table
 

@@ -1,5 +1,6 @@
 """Ground truth in the forms of the data sets: image files, polygons and run lengths."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from PIL import Image
 from clipseg_live.core.errors import SourceError
 from clipseg_live.evaluation.dataset import TrueMask
 from clipseg_live.media.images.reader import open_image
+
+logger = logging.getLogger(__name__)
 
 Polygon = tuple[float, ...]
 """x and y of the corners in turn, in pixels."""
@@ -128,6 +131,7 @@ class CocoTruth:
                 codes = coco.frPyObjects([list(polygon) for polygon in segmentation], height, width)
             decoded: NDArray[np.bool_] = coco.decode(codes).any(axis=2)
         except (ValueError, TypeError, IndexError, UnicodeError) as error:
+            logger.warning("A segmentation cannot be decoded", exc_info=True)
             raise SourceError(f"{self.file} has a segmentation that is damaged.") from error
         return decoded
 
@@ -166,6 +170,7 @@ class YoloTruth:
                 if len(corners) < 3 or not np.isfinite(corners).all() or np.abs(corners).max() > 2:
                     raise ValueError("corners")
             except ValueError as error:
+                logger.warning("A label cannot be read", exc_info=True)
                 raise SourceError(f"Line {number} of {self.path} is not a polygon with values from 0 to 1.") from error
             found.append(corners)
         return found
@@ -223,6 +228,7 @@ def file_identity(path: Path) -> str:
     try:
         status = path.stat()
     except OSError as error:
+        logger.warning("A file of a data set is missing", exc_info=True)
         raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
     return f"{path.name} {status.st_size} {status.st_mtime_ns}"
 
@@ -231,4 +237,5 @@ def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
+        logger.warning("A text file cannot be read", exc_info=True)
         raise SourceError(f"{path} cannot be read as text.") from error

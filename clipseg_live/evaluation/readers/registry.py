@@ -1,14 +1,14 @@
 """Recognition of the layout of a data set, and the choice of its reader."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from clipseg_live.core.errors import SourceError, UsageError
-from clipseg_live.core.system.paths import check_input
 from clipseg_live.evaluation.dataset import TrueSet
 from clipseg_live.evaluation.readers.coco import find_instances, read_coco
 from clipseg_live.evaluation.readers.davis import read_davis
-from clipseg_live.evaluation.readers.files import folders_in
+from clipseg_live.evaluation.readers.files import folders_in, reading
 from clipseg_live.evaluation.readers.folders import read_class_folders, read_exported_masks, read_prompt_folders
 from clipseg_live.evaluation.readers.phrasecut import TASKS, read_phrasecut
 from clipseg_live.evaluation.readers.voc import read_voc
@@ -48,18 +48,19 @@ def read_data_set(
     """
     if layout is not None and layout not in DATA_SET_LAYOUTS:
         raise UsageError(f"{layout!r} is not a layout of data sets: use one of {', '.join(DATA_SET_LAYOUTS)}.")
-    check_input(path)
-    if not path.exists():
-        raise SourceError(f"There is no data set {path}.")
-    for folder in (images,):
-        if folder is not None and not folder.is_dir():
-            raise SourceError(f"There is no folder {folder}.")
-    name = layout or recognise_layout(path)
-    if name in _LISTED:
-        return _LISTED[name](path, images, listing)
-    if listing is not None:
-        raise UsageError(f"A list is for the layouts {', '.join(_LISTED)}; {path} has the layout {name}.")
-    return _READERS[name](path, images)
+    with reading(path):
+        if not path.exists():
+            raise SourceError(f"There is no data set {path}.")
+        if images is not None and not images.is_dir():
+            raise SourceError(f"There is no folder {images}.")
+        name = layout or recognise_layout(path)
+        if name in _LISTED:
+            data = _LISTED[name](path, images, listing)
+        elif listing is not None:
+            raise UsageError(f"A list is for the layouts {', '.join(_LISTED)}; {path} has the layout {name}.")
+        else:
+            data = _READERS[name](path, images)
+        return replace(data, name=path.resolve().name)
 
 
 def recognise_layout(path: Path) -> str:

@@ -275,6 +275,11 @@ def test_truncated_lists_give_one_sentence(images: list[Drawn], tmp_path: Path) 
         read_data_set(folder, listing=folder / "pfenet.txt")
 
 
+def test_a_set_has_the_name_of_its_folder(images: list[Drawn], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_folder(tmp_path / "Mugs 杯", images))
+    assert read_data_set(Path()).name == "Mugs 杯"
+
+
 def test_unknown_layouts_and_unused_lists_are_rejected(images: list[Drawn], tmp_path: Path) -> None:
     write_folder(tmp_path, images)
     with pytest.raises(UsageError, match="phrasecut"):
