@@ -1,6 +1,7 @@
 """Ground truth in the forms of the data sets: image files, polygons and run lengths."""
 
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,23 +118,16 @@ class CocoTruth:
         return repr((self.size, self.segmentations))
 
     def _decode(self, segmentation: Any) -> NDArray[np.bool_]:
-        from pycocotools import mask as coco
-
         height, width = self.size
         try:
             if isinstance(segmentation, str):
-                codes = [{"size": [height, width], "counts": segmentation.encode("ascii")}]
-            elif segmentation and not isinstance(segmentation[0], tuple):
-                if sum(segmentation) != height * width:
-                    raise ValueError("run lengths")
-                codes = [coco.frPyObjects({"size": [height, width], "counts": list(segmentation)}, height, width)]
-            else:
-                codes = coco.frPyObjects([list(polygon) for polygon in segmentation], height, width)
-            decoded: NDArray[np.bool_] = coco.decode(codes).any(axis=2)
-        except (ValueError, TypeError, IndexError, UnicodeError) as error:
+                return mask_of_runs(decompress_runs(segmentation), height, width)
+            if segmentation and not isinstance(segmentation[0], tuple):
+                return mask_of_runs(list(segmentation), height, width)
+            return _coco_polygons_mask(segmentation, height, width)
+        except ValueError as error:
             logger.warning("A segmentation cannot be decoded", exc_info=True)
             raise SourceError(f"{self.file} has a segmentation that is damaged.") from error
-        return decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +185,71 @@ def read_mask_values(path: Path) -> NDArray[Any]:
 
 def _plain(image: Image.Image) -> Image.Image:
     return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+
+
+def decompress_runs(text: str) -> list[int]:
+    """Return the run lengths of COCO's compressed form.
+
+    pycocotools decodes this form too, but damaged text makes it read and write outside its memory.
+
+    Each character holds five bits of a number, the lowest first, plus 48. Bit 32 marks that the number continues, and
+    bit 16 of its last character that it is negative. From the fourth number on, it is the difference from the number
+    two before.
+
+    Raises:
+        ValueError: If the text is damaged.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 30:
+            raise ValueError("a character is not that of a run length")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("the last run length is incomplete")
+    return runs
+
+
+def mask_of_runs(runs: Sequence[int], height: int, width: int) -> NDArray[np.bool_]:
+    """Return a mask from run lengths: background and object in turn, column by column.
+
+    Raises:
+        ValueError: If the lengths do not fit the size.
+    """
+    if min(runs, default=0) < 0 or sum(runs) != height * width:
+        raise ValueError("the run lengths do not have the pixels of the image")
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def _coco_polygons_mask(polygons: Sequence[Polygon], height: int, width: int) -> NDArray[np.bool_]:
+    """Return the union of polygons as pycocotools draws them.
+
+    Raises:
+        ValueError: If a polygon has too few corners or extends far beyond the image, which takes pycocotools memory
+            without limit.
+    """
+    from pycocotools import mask as coco
+
+    side = max(height, width)
+    for polygon in polygons:
+        corners = np.array(polygon, np.float64)
+        if corners.size < 6 or corners.size % 2 or not (np.abs(corners - side / 2) <= 2 * side).all():
+            raise ValueError("a polygon does not fit the image")
+    if not polygons:
+        return np.zeros((height, width), np.bool_)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of pycocotools itself, about NumPy
+        decoded: NDArray[np.uint8] = coco.decode(coco.frPyObjects([list(each) for each in polygons], height, width))
+    return np.asarray(decoded.any(axis=2))
 
 
 def even_odd_mask(corners: NDArray[np.float64], height: int, width: int) -> NDArray[np.bool_]:

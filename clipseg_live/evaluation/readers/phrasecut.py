@@ -12,6 +12,8 @@ from clipseg_live.media.images.reader import open_image
 
 TASKS = "refer_test.json"
 _SIZES = "image_data_split.json"
+_FARTHEST = 1e6
+"""Largest coordinate of a polygon in pixels."""
 
 
 class _Task(Described):
@@ -49,8 +51,8 @@ def read_phrasecut(folder: Path, images: Path | None = None, listing: Path | Non
         if task.image_id not in stated:
             raise SourceError(f"{folder / _SIZES} lacks the image {task.image_id} of {path.name}.")
         polygons = tuple(tuple(value for corner in each for value in corner) for part in task.Polygons for each in part)
-        if any(len(polygon) < 6 for polygon in polygons):
-            raise SourceError(f"{path} has a polygon with fewer than three corners in the task {task.task_id}.")
+        if any(len(polygon) < 6 or not max(map(abs, polygon)) < _FARTHEST for polygon in polygons):
+            raise SourceError(f"{path} has a polygon that is damaged in the task {task.task_id}.")
         targets.setdefault(task.image_id, []).append(Target(task.phrase, EvenOddTruth(polygons, path)))
     found = []
     for number, own in targets.items():

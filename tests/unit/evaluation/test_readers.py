@@ -14,7 +14,7 @@ from skimage.draw import polygon2mask
 from clipseg_live.core.errors import ClipsegLiveError, SourceError, UsageError
 from clipseg_live.evaluation.dataset import TrueSet
 from clipseg_live.evaluation.readers.registry import read_data_set
-from clipseg_live.evaluation.truths import MaskFile, read_mask_values
+from clipseg_live.evaluation.truths import CocoTruth, MaskFile, decompress_runs, mask_of_runs, read_mask_values
 from clipseg_live.media.images.reader import read_image
 from tests.helpers.paths import ROOT
 from tests.helpers.true_sets import (
@@ -188,6 +188,32 @@ def test_masks_of_every_mode_are_read(tmp_path: Path, mode: str) -> None:
     assert read_mask_values(tmp_path / "mask.png").shape == (7, 9)
 
 
+def test_compressed_run_lengths_are_those_of_pycocotools() -> None:
+    random = np.random.default_rng(0)
+    for density in (0.0, 0.001, 0.1, 0.5, 1.0):
+        mask = random.random((67, 101)) < density
+        text = coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode("ascii")
+        assert np.array_equal(mask_of_runs(decompress_runs(text), 67, 101), mask)
+
+
+@pytest.mark.parametrize("text", ["O", "PPPPPPPPP1", "0\x00", "1é", "S5O", "0" * 40])
+def test_damaged_run_lengths_are_rejected(text: str) -> None:
+    """pycocotools itself crashes with some of them."""
+    with pytest.raises(SourceError, match="damaged"):
+        CocoTruth((text,), (6, 7), Path("a.json")).read(6, 7)
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [(1.0, 1, 5, 5), (0, 0, 5, 5, 1e9, 3), (0, 0, 5, 5, float("nan"), 3), (1, 2, 3, 4, 5, 6, 7), (-1e308,) * 6],
+)
+def test_polygons_that_do_not_fit_are_rejected(polygon: tuple[float, ...]) -> None:
+    with pytest.raises(SourceError, match="damaged"):
+        CocoTruth(((polygon,),), (6, 7), Path("a.json")).read(6, 7)
+    inside = (-1.0, -1, 5, 5, 9, 3)
+    assert CocoTruth(((inside,),), (6, 7), Path("a.json")).read(6, 7).object.any()
+
+
 def _folder(change: Callable[[Path], object]) -> Callable[[Path, list[Drawn]], Path]:
     def write(path: Path, images: list[Drawn]) -> Path:
         change(write_folder(path, images))
@@ -268,6 +294,10 @@ def test_truncated_lists_give_one_sentence(images: list[Drawn], tmp_path: Path) 
     for content in ("", whole[:200], "[]", "[" * 100_000, '[{"task_id": 1}]'):
         (folder / "refer_test.json").write_text(content)
         with pytest.raises(SourceError, match=r"refer_test\.json"):
+            read_data_set(folder)
+    for value in ("NaN", "1e300", "-Infinity"):
+        (folder / "refer_test.json").write_text(whole.replace("[[[[", f"[[[[{value}, 1], [", 1))
+        with pytest.raises(SourceError, match=r"refer_test\.json has a polygon that is damaged"):
             read_data_set(folder)
     folder, _ = write_voc(tmp_path / "voc", images[:1])
     (folder / "pfenet.txt").write_bytes(b"\xff\xfe\x00")
