@@ -207,9 +207,9 @@ class RunScores:
         counts = np.stack([each.sums.counts for each in targets])
         return RunScores(targets, counts, np.array(classes, np.intp), images.astype(np.intp), data.per_target)
 
-    def scores(self, threshold: int, members: NDArray[np.bool_] | None = None) -> Scores:
-        """Return the scores of all targets, or of some."""
-        chosen = slice(None) if members is None else members
+    def scores(self, threshold: int, members: Sequence[int]) -> Scores:
+        """Return the scores of some targets."""
+        chosen = np.array(members, np.intp)
         return Scores.of(self.counts[chosen], self.classes[chosen], threshold)
 
     def resampled(self, threshold: int) -> NDArray[np.float64]:
@@ -239,24 +239,27 @@ def summarise(
     index = threshold_index(threshold)
     assert index is not None
     resampled = scores.resampled(index)
-    categories = np.array([each.category for each in scores.targets])
     shares = np.array([each.sums.share for each in scores.targets])
-    by_class = [
-        _group(category, scores, index, categories == category) for category in dict.fromkeys(categories.tolist())
-    ]
+    places: dict[str, list[int]] = {}
+    for place, target in enumerate(scores.targets):
+        places.setdefault(target.category, []).append(place)
+    by_class = [_group(category, scores, index, members) for category, members in places.items()]
     by_class.sort(key=lambda group: group.scores.foreground_iou)
-    limits = [limit for _, limit in SIZES]
-    sizes = np.searchsorted(limits, shares)
-    by_size = [_group(size, scores, index, sizes == number) for number, (size, _) in enumerate(SIZES)]
+    sizes = np.searchsorted([limit for _, limit in SIZES], shares)
+    by_size = [
+        _group(size, scores, index, members.tolist())
+        for number, (size, _) in enumerate(SIZES)
+        if (members := np.flatnonzero(sizes == number)).size
+    ]
     flickers = [each.sums.flicker for each in scores.targets if each.sums.flicker is not None]
     delays = [each.sums.delay for each in scores.targets if each.sums.delay is not None]
     result = RunResult(
         name,
-        _group("all", scores, index, np.ones(len(shares), np.bool_)),
+        _group("all", scores, index, range(len(shares))),
         dict(zip(RESAMPLED, intervals(resampled), strict=True)),
         {} if first is None else dict(zip(RESAMPLED, intervals(resampled - first), strict=True)),
         tuple(by_class),
-        tuple(group for group in by_size if group.targets),
+        tuple(by_size),
         worst_targets(scores, index, worst),
         int(scores.images.max()) + 1,
         float(np.mean(flickers)) if flickers else None,
@@ -266,8 +269,8 @@ def summarise(
     return result, resampled
 
 
-def _group(name: str, scores: RunScores, index: int, members: NDArray[np.bool_]) -> GroupScores:
-    chosen = [scores.targets[number].sums for number in np.flatnonzero(members).tolist()]
+def _group(name: str, scores: RunScores, index: int, members: Sequence[int]) -> GroupScores:
+    chosen = [scores.targets[member].sums for member in members]
     boundaries = [sums.boundary for sums in chosen if sums.share > 0]
     boundary = float(np.mean(boundaries)) if boundaries else None
     return GroupScores(name, len(chosen), boundary, scores.scores(index, members))
