@@ -8,6 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from clipseg_live.app.engine import find_model, load_engine, loading_message
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.protocols import Engine
@@ -20,6 +23,7 @@ from clipseg_live.evaluation.runner import ScoringRules, score_images
 from clipseg_live.evaluation.scores import threshold_index
 from clipseg_live.evaluation.summary import Evaluation, RunName, RunResult, RunScores, summarise
 from clipseg_live.evaluation.sums_file import SumsFile
+from clipseg_live.evaluation.truths import without_absent
 from clipseg_live.media.images.reader import read_image
 
 if TYPE_CHECKING:
@@ -47,6 +51,7 @@ class EvaluationRequest:
         tables: Tables of prompts, one variant each, by name or as files.
         templates: Templates of the texts.
         by_example: Add a variant in which each class is prompted by another image with its mask.
+        present_only: Score a class only in images that have it.
         engines: Models and precisions to compare.
         protocol: "app" resizes images as the program does. "paper" resizes and compares as the published evaluation.
         threshold: One of the 49 thresholds; None for 0.5 with "app" and 0.3 with "paper".
@@ -62,6 +67,7 @@ class EvaluationRequest:
     tables: tuple[tuple[str, Mapping[str, ClassWords]] | Path, ...] = ()
     templates: tuple[str, ...] = ()
     by_example: bool = False
+    present_only: bool = False
     engines: tuple[EngineSettings, ...] = field(default_factory=lambda: (EngineSettings(),))
     protocol: EvaluationProtocol = "app"
     threshold: float | None = None
@@ -88,10 +94,12 @@ def run_evaluation(
     """
     threshold = _check_request(request)
     data = read_data_set(request.path, request.layout, images=request.images, listing=request.listing)
+    if request.present_only:
+        data = without_absent(data)
     sets = _sets_of(request, data)
     sums = SumsFile(request.sums)
     runs: list[RunResult] = []
-    first = None
+    first: tuple[list[tuple[int, str]], NDArray[np.float64]] | None = None
     for settings in request.engines:
         files = find_model(settings)
         on_stage(loading_message(files, settings))
@@ -104,15 +112,18 @@ def run_evaluation(
         rules = ScoringRules(threshold, side, repr((request.protocol, files.identity(), *runtime)))
         on_stage(f"Evaluating {files.name} on {data.name}")
         results = score_images(engine, data, sets, rules, sums, lambda done: on_progress(done, len(data.images)))
-        for prompts, targets in zip(sets, results, strict=True):
+        for prompts, found in zip(sets, results, strict=True):
+            targets = [each for each in found if each.sums.share > 0] if request.present_only else found
             if not targets:
                 raise UsageError(f"{data.name} has no image for the chosen classes.")
             scores = RunScores.of(data, targets)
             name = RunName(files.name, engine.dtype, f"{engine.engine}, {engine.device}", prompts.name)
+            pairs = [(each.number, each.category) for each in targets]
+            base = first[1] if first is not None and first[0] == pairs else None  # differences need the same targets
             run, resampled = summarise(
-                name, scores, threshold, first=first, worst=LISTED_TARGETS, notices=engine.notices
+                name, scores, threshold, first=base, worst=LISTED_TARGETS, notices=engine.notices
             )  # fmt: skip
-            first = resampled if first is None else first
+            first = first or (pairs, resampled)
             runs.append(_with_pictures(run, engine, data, prompts, rules, request.pictures))
     return Evaluation(data.name, data.layout, request.protocol, tuple(runs), data.notices)
 

@@ -82,6 +82,9 @@ class ComparedOptions:
     examples: Annotated[
         bool, option(PROMPTS, None, "Also prompt each class by another image of it, with its mask.", "--examples")
     ] = False
+    present_only: Annotated[
+        bool, option(PROMPTS, None, "Score a class only in images that have it.", "--present-only")
+    ] = False
     model: Annotated[
         list[str] | None,
         option(MODEL, "NAME", "Name or folder of a model; repeat to compare.", default="the published CLIPSeg"),
@@ -159,7 +162,8 @@ def evaluate(
     request = EvaluationRequest(
         path=dataset, layout=reading.layout, images=reading.images, listing=reading.listing,
         chosen=tuple(compared.prompt or ()), tables=tuple(compared.prompt_table or ()),
-        templates=tuple(compared.template or ()), by_example=compared.examples, engines=_engines(compared, runtime),
+        templates=tuple(compared.template or ()), by_example=compared.examples,
+        present_only=compared.present_only, engines=_engines(compared, runtime),
         protocol=own.protocol, threshold=own.threshold, sums=own.sums,  # type: ignore[arg-type]
         pictures=0 if own.html_file is None else DRAWN_TARGETS,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipseg_live.core.errors import SourceError
-from clipseg_live.evaluation.dataset import TrueMask
+from clipseg_live.evaluation.dataset import TrueMask, TrueSet
 from clipseg_live.media.images.reader import open_image
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,15 @@ class AbsentTruth:
     def identity(self) -> str:
         """Return a constant."""
         return "absent"
+
+
+def without_absent(data: TrueSet) -> TrueSet:
+    """Return a data set without the targets that are known to have no object."""
+    images = tuple(
+        replace(image, targets=tuple(each for each in image.targets if not isinstance(each.truth, AbsentTruth)))
+        for image in data.images
+    )
+    return replace(data, images=images)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from clipseg_live.app.evaluate import EvaluationRequest, run_evaluation
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.evaluation.bootstrap import Interval
+from clipseg_live.evaluation.prompt_table import ClassWords
 from clipseg_live.model.preprocess import Preprocessing
 from tests.helpers.colour_engine import ColourEngine
 from tests.helpers.true_sets import drawn_images, write_folder, write_one_shot
@@ -93,6 +95,22 @@ def test_the_paper_resizes_with_aligned_corners_on_the_square_of_the_model(
     assert loaded[0].preprocessing.resampling == "bilinear-corners"
     assert result.runs[0].whole.scores.threshold == 0.3 and result.protocol == "paper"
     assert sum(run.whole.targets for run in result.runs) == 9
+
+
+def test_classes_can_be_scored_only_where_they_are(loaded: list[LoadedEngine], data: Path) -> None:
+    whole = run_evaluation(EvaluationRequest(path=data)).runs[0]
+    present = run_evaluation(EvaluationRequest(path=data, present_only=True)).runs[0]
+    absent = next(group.targets for group in whole.by_size if group.name == "absent")
+    assert absent > 0 and present.whole.targets == whole.whole.targets - absent
+    assert present.whole.scores.foreground_iou > whole.whole.scores.foreground_iou
+    assert "absent" not in {group.name for group in present.by_size}
+
+
+def test_runs_with_other_targets_have_no_difference(loaded: list[LoadedEngine], data: Path) -> None:
+    tables = tuple((name, {name: ClassWords()}) for name in ("red circle", "blue star"))
+    first, second, third = run_evaluation(EvaluationRequest(path=data, tables=(*tables, tables[0]))).runs
+    assert not first.differences and not second.differences
+    assert third.differences["mIoU"] == Interval(0, 0)
 
 
 def test_examples_are_a_variant(loaded: list[LoadedEngine], tmp_path: Path) -> None:
