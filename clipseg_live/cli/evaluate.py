@@ -152,6 +152,7 @@ def evaluate(
     import json
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     from clipseg_live.app.evaluate import EvaluationRequest, run_evaluation
@@ -172,7 +173,7 @@ def evaluate(
         task = progress.add_task("", total=None)
         result = run_evaluation(
             request,
-            on_stage=lambda stage: progress.update(task, description=stage, completed=0),
+            on_stage=lambda stage: progress.update(task, description=escape(stage), completed=0),
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     _write_files(result, own)
