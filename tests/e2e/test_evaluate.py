@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from torch.nn import functional
 
 import clipseg_live as package
 from clipseg_live import Segmenter
+from clipseg_live.app.evaluate import EvaluationRequest, run_evaluation
+from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.model.pytorch.images import as_tensor
 from tests.helpers import transcription
-from tests.helpers.true_sets import PROMPTS, Drawn, drawn_images, write_folder, write_one_shot
+from tests.helpers.true_sets import PROMPTS, Drawn, drawn_images, write_export, write_folder, write_one_shot
 
 SCORES = ("mIoU", "IoU_FG", "IoU_BIN", "AP")
 ROUNDING = 1e-6
@@ -106,6 +109,33 @@ def test_models_and_prompts_are_compared_and_continue_from_their_sums(
     assert (tmp_path / "sums.json").stat().st_mtime_ns == stored  # nothing was new
     assert runs[0]["mIoU"] > 60 > runs[1]["mIoU"] and runs[2]["mIoU"] > 60
     assert runs[1]["difference_intervals"]["mIoU"][1] < 0
+
+
+def test_a_data_set_has_the_same_scores_in_every_layout(
+    images: list[Drawn], data: Path, clipseg_live: Callable, tmp_path: Path
+) -> None:
+    """JPEG images of COCO and YOLO would differ, so their images are those of the folder."""
+    expected = package.evaluate(data, models="shapes").to_dict()
+    for form in ("coco", "yolo", "png"):
+        write_export(form, tmp_path / form, images)
+        for image in (tmp_path / form).glob("images/*.jpg"):
+            image.unlink()
+    for image in (data / "images").iterdir():
+        shutil.copy(image, tmp_path / "yolo" / "images")
+    coco = tmp_path / "coco" / "annotations" / "instances_default.json"
+    coco.write_text(coco.read_text().replace(".jpg", ".png"))
+    done = clipseg_live("evaluate", "coco", "--images", data / "images", "--model", "shapes", "--json")
+    assert done.code == 0 and done.err == "", done.err
+    others = [
+        json.loads(done.out),
+        package.evaluate(tmp_path / "yolo", models="shapes").to_dict(),
+        run_evaluation(
+            EvaluationRequest(path=tmp_path / "png", images=data / "images", engines=(EngineSettings(model="shapes"),))
+        ).to_dict(),
+    ]
+    assert [each["layout"] for each in others] == ["coco", "yolo", "masks"]
+    for other in others:
+        assert [other[name] for name in SCORES] == pytest.approx([expected[name] for name in SCORES], abs=1e-9)
 
 
 def test_errors_are_one_sentence(data: Path, clipseg_live: Callable, tmp_path: Path) -> None:
