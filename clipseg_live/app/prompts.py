@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clipseg_live.core.errors import UsageError
-from clipseg_live.core.prompt_expressions import basic_prompts
+from clipseg_live.core.expressions.combinations import basic_prompts
 from clipseg_live.core.prompts import EmbeddingPrompt, ImagePrompt, Prompt, TextPrompt
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.live import MOST_ROWS, LiveSettings, PromptImage, PromptRow

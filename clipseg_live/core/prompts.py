@@ -77,7 +77,7 @@ class Prompt:
     def parse(text: str, templates: Sequence[str] = ("{}",), names: "Mapping[str, Prompt] | None" = None) -> "Prompt":
         """Make a prompt from an expression, such as "dog + 0.5 * black - cat" or "sky and not cloud".
 
-        ``core.prompt_expressions`` describes the syntax. A text without operators is a plain text.
+        ``core.expressions.parser`` describes the syntax. A text without operators is a plain text.
 
         Args:
             text: Expression.
@@ -87,7 +87,7 @@ class Prompt:
         Raises:
             UsageError: If the text is empty or not an expression, or if a name is unknown.
         """
-        from clipseg_live.core.prompt_expressions import parse_expression  # which builds on this module
+        from clipseg_live.core.expressions.parser import parse_expression  # which builds on this module
 
         return parse_expression(text, templates, names)
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from clipseg_live.core.errors import NoPrediction
+from clipseg_live.core.expressions.combinations import combine_maps
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.prompt_expressions import combine_maps
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.model.backend import Backend

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.errors import NoPrediction, UsageError
-from clipseg_live.core.prompt_expressions import SumPrompt, leaf_prompts
+from clipseg_live.core.expressions.combinations import SumPrompt, leaf_prompts
 from clipseg_live.core.prompts import EmbeddingPrompt, ImagePrompt, MixPrompt, Prompt, TextPrompt
 from clipseg_live.core.system.quoting import shorten
 from clipseg_live.model.backend import Backend, Embeddings

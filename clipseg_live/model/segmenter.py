@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.errors import ClipsegLiveError, ModelError, NoPrediction, UsageError
+from clipseg_live.core.expressions.combinations import combine_maps
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.image_input import Channels, ImageLike, as_pixels, is_batch
-from clipseg_live.core.prompt_expressions import combine_maps
 from clipseg_live.core.prompts import Prompt, PromptLike, require_prompts
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import DEFAULT_MODEL, DETAILS, RESIZE_MODES, Detail, ResizeMode
@@ -210,10 +210,7 @@ class Segmenter:
         return (*self._precision_notices, *self._prompts.notices)
 
     def encode(self, prompts: PromptLike | Sequence[PromptLike]) -> Embeddings:
-        """Return the conditional embeddings of prompts, or of the operands of and, or and not, cached by content.
-
-        Returns:
-            float32 (prompts and operands, embedding size).
+        """Return the embeddings of prompts or of their operands, float32 (rows, embedding size), cached by content.
 
         Raises:
             UsageError: if there is no prompt, or an embedding has the wrong length.

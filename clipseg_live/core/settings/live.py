@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, mo
 
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import UsageError
+from clipseg_live.core.expressions.parser import parse_or_text
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.prompt_expressions import parse_or_text
 from clipseg_live.core.prompts import LARGEST_VALUE, MOST_VALUES, Prompt
 from clipseg_live.core.settings.base import (
     PALETTE,

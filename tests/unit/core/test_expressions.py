@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live import Prompt, UsageError
-from clipseg_live.core.prompt_expressions import LogicPrompt, SumPrompt, combine_maps, leaf_prompts, parse_or_text
+from clipseg_live.core.expressions.combinations import LogicPrompt, SumPrompt, combine_maps, leaf_prompts
+from clipseg_live.core.expressions.parser import parse_or_text
 from clipseg_live.core.prompts import MixPrompt, TextPrompt
 from clipseg_live.core.settings.live import PromptImage, PromptRow
 
