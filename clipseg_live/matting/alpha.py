@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -60,7 +61,6 @@ class DrawnMaps:
         maps: float32 (prompts, h, w) on the working grid, in the order of ``styles`` and ``flags``.
         styles: styles of the drawn prompts.
         flags: presence of the drawn prompts.
-        trust: float32 (h, w), 0..1, how far the maps can be trusted.
         own: True if the prediction belongs to this frame.
         is_average: True if the maps were averaged over time. Otherwise they are the prediction for this frame.
         is_new: True if the maps hold a prediction that earlier frames did not have.
@@ -71,7 +71,6 @@ class DrawnMaps:
     maps: Planes
     styles: Sequence[PromptStyle]
     flags: Sequence[PresenceFlags]
-    trust: NDArray[np.float32]
     own: bool
     is_average: bool = False
     is_new: bool = True
@@ -91,14 +90,42 @@ class Refinement:
     colours: tuple[ColourModel, ...]
 
 
+class FrameFilters:
+    """Filters of one frame for all of its mattes. Each is made when it is first needed.
+
+    Args:
+        small: the frame on the working grid.
+        trust: float32 (h, w), 0..1, how far the maps of the frame can be trusted.
+    """
+
+    def __init__(self, small: DownscaledFrame, trust: NDArray[np.float32]) -> None:
+        self.small, self.trust = small, trust
+
+    @cached_property
+    def refiner(self) -> EdgeRefiner:
+        """The refiner of the frame."""
+        small = self.small
+        return EdgeRefiner(small.picture, (small.size[0] / small.factor, small.size[1] / small.factor), self.trust)
+
+    @cached_property
+    def exact_border(self) -> BorderFilter:
+        """The filter that places borders exactly."""
+        return BorderFilter(self.small.picture)
+
+    @cached_property
+    def smooth_border(self) -> BorderFilter:
+        """The filter that leaves borders smooth."""
+        return BorderFilter(self.small.picture, exact=False)
+
+
 def build_mattes(
-    drawn: DrawnMaps, small: DownscaledFrame, pixels: Pixels, request: MatteRequest, previous: Refinement | None
+    drawn: DrawnMaps, filters: FrameFilters, pixels: Pixels, request: MatteRequest, previous: Refinement | None
 ) -> tuple[Mattes, Refinement | None]:
     """Build the mattes of a frame.
 
     Args:
         drawn: maps of the drawn prompts.
-        small: the frame on the working grid.
+        filters: filters of the frame.
         pixels: uint8 (height, width, 3), the frame.
         request: settings and kind of the mattes.
         previous: results for the same mattes in the last frame, with the coverage warped to this one; None without.
@@ -115,9 +142,10 @@ def build_mattes(
     if settings.edges == "off" or (request.effort == "least" and not request.cautious):
         mattes = binary_mattes(planes, styles, *size, cautious=bool(request.cautious))
     else:
-        refinement, decisions = _refine(planes, drawn, small, request, previous)
-        border = BorderFilter(small.picture, exact=request.effort == "full")
-        mattes = [read_only(*border.matte(plane).alpha(pixels, small.factor)) for plane in refinement.coverage]
+        refinement, decisions = _refine(planes, drawn, filters, request, previous)
+        border = filters.exact_border if request.effort == "full" else filters.smooth_border
+        factor = filters.small.factor
+        mattes = [read_only(*border.matte(plane).alpha(pixels, factor)) for plane in refinement.coverage]
         if request.cautious and drawn.newest is not None:
             binary = binary_mattes(drawn.newest, styles, *size, cautious=True)
             mattes = [_union(matte, other) for matte, other in zip(mattes, binary, strict=True)]
@@ -129,18 +157,16 @@ def build_mattes(
 
 
 def _refine(
-    planes: Planes, drawn: DrawnMaps, small: DownscaledFrame, request: MatteRequest, previous: Refinement | None
+    planes: Planes, drawn: DrawnMaps, filters: FrameFilters, request: MatteRequest, previous: Refinement | None
 ) -> tuple[Refinement, NDArray[np.uint8] | None]:
     """Return the results of edge refinement, and the decisions, uint8 (prompts, height, width), if requested."""
-    extent = small.size[0] / small.factor, small.size[1] / small.factor
-    refiner = EdgeRefiner(small.picture, extent, drawn.trust)
     levels = _thresholds(drawn.styles, None if previous is None else previous.coverage, request)
     if not request.cautious:
-        planes = planes * (_UNTRUSTED + (1 - _UNTRUSTED) * drawn.trust)
+        planes = planes * (_UNTRUSTED + (1 - _UNTRUSTED) * filters.trust)
     level: Level = "best" if request.settings.edges == "best" and request.effort == "full" else "fast"
     models = (None,) * len(planes) if previous is None else previous.colours
     refined = [
-        refiner.refine(
+        filters.refiner.refine(
             plane, threshold, level, model, is_new=drawn.is_new, is_average=drawn.is_average, explain=request.explain
         )
         for plane, threshold, model in zip(planes, levels, models, strict=True)
@@ -149,7 +175,7 @@ def _refine(
     if request.cautious and previous is not None:
         coverage = _add_previous(coverage, previous.coverage, drawn.flags)
     coverage = np.stack([_clean(plane, style.shape) for plane, style in zip(coverage, drawn.styles, strict=True)])
-    decisions = [_at_full_size(one.decisions, small) for one in refined if one.decisions is not None]
+    decisions = [_at_full_size(one.decisions, filters.small) for one in refined if one.decisions is not None]
     return Refinement(coverage, tuple(one.colours for one in refined)), np.stack(decisions) if decisions else None
 
 

@@ -14,6 +14,7 @@ from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.matting.alpha import (
     DrawnMaps,
+    FrameFilters,
     Planes,
     PresenceFlags,
     Refinement,
@@ -202,12 +203,13 @@ class CausalMattes:
         mattes: dict[bool, Mattes] = {}
         refined: dict[bool, RefinedFrame] = {}
         is_average = state.is_average or not own
+        filters = FrameFilters(state.small, trust)
         for kind in kinds_of(request):
             last = state.previous.get(bool(kind.cautious))
             is_new = last is None or last.prediction is not prediction
-            drawn = DrawnMaps(maps, styles, flags, trust, own, is_average, is_new, newest)
+            drawn = DrawnMaps(maps, styles, flags, own, is_average, is_new, newest)
             previous = None if last is None else last.of(keys)
-            result, refinement = build_mattes(drawn, state.small, frame.pixels, kind, previous)
+            result, refinement = build_mattes(drawn, filters, frame.pixels, kind, previous)
             mattes[bool(kind.cautious)] = result
             if refinement is not None:
                 refined[bool(kind.cautious)] = RefinedFrame(keys, prediction, refinement)

@@ -11,7 +11,16 @@ from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.rendering import MatteSettings
-from clipseg_live.matting.alpha import DrawnMaps, Planes, PresenceFlags, Refinement, build_mattes, join_mattes, kinds_of
+from clipseg_live.matting.alpha import (
+    DrawnMaps,
+    FrameFilters,
+    Planes,
+    PresenceFlags,
+    Refinement,
+    build_mattes,
+    join_mattes,
+    kinds_of,
+)
 from clipseg_live.matting.optical_flow import BackwardFlow, FlowEstimator, warp
 from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, resolve_overlaps, update_presence
 from clipseg_live.matting.working_grid import DownscaledFrame
@@ -101,7 +110,8 @@ class LookaheadMattes:
         trust = np.ones(maps.shape[1:], np.float32)
         styles = [request.styles[position] for position in shown]
         flags = self._presence_flags(index, maps, [request.keys[position] for position in shown], request.settings)
-        drawn = DrawnMaps(maps, styles, flags, trust, item.maps is not None, average is not item.maps, newest=newest)
+        drawn = DrawnMaps(maps, styles, flags, item.maps is not None, average is not item.maps, newest=newest)
+        filters = FrameFilters(item.small, trust)
         mattes: dict[bool, Mattes] = {}
         last, self._refined = self._refined, {}
         for kind in kinds_of(request):
@@ -109,7 +119,7 @@ class LookaheadMattes:
             if item.back is not None and cautious in last:
                 coverage = np.stack([warp(plane, item.back.back) for plane in last[cautious].coverage])
                 previous = replace(last[cautious], coverage=coverage)
-            mattes[cautious], refinement = build_mattes(drawn, item.small, item.frame.pixels, kind, previous)
+            mattes[cautious], refinement = build_mattes(drawn, filters, item.frame.pixels, kind, previous)
             if refinement is not None:
                 self._refined[cautious] = refinement
         return join_mattes(mattes)
