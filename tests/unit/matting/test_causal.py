@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clipseg_live.core.frame import Frame
-from clipseg_live.core.mattes import MatteRequest, Mattes
+from clipseg_live.core.mattes import Decision, MatteRequest, Mattes
 from clipseg_live.core.settings.base import MatteShape, PromptStyle
 from clipseg_live.core.settings.rendering import PLAIN_MATTES, MatteSettings
 from clipseg_live.imaging.resize import resize_map
@@ -51,6 +51,38 @@ def test_a_matte_is_sharper_than_its_map():
     assert np.abs(fitted.each[0].alpha / 255 - truth).mean() < 0.3 * np.abs(plain.each[0].alpha / 255 - truth).mean()
     edge = (truth > 0.2) & (truth < 0.8)
     assert ((fitted.each[0].alpha[edge] > 10) & (fitted.each[0].alpha[edge] < 245)).mean() > 0.3  # soft
+
+
+@pytest.mark.parametrize("level", ["fast", "best"])
+@pytest.mark.parametrize("pipeline", [causal, lookahead])
+def test_a_single_prediction_agrees_with_its_tokens(pipeline, level):
+    """In a frame of one colour, nothing but the tokens of the map can restore the corners of the object."""
+    truth = np.zeros(SIZE, np.float32)
+    truth[60:180, 120:300] = 1
+    tokens = cv2.resize(truth, (22, 22), interpolation=cv2.INTER_AREA)
+    maps = cv2.resize(tokens, (352, 352), interpolation=cv2.INTER_LINEAR)[None]
+    frame = Frame(np.full((*SIZE, 3), 120, np.uint8), 0, Fraction(0))
+    errors = []
+    for settings in (MatteSettings(edges=level), PLAIN_MATTES):
+        made = pipeline(request(settings=settings, cautious=False))
+        errors += [1 - iou(mattes, truth) for _, mattes in (*made.feed(frame, maps), *made.finish())]
+    assert errors[0] < 0.75 * errors[1]
+
+
+@pytest.mark.parametrize("level", ["fast", "best"])
+def test_decisions_are_made_on_request_at_the_size_of_the_frame(level):
+    frame, truth = scene(0, 200)
+    decisions = {}
+    for explain in (False, True):
+        pipeline = CausalMattes()
+        pipeline.take(coarse(truth), (0,), 0)
+        pipeline.show(frame, DEFAULT)
+        settings = MatteSettings(edges=level)
+        decisions[explain] = pipeline.mattes(frame, request(settings=settings, explain=explain)).decisions
+    assert decisions[False] is None and decisions[True] is not None
+    assert decisions[True].shape == (1, *SIZE) and decisions[True].dtype == np.uint8
+    near = cv2.dilate(((truth > 0.02) & (truth < 0.98)).astype(np.uint8), np.ones((41, 41), np.uint8)) > 0
+    assert (decisions[True][0] > Decision.NONE).any() and not decisions[True][0][~near].any()
 
 
 def test_alpha_is_zero_outside_boxes_and_read_only():

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
-from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.mattes import Decision, Mattes
 from clipseg_live.core.settings.base import PALETTE, PromptStyle, prompt_styles
 from clipseg_live.core.settings.effects import (
     KINDS,
@@ -18,6 +18,7 @@ from clipseg_live.core.settings.effects import (
     Blur,
     CutOut,
     Desaturate,
+    EdgeView,
     Glow,
     Heatmap,
     Invert,
@@ -303,6 +304,17 @@ def test_the_matte_view_is_the_union():
     second = disc(*SIZE, 150, 60, 20)
     found = rendered(MatteView(), mattes=mattes_of(DISC, second))
     np.testing.assert_array_equal(found[..., 1], np.rint(np.maximum(DISC, second) * 255).astype(np.uint8))
+
+
+def test_the_edge_view_colours_decisions_over_a_grey_frame():
+    decisions = np.zeros((2, *SIZE), np.uint8)
+    decisions[0, 10:20], decisions[1, 15:25], decisions[1, 30:40] = Decision.EDGES, Decision.COLOURS, Decision.MAP
+    found = rendered(EdgeView(opacity=1.0), mattes=replace(mattes_of(DISC, DISC), decisions=decisions)).astype(int)
+    blue, orange, white, rest = found[12, 100], found[20, 100], found[35, 100], found[50, 100]
+    assert blue.argmax() == 2 and orange.argmax() == 0 and (found[17, 100] == orange).all()
+    assert white.min() > 190 and np.ptp(rest) == 0
+    alone = rendered(EdgeView(opacity=1.0)).astype(int)
+    assert (alone[50, 100] == rest).all() and np.ptp(alone[12, 100]) == 0
 
 
 def test_labels_are_at_their_objects_with_different_names():

@@ -16,7 +16,7 @@ from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.rendered_frame import NO_MATTES, NO_PREDICTION, RenderedFrame
 from clipseg_live.core.segmentation import UNUSABLE, Segmentation
 from clipseg_live.core.settings.base import PromptStyle
-from clipseg_live.core.settings.effects import AnyEffect, BlackOut, Labels, Outline, Tint
+from clipseg_live.core.settings.effects import AnyEffect, BlackOut, EdgeView, Labels, Outline, Tint
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.core.settings.rendering import ExportSettings, MatteSettings, RenderSettings
 from clipseg_live.core.status import HiddenReason, Prediction
@@ -119,6 +119,12 @@ def stream(engine: Engine, settings: StreamSettings, count: int = 1) -> Stream:
     return Stream(
         SourceSpec(name="fake"), PROMPTS, engine, opened, lambda pixels, framing: pixels, TOOLS, settings=settings
     )
+
+
+@pytest.mark.parametrize("effects", [EFFECTS, (*EFFECTS, EdgeView())])
+def test_decisions_are_made_for_the_effect_that_shows_them(effects: tuple[AnyEffect, ...]) -> None:
+    found = exported(MatteSettings(), effects, frame()).mattes.decisions
+    assert (found is not None) == (EdgeView() in effects)
 
 
 @pytest.mark.slow
