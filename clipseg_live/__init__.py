@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from clipseg_live.app.api import make_mattes as make_mattes
     from clipseg_live.app.evaluate import evaluate as evaluate
     from clipseg_live.app.stream import stream as stream
+    from clipseg_live.app.video_index import IndexRequest as IndexRequest
+    from clipseg_live.app.video_index import build_index as build_index
     from clipseg_live.core.errors import ClipsegLiveError as ClipsegLiveError
     from clipseg_live.core.errors import Failure as Failure
     from clipseg_live.core.errors import UsageError as UsageError
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from clipseg_live.core.settings.live import LiveSettings as LiveSettings
     from clipseg_live.core.settings.rendering import ExportSettings as ExportSettings
     from clipseg_live.core.settings.rendering import MatteSettings as MatteSettings
+    from clipseg_live.index.index import Index as Index
     from clipseg_live.media.images.reader import read_image as read_image
     from clipseg_live.model.segmenter import Segmenter as Segmenter
 
@@ -37,12 +40,15 @@ _HOMES = {
     "Failure": "clipseg_live.core.errors",
     "UsageError": "clipseg_live.core.errors",
     "ExportSettings": "clipseg_live.core.settings.rendering",
+    "Index": "clipseg_live.index.index",
+    "IndexRequest": "clipseg_live.app.video_index",
     "LiveSettings": "clipseg_live.core.settings.live",
     "MatteSettings": "clipseg_live.core.settings.rendering",
     "Prompt": "clipseg_live.core.prompts",
     "PromptStyle": "clipseg_live.core.settings.base",
     "Segmentation": "clipseg_live.core.segmentation",
     "Segmenter": "clipseg_live.model.segmenter",
+    "build_index": "clipseg_live.app.video_index",
     "draw": "clipseg_live.app.api",
     "evaluate": "clipseg_live.app.evaluate",
     "export": "clipseg_live.app.api",

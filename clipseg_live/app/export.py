@@ -325,6 +325,7 @@ def open_named_source(
     *,
     deinterlace: Deinterlace = "auto",
     keep_hdr: bool = False,
+    select: Callable[[Fraction], bool] | None = None,
 ) -> FrameSource:
     """Return the source of this name, not opened yet. A demo scene ends after eight seconds without ``end``.
 
@@ -335,13 +336,16 @@ def open_named_source(
         sequence: Frame rate at which the images of a folder or pattern are a video.
         deinterlace: Option of ``VideoFileSource``.
         keep_hdr: Option of ``VideoFileSource``.
+        select: Option of ``VideoFileSource``. Other sources return all frames.
 
     Raises:
         UsageError: The name or an option is invalid.
     """
     scheme = find_scheme(name)
     if scheme is None:
-        return open_source(name, start=start, end=end, sequence=sequence, deinterlace=deinterlace, keep_hdr=keep_hdr)
+        return open_source(
+            name, start=start, end=end, sequence=sequence, deinterlace=deinterlace, keep_hdr=keep_hdr, select=select
+        )
     if sequence is not None:
         raise UsageError(
             f"--sequence needs a folder or a pattern of images, and {name} is neither: leave out --sequence."

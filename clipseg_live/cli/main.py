@@ -14,6 +14,7 @@ from clipseg_live.cli.commands import CommandGroup, LogLevel
 from clipseg_live.cli.doctor import doctor
 from clipseg_live.cli.evaluate import evaluate
 from clipseg_live.cli.export.command import export
+from clipseg_live.cli.index import index
 from clipseg_live.cli.live import live
 from clipseg_live.cli.models import group as models_group
 from clipseg_live.cli.record import record
@@ -29,7 +30,7 @@ class _Commands(CommandGroup):
 
     functions: ClassVar = {
         "live": live, "watch": watch, "virtual-camera": virtual_camera, "record": record, "export": export,
-        "evaluate": evaluate, "bench": bench, "doctor": doctor, "models": models_group(),
+        "evaluate": evaluate, "index": index, "bench": bench, "doctor": doctor, "models": models_group(),
     }  # fmt: skip
     former_names: ClassVar = {"camera": "virtual-camera"}
 

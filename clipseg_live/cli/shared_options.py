@@ -263,10 +263,16 @@ class RuntimeOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EngineOptions(RuntimeOptions):
-    """Fields of ``EngineSettings``."""
+class EncoderOptions(RuntimeOptions):
+    """Fields of ``EngineSettings`` that decide what the vision encoder computes."""
 
     resize_mode: ResizeModeName = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions(EncoderOptions):
+    """Fields of ``EngineSettings``."""
+
     detail: DetailName = None
 
 

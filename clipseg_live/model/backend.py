@@ -14,6 +14,9 @@ from clipseg_live.model.preprocess import Placement, Preprocessing
 Embeddings = NDArray[np.float32]
 """Conditional embeddings of prompts: float32 (prompts, embedding_size)."""
 
+FeatureValues = NDArray[np.float32]
+"""What the decoder reads of an image: float32 (parts, 1 + rows · columns, channels), the class token first."""
+
 PredictPart = Callable[[int, slice, slice], Any]
 """Function that runs the model on a part of an image: (number of the part, rows, columns) → maps of the backend."""
 
@@ -106,6 +109,22 @@ class Backend(Protocol):
         """Decode features for all prompts, to maps (prompts, rows, columns) that are cut to the frame.
 
         Values are NaN where the output of the network is not finite.
+        """
+
+    def feature_values(self, features: Any) -> FeatureValues:
+        """Return everything that the decoder reads of an image, as an array that belongs to the caller."""
+
+    def decode(self, values: FeatureValues, grid: tuple[int, int], embeddings: Embeddings) -> NDArray[np.float32]:
+        """Decode the feature values of several images of one size for all prompts.
+
+        Args:
+            values: (images, parts, 1 + rows · columns, channels), as ``feature_values`` returns them for each image.
+            grid: rows and columns of tokens.
+            embeddings: embeddings of the prompts.
+
+        Returns:
+            Maps over the whole input, (images, prompts, rows · scale, columns · scale). Values are NaN where the output
+            of the network is not finite.
         """
 
     def add_detail(self, maps: Any, detail: Detail, frame: tuple[int, int], size: int, predict: PredictPart) -> Any:

@@ -30,7 +30,7 @@ def run_one(request: "ExportRequest", inputs: Sequence[str], suffix: str | None)
 
     request = with_photos(request, inputs, suffix)
 
-    with _progress_display() as (on_stage, on_progress):
+    with progress_display() as (on_stage, on_progress):
         finished = run_export(request, on_stage=on_stage, on_progress=on_progress)
     for notice in finished.notices:
         print(notice, file=sys.stderr)  # noqa: T201
@@ -51,7 +51,7 @@ def run_one(request: "ExportRequest", inputs: Sequence[str], suffix: str | None)
 
 
 @contextmanager
-def _progress_display() -> "Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]":
+def progress_display() -> "Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]":
     """Show a progress bar on a terminal, from the first stage on. Yield its functions for stages and progress."""
     from rich import progress as bars
     from rich.console import Console

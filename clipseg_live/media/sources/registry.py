@@ -1,6 +1,7 @@
 """Choice of the source for an input: a video file, an image, or a folder or pattern of images."""
 
 import glob
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def open_source(
     sequence: Fraction | None = None,
     deinterlace: Deinterlace = "auto",
     keep_hdr: bool = False,
+    select: Callable[[Fraction], bool] | None = None,
 ) -> FrameSource:
     """Return the source for a name, not yet opened.
 
@@ -45,6 +47,7 @@ def open_source(
         sequence: Frames per second of a film that consists of images.
         deinterlace: "off" keeps both fields in the frames of interlaced videos.
         keep_hdr: True to keep the signal in frames of HDR videos.
+        select: Option of ``VideoFileSource``. Other sources return all frames.
 
     Raises:
         SourceError: If a folder or pattern contains no images.
@@ -67,7 +70,7 @@ def open_source(
         return AnimationSource(path, start, end)
     if kind == "still":
         return ImageSource(path)
-    return VideoFileSource(path, start, end, deinterlace=deinterlace, keep_hdr=keep_hdr)
+    return VideoFileSource(path, start, end, deinterlace=deinterlace, keep_hdr=keep_hdr, select=select)
 
 
 def refuse_range_of_photos(start: Fraction | None, end: Fraction | None) -> None:

@@ -1,7 +1,7 @@
 """Video files as a source of frames, with exact timestamps, upright pixels and correct colours."""
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
@@ -62,6 +62,8 @@ class VideoFileSource:
         end: End of the range in seconds; it is not included.
         deinterlace: "off" keeps both fields in each frame.
         keep_hdr: True to keep the signal in frames of HDR video.
+        select: Called with the time of each frame in seconds, in order. Frames for which it returns False are left out,
+            without the work of converting them.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class VideoFileSource:
         *,
         deinterlace: Deinterlace = "auto",
         keep_hdr: bool = False,
+        select: Callable[[Fraction], bool] | None = None,
     ) -> None:
         """Check the range.
 
@@ -87,7 +90,7 @@ class VideoFileSource:
         self._container: av.container.InputContainer | None = None
         self._frames: Iterator[Frame] = iter(())
         self._first: Frame | None = None
-        self._deinterlace, self._keep_hdr = deinterlace, keep_hdr
+        self._deinterlace, self._keep_hdr, self._select = deinterlace, keep_hdr, select
         self._convert = FromVideo()
 
     def open(self) -> SourceInfo:
@@ -216,6 +219,8 @@ class VideoFileSource:
         index = 0
         try:
             for frame, time in self._timed_from_start():
+                if self._select is not None and not self._select(time):
+                    continue
                 if held is not None:
                     yield self._made(held, index, time - held[1])
                     held, index = None, index + 1

@@ -14,7 +14,7 @@ from clipseg_live._version import __version__
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.settings.base import Detail
 from clipseg_live.model import threads
-from clipseg_live.model.backend import Embeddings, PredictPart, StageClock, UnsupportedPrecision
+from clipseg_live.model.backend import Embeddings, FeatureValues, PredictPart, StageClock, UnsupportedPrecision
 from clipseg_live.model.detail.passes import with_detail
 from clipseg_live.model.openvino import layers, library, reuse
 from clipseg_live.model.openvino.files import (
@@ -121,6 +121,7 @@ class OpenVinoBackend:
         core = library.core()
         self._networks = {name: core.read_model(folder / name) for name in (DECODER, IMAGE_ENCODER)}
         self._layers: layers.LayeredEncoder | None = None
+        self._queue: Any = None
         self._requests: dict[str, Any] = {}
         if layered:
             self._cut()
@@ -194,6 +195,25 @@ class OpenVinoBackend:
         """Decode features for all prompts."""
         found = self._run(DECODER, embeddings, features.values, np.zeros(features.grid, np.float32))[0]
         return placement.crop(found, self.scale / self.patch)
+
+    def feature_values(self, features: _Features) -> FeatureValues:
+        """Return what the decoder reads."""
+        return np.array(features.values)
+
+    def decode(self, values: FeatureValues, grid: tuple[int, int], embeddings: Embeddings) -> NDArray[np.float32]:
+        """Decode the feature values of several images for all prompts, several images at the same time."""
+        if self._queue is None:
+            network = library.core().read_model(self._folder / DECODER)
+            options = {**self._options(DECODER), "PERFORMANCE_HINT": "THROUGHPUT"}
+            self._queue = library.load().AsyncInferQueue(library.core().compile_model(network, "CPU", options))
+        sides = (grid[0] * self.scale, grid[1] * self.scale)
+        maps = np.empty((len(values), len(embeddings), *sides), np.float32)
+        self._queue.set_callback(lambda request, number: np.copyto(maps[number], request.get_output_tensor().data))
+        embeddings, shape = np.ascontiguousarray(embeddings), np.zeros(grid, np.float32)
+        for number, image in enumerate(np.ascontiguousarray(values)):
+            self._queue.start_async([embeddings, image, shape], userdata=number, share_inputs=True)
+        self._queue.wait_all()
+        return maps
 
     def add_detail(
         self, maps: NDArray[np.float32], detail: Detail, frame: tuple[int, int], size: int, predict: PredictPart

@@ -13,7 +13,7 @@ from torch import Tensor
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.settings.base import Detail
 from clipseg_live.model import threads
-from clipseg_live.model.backend import Embeddings, PredictPart, StageClock, UnsupportedPrecision
+from clipseg_live.model.backend import Embeddings, FeatureValues, PredictPart, StageClock, UnsupportedPrecision
 from clipseg_live.model.detail.passes import with_detail
 from clipseg_live.model.preprocess import Placement, Preprocessing
 from clipseg_live.model.pytorch import devices
@@ -116,6 +116,19 @@ class TorchBackend:
                 if chunk == 0:
                     raise
             devices.free_memory(self.network.device)
+
+    def feature_values(self, features: Features) -> FeatureValues:
+        """Return what the decoder reads."""
+        return _as_array(torch.cat([features.conditioned, *features.later]))
+
+    @torch.inference_mode()
+    def decode(self, values: FeatureValues, grid: tuple[int, int], embeddings: Embeddings) -> NDArray[np.float32]:
+        """Decode the feature values of several images for all prompts, in chunks of pairs of them."""
+        device, dtype = self.network.device, self.network.dtype
+        stored = torch.tensor(values).to(device, dtype)  # a copy: the array may be read-only
+        conditional = torch.from_numpy(embeddings).to(device, dtype)
+        parts = [_as_array(part) for part in self.network.probabilities_of_images(stored, grid, conditional)]
+        return np.concatenate(parts).reshape(len(values), len(embeddings), *parts[0].shape[1:])
 
     @torch.inference_mode()
     def add_detail(

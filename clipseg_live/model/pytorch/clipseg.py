@@ -106,6 +106,22 @@ class ClipSeg:
         for part in conditional.split(size):
             yield _as_probabilities(self._logits(features, part))
 
+    def probabilities_of_images(self, values: Tensor, grid: tuple[int, int], conditional: Tensor) -> Iterator[Tensor]:
+        """Yield probability maps of several images in chunks, each (maps of the chunk, rows · scale, columns · scale).
+
+        The maps of an image for all prompts follow one another. Values are NaN as for ``probabilities``.
+
+        Args:
+            values: (images, parts, 1 + rows · columns, reduce_dim), the tensors of ``Features`` of each image.
+            grid: rows and columns of tokens.
+            conditional: (prompts, embedding_size).
+        """
+        pairs = torch.arange(len(values) * len(conditional), device=values.device)
+        for chunk in pairs.split(self.chunk(grid[0] * grid[1])):
+            conditioned, *later = values[chunk // len(conditional)].unbind(1)
+            features = Features(conditioned, tuple(later), grid)
+            yield _as_probabilities(self._logits(features, conditional[chunk % len(conditional)]))
+
     def chunk(self, tokens: int) -> int:
         """Return the number of prompts to decode together; on a CPU, the largest intermediate result stays in cache."""
         if self.device.type != "cpu":
@@ -143,6 +159,7 @@ class ClipSeg:
         return tokens + positions
 
     def _logits(self, features: Features, conditional: Tensor) -> Tensor:
+        """Return one map for each prompt, of one image or of as many images as there are prompts."""
         decoder = self.decoder
         multiplier, addend = decoder.film_mul(conditional), decoder.film_add(conditional)
         output = torch.addcmul(addend.unsqueeze(1), multiplier.unsqueeze(1), features.conditioned)

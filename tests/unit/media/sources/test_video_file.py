@@ -318,3 +318,12 @@ def _read_on(source):
     except SourceError as error:
         return frames, str(error)
     return frames, ""
+
+
+def test_frames_that_are_not_selected_are_left_out(tmp_path):
+    path = make_clip(tmp_path / "a.mp4", count=10)
+    chosen = read_all(VideoFileSource(path))[1][1::3]
+    found = read_all(VideoFileSource(path, select={frame.time for frame in chosen}.__contains__))[1]
+    assert [frame.time for frame in found] == [frame.time for frame in chosen]
+    for before, after in zip(chosen, found, strict=True):
+        np.testing.assert_array_equal(before.pixels, after.pixels)

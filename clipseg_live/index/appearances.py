@@ -1,0 +1,101 @@
+"""Appearances: the time ranges in which a prompt is present."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.index.index import PresenceTable
+from clipseg_live.matting.prompt_interaction import HIDE_SHARE
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """A time range in which a prompt is present.
+
+    Attributes:
+        prompt: The prompt.
+        source: Number of the source in its index.
+        start: Time of its first frame in seconds; for photos the number of the photo.
+        end: Time in seconds at which the next frame without it begins.
+        presence: Largest presence, 0..1.
+        area: Largest area as a share of the frame, 0..1.
+        best: Time of the frame with the largest presence; of several, the one with the largest area.
+        frames: Number of indexed frames in the range.
+    """
+
+    prompt: Prompt
+    source: int
+    start: float
+    end: float
+    presence: float
+    area: float
+    best: float
+    frames: int
+
+
+def find_appearances(
+    table: PresenceTable, threshold: float, *, gap: float = 0.0, separate: tuple[bool, ...] = ()
+) -> list[Appearance]:
+    """Return the appearances of all prompts, by source, prompt and time.
+
+    A range begins where presence reaches the threshold. It ends where presence falls below 0.75 of the threshold, as
+    for masks that are hidden automatically.
+
+    Args:
+        table: Presence in all frames.
+        threshold: Presence from which a prompt counts as present, 0..1.
+        gap: Longest time in seconds without the prompt that does not end a range.
+        separate: For each source, whether its frames are separate photos. Each photo is then a range of its own.
+    """
+    found: list[Appearance] = []
+    for source in np.unique(table.source).tolist():
+        rows = np.flatnonzero(table.source == source)
+        photos = bool(separate) and separate[source]
+        for column, prompt in enumerate(table.prompts):
+            values, area, times = table.presence[rows, column], table.area[rows, column], table.time[rows]
+            ends = times if photos else _ends(times)
+            for start, stop in _photos(values, threshold) if photos else _ranges(values, times, threshold, gap):
+                best = start + int(np.lexsort((area[start:stop], values[start:stop]))[-1])
+                found.append(
+                    Appearance(
+                        prompt,
+                        source,
+                        start=float(times[start]),
+                        end=float(ends[stop - 1]),
+                        presence=float(values[start:stop].max()),
+                        area=float(area[start:stop].max()),
+                        best=float(times[best]),
+                        frames=stop - start,
+                    )
+                )
+    return found
+
+
+def _photos(values: NDArray[np.float32], threshold: float) -> Iterator[tuple[int, int]]:
+    for position in np.flatnonzero(values >= threshold).tolist():
+        yield position, position + 1
+
+
+def _ranges(
+    values: NDArray[np.float32], times: NDArray[np.float64], threshold: float, gap: float
+) -> Iterator[tuple[int, int]]:
+    """Yield the first position of each range and the position behind its last one."""
+    held = np.concatenate([[False], values >= HIDE_SHARE * threshold, [False]])
+    changes = np.flatnonzero(held[1:] != held[:-1]).reshape(-1, 2)
+    kept = [(start, stop) for start, stop in changes.tolist() if (values[start:stop] >= threshold).any()]
+    ends, joined = _ends(times), list[tuple[int, int]]()
+    for start, stop in kept:
+        if joined and times[start] - ends[joined[-1][1] - 1] <= gap:
+            start = joined.pop()[0]
+        joined.append((start, stop))
+    yield from joined
+
+
+def _ends(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the end of each frame: the time of the next one. The last one is as long as most others."""
+    lengths = np.diff(times)
+    last = float(np.median(lengths)) if len(lengths) else 0.0
+    return np.append(times[1:], times[-1:] + last)
