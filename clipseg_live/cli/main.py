@@ -18,6 +18,7 @@ from clipseg_live.cli.index import index
 from clipseg_live.cli.live import live
 from clipseg_live.cli.models import group as models_group
 from clipseg_live.cli.record import record
+from clipseg_live.cli.search.command import search
 from clipseg_live.cli.virtual_camera import virtual_camera
 from clipseg_live.cli.watch import watch
 from clipseg_live.core.system import logs, signals
@@ -30,7 +31,8 @@ class _Commands(CommandGroup):
 
     functions: ClassVar = {
         "live": live, "watch": watch, "virtual-camera": virtual_camera, "record": record, "export": export,
-        "evaluate": evaluate, "index": index, "bench": bench, "doctor": doctor, "models": models_group(),
+        "evaluate": evaluate, "index": index, "search": search, "bench": bench, "doctor": doctor,
+        "models": models_group(),
     }  # fmt: skip
     former_names: ClassVar = {"camera": "virtual-camera"}
 

@@ -168,6 +168,10 @@ class Index:
             self._engine.configure(recipe.size, recipe.resize_mode)
         return self._engine
 
+    def times(self, source: int) -> NDArray[np.float64]:
+        """Return the times of the frames of a source in seconds; for photos the numbers of the photos."""
+        return seconds_of(self._select(None, None, source))
+
     def refresh(self) -> bool:
         """Read what a writer has added, and return whether that is anything.
 

@@ -1,0 +1,164 @@
+"""Search for prompts in indexes: appearances, ranked over several sources."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from clipseg_live.app.video_index import files_of, open_index
+from clipseg_live.core.errors import ClipsegLiveError, UsageError
+from clipseg_live.core.prompts import Prompt, require_prompts
+from clipseg_live.core.settings.rendering import MatteSettings
+from clipseg_live.core.system.times import format_time
+from clipseg_live.index.appearances import Appearance, find_appearances
+from clipseg_live.index.index import Accuracy, Index
+from clipseg_live.index.manifest import IndexedSource, InvalidIndex
+from clipseg_live.model.features import FeatureSegmenter
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_PRESENCE = MatteSettings().presence_threshold
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """A requested search.
+
+    Attributes:
+        indexes: Folders of the indexes.
+        prompts: Prompts to find.
+        start: First time in seconds; None for the start of each source.
+        end: Time in seconds before which frames end; None for the end of each source.
+        threshold: Presence from which a prompt counts as present, 0..1.
+        gap: Longest time in seconds without a prompt that does not end an appearance.
+        accuracy: How presence is computed.
+        library: Engine: "auto", "torch" or "openvino".
+    """
+
+    indexes: tuple[Path, ...]
+    prompts: tuple[Prompt, ...]
+    start: Fraction | None = None
+    end: Fraction | None = None
+    threshold: float = DEFAULT_PRESENCE
+    gap: float = 0.0
+    accuracy: Accuracy = "refined"
+    library: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An appearance, and where it is.
+
+    Attributes:
+        index: Folder of the index.
+        source: Source of the frames.
+        appearance: The appearance.
+    """
+
+    index: Path
+    source: IndexedSource
+    appearance: Appearance
+
+    @property
+    def file(self) -> str:
+        """Return the path of the video or the photo, or the name of a source with a scheme."""
+        if self.source.photos:
+            return str(files_of(self.source)[round(self.appearance.best)])
+        return self.source.path
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Outcome of a search.
+
+    Attributes:
+        findings: Appearances by prompt. Those of one source are in the order of time. Those of several are ranked by
+            presence, then by area.
+        frames: Number of frames that were searched.
+        problems: Messages about indexes that could not be searched.
+        notices: Messages for the user.
+    """
+
+    findings: tuple[Finding, ...]
+    frames: int
+    problems: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def search_indexes(request: SearchRequest, on_stage: Callable[[str], None] = lambda stage: None) -> SearchResult:
+    """Find all prompts in all indexes. An index that cannot be searched does not stop the others.
+
+    Args:
+        request: Requested search.
+        on_stage: Called with a message for each index.
+
+    Raises:
+        UsageError: The request is invalid.
+        ClipsegLiveError: The only index cannot be searched.
+    """
+    prompts = require_prompts(request.prompts)
+    if not 0 < request.threshold <= 1:
+        raise UsageError(f"A presence threshold of {request.threshold:g} is invalid: use more than 0, up to 1.")
+    if request.gap < 0:
+        raise UsageError(f"A gap of {request.gap:g} s is invalid: use 0 or more.")
+    if request.end is not None and request.end <= (request.start or 0):
+        raise UsageError("The end must come after the start: --to must be later than --from.")
+    engines: dict[str, FeatureSegmenter] = {}
+    findings: list[Finding] = []
+    problems: list[str] = []
+    notices: list[str] = []
+    frames = sources = 0
+    for path in request.indexes:
+        on_stage(f"Searching {path.name}")
+        try:
+            index = _open(path, request, engines)
+            found, count = _search_one(index, request, prompts)
+        except (ClipsegLiveError, OSError) as error:
+            if len(request.indexes) == 1:
+                raise
+            logger.warning("%s cannot be searched", path, exc_info=True)
+            problems.append(str(error))
+            continue
+        findings += found
+        frames += count
+        sources += len(index.sources)
+        notices += [_unfinished(index, number) for number, each in enumerate(index.sources) if each.frames is None]
+    order = {prompt: number for number, prompt in reversed(list(enumerate(prompts)))}
+    ranked = sources > 1
+    findings.sort(key=lambda each: (order[each.appearance.prompt], *(_rank(each) if ranked else ())))
+    return SearchResult(tuple(findings), frames, tuple(problems), tuple(notices))
+
+
+def _open(path: Path, request: SearchRequest, engines: dict[str, FeatureSegmenter]) -> Index:
+    """Open an index with the engine of an earlier one, if it has the same weights."""
+    index = open_index(path, library=request.library)
+    weights = index.manifest.recipe.weights
+    if weights in engines:
+        index = Index.open(path, engines[weights])
+    engines[weights] = index.engine
+    return index
+
+
+def _search_one(index: Index, request: SearchRequest, prompts: Sequence[Prompt]) -> tuple[list[Finding], int]:
+    is_photos = tuple(source.photos for source in index.sources)
+    if any(is_photos) and (request.start is not None or request.end is not None):
+        raise UsageError("Photos have no times: leave out --from and --to.")
+    if not len(index):
+        raise InvalidIndex(f"The index {index.folder} has no frames yet: run clipseg-live index again.")
+    table = index.presence(prompts, request.accuracy, start=request.start, end=request.end)
+    appearances = find_appearances(table, request.threshold, gap=request.gap, separate=is_photos)
+    return [Finding(index.folder, index.sources[each.source], each) for each in appearances], len(table.time)
+
+
+def _rank(finding: Finding) -> tuple[float, float, str, float]:
+    """Return a key that sorts by presence in percent, then by area; equal ones by file and time."""
+    appearance = finding.appearance
+    return -round(appearance.presence, 2), -appearance.area, finding.file, appearance.start
+
+
+def _unfinished(index: Index, number: int) -> str:
+    source = index.sources[number]
+    reached = max((float(time) for time in index.times(number)), default=0.0)
+    until = "" if source.photos else f" It ends at {format_time(reached)}."
+    return f"The index {index.folder} is not complete.{until} The same clipseg-live index command continues it."

@@ -1,0 +1,1 @@
+"""``clipseg-live search``."""
