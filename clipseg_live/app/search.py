@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+
+import numpy as np
 
 from clipseg_live.app.video_index import files_of, open_index
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
@@ -112,7 +114,7 @@ def search_indexes(request: SearchRequest, on_stage: Callable[[str], None] = lam
     for path in request.indexes:
         on_stage(f"Searching {path.name}")
         try:
-            index = _open(path, request, engines)
+            index = open_shared(path, request, engines)
             found, count = _search_one(index, request, prompts)
         except (ClipsegLiveError, OSError) as error:
             if len(request.indexes) == 1:
@@ -130,8 +132,18 @@ def search_indexes(request: SearchRequest, on_stage: Callable[[str], None] = lam
     return SearchResult(tuple(findings), frames, tuple(problems), tuple(notices))
 
 
-def _open(path: Path, request: SearchRequest, engines: dict[str, FeatureSegmenter]) -> Index:
-    """Open an index with the engine of an earlier one, if it has the same weights."""
+def open_shared(path: Path, request: SearchRequest, engines: dict[str, FeatureSegmenter]) -> Index:
+    """Open an index with the engine of an earlier one, if it has the same weights.
+
+    Args:
+        path: Folder of the index.
+        request: Search with the engine to use.
+        engines: Engines by weights; a new one is added.
+
+    Raises:
+        InvalidIndex: The index is damaged, or a source has changed.
+        ModelError: The model of the index cannot be loaded.
+    """
     index = open_index(path, library=request.library)
     weights = index.manifest.recipe.weights
     if weights in engines:
@@ -148,7 +160,25 @@ def _search_one(index: Index, request: SearchRequest, prompts: Sequence[Prompt])
         raise InvalidIndex(f"The index {index.folder} has no frames yet: run clipseg-live index again.")
     table = index.presence(prompts, request.accuracy, start=request.start, end=request.end)
     appearances = find_appearances(table, request.threshold, gap=request.gap, separate=is_photos)
+    if request.accuracy != "exact":
+        appearances = _measured(index, prompts, appearances)
     return [Finding(index.folder, index.sources[each.source], each) for each in appearances], len(table.time)
+
+
+def _measured(index: Index, prompts: Sequence[Prompt], appearances: list[Appearance]) -> list[Appearance]:
+    """Return the appearances with the exact presence and area of their best frames."""
+    rows = np.unique([each.row for each in appearances]).astype(np.int64)
+    exact = index.presence(prompts, rows=rows)
+    places = {
+        (row, prompt): (number, column)
+        for number, row in enumerate(rows.tolist())
+        for column, prompt in enumerate(prompts)
+    }
+    return [
+        replace(each, presence=float(exact.presence[place]), area=float(exact.area[place]))
+        for each in appearances
+        for place in (places[each.row, each.prompt],)
+    ]
 
 
 def _rank(finding: Finding) -> tuple[float, float, str, float]:

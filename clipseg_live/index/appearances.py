@@ -21,8 +21,9 @@ class Appearance:
         start: Time of its first frame in seconds; for photos the number of the photo.
         end: Time in seconds at which the next frame without it begins.
         presence: Largest presence, 0..1.
-        area: Largest area as a share of the frame, 0..1.
+        area: Area in the best frame as a share of the frame, 0..1.
         best: Time of the frame with the largest presence; of several, the one with the largest area.
+        row: Position of the best frame in the index.
         frames: Number of indexed frames in the range.
     """
 
@@ -33,6 +34,7 @@ class Appearance:
     presence: float
     area: float
     best: float
+    row: int
     frames: int
 
 
@@ -65,9 +67,10 @@ def find_appearances(
                         source,
                         start=float(times[start]),
                         end=float(ends[stop - 1]),
-                        presence=float(values[start:stop].max()),
-                        area=float(area[start:stop].max()),
+                        presence=float(values[best]),
+                        area=float(area[best]),
                         best=float(times[best]),
+                        row=int(table.row[rows[best]]),
                         frames=stop - start,
                     )
                 )

@@ -41,8 +41,10 @@ class PresenceTable:
         source: int64 (frames,), number of the source.
         time: float64 (frames,), time in seconds; for photos the number of the photo.
         presence: float32 (frames, prompts), 0..1.
-        area: float32 (frames, prompts), share of the frame whose probability is at least 0.5, 0..1.
+        area: float32 (frames, prompts), share of the frame whose probability is at least 0.5, 0..1. It is two to three
+            times too large where only some of the tokens were decoded.
         cut: bool (frames,), the first frame after a cut.
+        row: int64 (frames,), position of each frame in the index.
     """
 
     prompts: tuple[Prompt, ...]
@@ -51,6 +53,7 @@ class PresenceTable:
     presence: NDArray[np.float32]
     area: NDArray[np.float32]
     cut: NDArray[np.bool_]
+    row: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +173,7 @@ class Index:
 
     def times(self, source: int) -> NDArray[np.float64]:
         """Return the times of the frames of a source in seconds; for photos the numbers of the photos."""
-        return seconds_of(self._select(None, None, source))
+        return seconds_of(self._store.table[self._select(None, None, source)])
 
     def refresh(self) -> bool:
         """Read what a writer has added, and return whether that is anything.
@@ -216,7 +219,7 @@ class Index:
         """
         wanted = require_prompts(prompts)
         embeddings = self.engine.encode(wanted)
-        table = self._select(start, end, source)
+        table = self._store.table[self._select(start, end, source)]
         for batch in self._store.batches(table):
             maps = self.engine.decode_frames(batch.values, batch.grid, batch.frame_size, embeddings)
             maps.setflags(write=False)
@@ -231,6 +234,7 @@ class Index:
         start: Fraction | None = None,
         end: Fraction | None = None,
         source: int | None = None,
+        rows: NDArray[np.int64] | None = None,
     ) -> PresenceTable:
         """Return presence and area of the prompts in all frames. Frames that share an entry are decoded once.
 
@@ -245,6 +249,7 @@ class Index:
             start: First time in seconds.
             end: Time in seconds before which the frames end.
             source: Number of the only source to read; None for all.
+            rows: Positions of the frames in the index, in place of ``start``, ``end`` and ``source``.
 
         Raises:
             UsageError: A prompt is invalid.
@@ -253,7 +258,8 @@ class Index:
         """
         wanted = require_prompts(prompts)
         embeddings = self.engine.encode(wanted)
-        table = self._select(start, end, source)
+        rows = self._select(start, end, source) if rows is None else np.asarray(rows, np.int64)
+        table = self._store.table[rows]
         found, place = np.unique(
             table[:, [Column.CHUNK, Column.ENTRY, Column.HEIGHT, Column.WIDTH]], axis=0, return_inverse=True
         )
@@ -274,9 +280,8 @@ class Index:
                 again = np.unique(place[_undecided(values[0][place])])
                 values[:, again] = self._measure(unique[again], embeddings, reduced=False)
         presence, area = values[:, place]
-        return PresenceTable(
-            wanted, table[:, Column.SOURCE], seconds_of(table), presence, area, table[:, Column.CUT] != 0
-        )
+        cuts = table[:, Column.CUT] != 0
+        return PresenceTable(wanted, table[:, Column.SOURCE], seconds_of(table), presence, area, cuts, rows)
 
     @staticmethod
     def merge(paths: Sequence[str | Path], into: str | Path) -> "Index":
@@ -307,7 +312,8 @@ class Index:
                 writer.copy(store)
         return Index.open(into)
 
-    def _select(self, start: Fraction | None, end: Fraction | None, source: int | None) -> FrameTable:
+    def _select(self, start: Fraction | None, end: Fraction | None, source: int | None) -> NDArray[np.int64]:
+        """Return the positions of frames in the table."""
         table = self._store.table
         seconds = seconds_of(table)
         chosen = np.ones(len(table), bool)
@@ -317,7 +323,7 @@ class Index:
             chosen &= seconds >= float(start)
         if end is not None:
             chosen &= seconds < float(end)
-        return table[chosen]
+        return np.flatnonzero(chosen)
 
     def _measure(self, table: FrameTable, embeddings: Embeddings, *, reduced: bool) -> NDArray[np.float32]:
         """Return presence and area of the entries of a table, float32 (2, entries, prompts)."""

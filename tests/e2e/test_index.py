@@ -50,6 +50,9 @@ def test_a_video_is_indexed_and_searched(clipseg_live: Run, video: Path) -> None
     assert table.code == 0
     (row,) = csv.DictReader(table.out.splitlines())
     assert (float(row["start"]), float(row["end"]), row["frames"]) == (0.5, 1.5, "2")
+    files = clipseg_live("search", video, "a red circle", "--clips", "clips", "--sheet", "a.png", "--markers", "a.edl")
+    assert files.code == 0 and files.err.splitlines()[:2] == ["a.png", "a.edl"]
+    assert [path.suffix for path in (video.parent / "clips").iterdir()] == [".mp4"]
     nothing = clipseg_live("search", f"{video}.clipseg-index", "a white heart")
     assert (nothing.code, nothing.out) == (0, "Nothing was found in 4 frames.\n")
 
@@ -71,6 +74,7 @@ def test_one_bad_input_does_not_stop_the_others(clipseg_live: Run, video: Path, 
         (("search", "walk.mp4"), 2, "There is no prompt"),
         (("search", "walk.mp4", "x", "--json", "--csv"), 2, "give one of them"),
         (("search", "walk.mp4", "x", "--accuracy", "best"), 2, "is not an accuracy"),
+        (("search", "walk.mp4", "x", "--markers", "a.xml"), 2, "is not a file of markers"),
         (("index", "walk.mp4", "--every", "never"), 2, "does not say which frames"),
         (("index", "walk.mp4", "--bits", "3"), 2, "use --bits 16, 8 or 4"),
         (("index", "walk.mp4", "--bits", "8", "--compact"), 2, "leave out"),

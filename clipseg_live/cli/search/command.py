@@ -13,7 +13,7 @@ from clipseg_live.cli.search.report import print_findings
 from clipseg_live.cli.shared_options import refuse_session
 
 if TYPE_CHECKING:
-    from clipseg_live.app.search import SearchRequest
+    from clipseg_live.app.search import SearchRequest, SearchResult
 
 _SOURCE = (
     "An indexed video or folder of photos, an index, or a folder of indexes, which is searched with its sub-folders."
@@ -56,6 +56,21 @@ class FoundOptions:
 
     json_output: Annotated[bool, option(RESULT, None, "Print JSON lines.", "--json")] = False
     csv_output: Annotated[bool, option(RESULT, None, "Print CSV.", "--csv")] = False
+    sheet: Annotated[
+        Path | None, option(RESULT, "FILE.png", "Write a contact sheet of the best frames.", "--sheet")
+    ] = None
+    clips: Annotated[
+        Path | None,
+        option(RESULT, "FOLDER", "Copy each time range into a video of its own, without encoding it again.", "--clips"),
+    ] = None
+    markers: Annotated[
+        Path | None,
+        option(
+            RESULT, "FILE", "Write markers of one video: .edl (DaVinci Resolve), .csv (the columns of Premiere) or "
+            ".ffmetadata (chapters for FFmpeg).", "--markers",
+        ),
+    ] = None  # fmt: skip
+    overwrite: Annotated[bool, option(RESULT, None, "Replace existing files.", "--overwrite")] = False
 
 
 @with_options()
@@ -71,16 +86,40 @@ def search(
     """
     from clipseg_live.app.search import search_indexes
     from clipseg_live.core.errors import UsageError
+    from clipseg_live.exporters.markers import check_suffix
 
     if found.json_output and found.csv_output:
         raise UsageError("--json and --csv are two forms of the result: give one of them.")
+    if found.markers is not None:
+        check_suffix(found.markers)
     request = _request(source, prompts or (), own)
     result = search_indexes(request)
     for notice in (*result.notices, *result.problems):
         print(notice, file=sys.stderr)  # noqa: T201
     print_findings(result, "json" if found.json_output else "csv" if found.csv_output else "table")
+    _write_files(request, result, found)
     if result.problems:
         raise typer.Exit(1)
+
+
+def _write_files(request: "SearchRequest", result: "SearchResult", found: FoundOptions) -> None:
+    """Write the files of the options, and name them on standard error."""
+    from clipseg_live.app import search_files
+
+    written: list[Path] = []
+    notices: list[str] = []
+    if found.sheet is not None and result.findings:
+        notices += search_files.write_sheet(found.sheet, request, result, overwrite=found.overwrite)
+        written.append(found.sheet)
+    if found.markers is not None:
+        search_files.write_marker_file(found.markers, request, result, overwrite=found.overwrite)
+        written.append(found.markers)
+    if found.clips is not None:
+        clips, more = search_files.write_clips(found.clips, result, overwrite=found.overwrite)
+        written += clips
+        notices += more
+    for line in (*notices, *map(str, written)):
+        print(line, file=sys.stderr)  # noqa: T201
 
 
 def _request(source: str, texts: "list[str] | tuple[str, ...]", own: SearchOptions) -> "SearchRequest":

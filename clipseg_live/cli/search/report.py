@@ -24,7 +24,7 @@ def describe_finding(finding: "Finding") -> dict[str, object]:
         start: Time of the first frame in seconds; 0 for a photo.
         end: Time in seconds at which the next frame without the prompt begins; 0 for a photo.
         presence: Largest presence, 0..1.
-        area: Largest area of the mask as a share of the frame, 0..1.
+        area: Area of the mask in the best frame as a share of the frame, 0..1.
         best: Time in seconds of the frame with the largest presence; 0 for a photo.
         frames: Number of indexed frames in the range.
     """

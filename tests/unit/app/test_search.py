@@ -6,14 +6,16 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from PIL import Image
 
+from clipseg_live.app import search_files
 from clipseg_live.app.engine import find_model
 from clipseg_live.app.search import Finding, SearchRequest, search_indexes
 from clipseg_live.app.video_index import IndexRequest, build_index, load_feature_engine
 from clipseg_live.cli.search import report
-from clipseg_live.core.errors import ClipsegLiveError, UsageError
+from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.demo.scenes import SCENE_PRESETS, Scene
@@ -154,3 +156,50 @@ def test_what_is_printed(both: SearchRequest, capsys: pytest.CaptureFixture[str]
     assert lines[-1] == f"{len(result.findings)} appearances in 12 frames"
     report.print_findings(replace(result, findings=()), "table")
     assert capsys.readouterr().out == "Nothing was found in 12 frames.\n"
+
+
+def test_a_contact_sheet_has_the_best_frames(both: SearchRequest, tmp_path: Path) -> None:
+    result = search_indexes(both)
+    assert search_files.write_sheet(tmp_path / "sheet.png", both, result) == []
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        sheet.load()
+        assert sheet.width > 300
+    with pytest.raises(UsageError, match="exists already"):
+        search_files.write_sheet(tmp_path / "sheet.png", both, result)
+
+
+def test_the_frames_of_a_sheet_are_exact(both: SearchRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    written = []
+    monkeypatch.setattr(search_files.ContactSheetSink, "write", lambda self, rendered: written.append(rendered))
+    monkeypatch.setattr(search_files.ContactSheetSink, "finish", lambda self: None)
+    result = search_indexes(both)
+    search_files.write_sheet(tmp_path / "sheet.png", both, result)
+    times = sorted({each.appearance.best for each in result.findings if not each.source.photos})
+    videos = [each for each in written if each.file is None]
+    assert [each.time for each in videos] == times and len(written) == len(videos) + 1
+    for rendered in videos:
+        drawn = scene().picture(int(rendered.time))
+        assert np.abs(rendered.frame.pixels.astype(int) - drawn).mean() < 8
+        assert rendered.mattes.each[0].area > 0 and rendered.labels[0].name == RING.label
+
+
+def test_clips_are_written_for_videos_only(both: SearchRequest, tmp_path: Path) -> None:
+    result = search_indexes(both)
+    clips, notices = search_files.write_clips(tmp_path / "clips", result)
+    assert len(clips) == sum(not each.source.photos for each in result.findings)
+    assert all(clip.stat().st_size > 0 and "a-purple-ring" in clip.name for clip in clips)
+    assert notices == ["photos is not a video file, so it has no clips."]
+    photos = replace(result, findings=tuple(each for each in result.findings if each.source.photos))
+    with pytest.raises(Failure, match="No clip was written"):
+        search_files.write_clips(tmp_path / "clips", photos)
+
+
+def test_markers_are_of_one_video(video: SearchRequest, both: SearchRequest, tmp_path: Path) -> None:
+    result = search_indexes(video)
+    search_files.write_marker_file(tmp_path / "a.csv", video, result)
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert len(lines) == len(result.findings) + 1 and lines[1].startswith('a red circle,"presence 1.00, area')
+    with pytest.raises(UsageError, match="Markers belong to one video"):
+        search_files.write_marker_file(tmp_path / "b.csv", both, search_indexes(both))
+    search_files.write_marker_file(tmp_path / "b.csv", video, replace(result, findings=()))
+    assert len((tmp_path / "b.csv").read_text().splitlines()) == 1

@@ -74,7 +74,9 @@ def table(presence: list[float], *, step: float = 1.0, source: list[int] | None 
     count = len(presence)
     values = np.array(presence, np.float32)[:, None]
     sources = np.zeros(count, np.int64) if source is None else np.array(source)
-    return PresenceTable((DOG,), sources, np.arange(count) * step, values, values / 10, np.zeros(count, bool))
+    return PresenceTable(
+        (DOG,), sources, np.arange(count) * step, values, values / 10, np.zeros(count, bool), np.arange(count)
+    )
 
 
 def spans(found: list[Appearance]) -> list[tuple[float, float]]:
