@@ -11,16 +11,13 @@ import numpy as np
 from clipseg_live.app.video_index import files_of, open_index
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.prompts import Prompt, require_prompts
-from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.core.system.times import format_time
-from clipseg_live.index.appearances import Appearance, find_appearances
+from clipseg_live.index.appearances import DEFAULT_RULES, Appearance, RangeRules, find_appearances
 from clipseg_live.index.index import Accuracy, Index
 from clipseg_live.index.manifest import IndexedSource, InvalidIndex
 from clipseg_live.model.features import FeatureSegmenter
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_PRESENCE = MatteSettings().presence_threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +29,7 @@ class SearchRequest:
         prompts: Prompts to find.
         start: First time in seconds; None for the start of each source.
         end: Time in seconds before which frames end; None for the end of each source.
-        threshold: Presence from which a prompt counts as present, 0..1.
-        gap: Longest time in seconds without a prompt that does not end an appearance.
+        rules: How presence becomes time ranges.
         accuracy: How presence is computed.
         library: Engine: "auto", "torch" or "openvino".
     """
@@ -42,8 +38,7 @@ class SearchRequest:
     prompts: tuple[Prompt, ...]
     start: Fraction | None = None
     end: Fraction | None = None
-    threshold: float = DEFAULT_PRESENCE
-    gap: float = 0.0
+    rules: RangeRules = DEFAULT_RULES
     accuracy: Accuracy = "refined"
     library: str = "auto"
 
@@ -100,10 +95,6 @@ def search_indexes(request: SearchRequest, on_stage: Callable[[str], None] = lam
         ClipsegLiveError: The only index cannot be searched.
     """
     prompts = require_prompts(request.prompts)
-    if not 0 < request.threshold <= 1:
-        raise UsageError(f"A presence threshold of {request.threshold:g} is invalid: use more than 0, up to 1.")
-    if request.gap < 0:
-        raise UsageError(f"A gap of {request.gap:g} s is invalid: use 0 or more.")
     if request.end is not None and request.end <= (request.start or 0):
         raise UsageError("The end must come after the start: --to must be later than --from.")
     engines: dict[str, FeatureSegmenter] = {}
@@ -159,7 +150,7 @@ def _search_one(index: Index, request: SearchRequest, prompts: Sequence[Prompt])
     if not len(index):
         raise InvalidIndex(f"The index {index.folder} has no frames yet: run clipseg-live index again.")
     table = index.presence(prompts, request.accuracy, start=request.start, end=request.end)
-    appearances = find_appearances(table, request.threshold, gap=request.gap, separate=is_photos)
+    appearances = find_appearances(table, request.rules, is_photos)
     if request.accuracy != "exact":
         appearances = _measured(index, prompts, appearances)
     return [Finding(index.folder, index.sources[each.source], each) for each in appearances], len(table.time)

@@ -6,9 +6,38 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clipseg_live.core.errors import UsageError
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.index.index import PresenceTable
 from clipseg_live.matting.prompt_interaction import HIDE_SHARE
+
+
+@dataclass(frozen=True, slots=True)
+class RangeRules:
+    """How presence becomes time ranges.
+
+    Attributes:
+        threshold: Presence from which a prompt counts as present, 0..1.
+        gap: Longest time in seconds without the prompt that does not end a range. None: one frame, unless it or the
+            next one follows a cut.
+        shortest: Shortest range in seconds; shorter ones are left out. Photos are always kept.
+    """
+
+    threshold: float = MatteSettings().presence_threshold
+    gap: float | None = None
+    shortest: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise UsageError(f"A presence threshold of {self.threshold:g} is invalid: use more than 0, up to 1.")
+        if self.gap is not None and not self.gap >= 0:
+            raise UsageError(f"A gap of {self.gap:g} s is invalid: use 0 or more.")
+        if not self.shortest >= 0:
+            raise UsageError(f"A shortest range of {self.shortest:g} s is invalid: use 0 or more.")
+
+
+DEFAULT_RULES = RangeRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +68,7 @@ class Appearance:
 
 
 def find_appearances(
-    table: PresenceTable, threshold: float, *, gap: float = 0.0, separate: tuple[bool, ...] = ()
+    table: PresenceTable, rules: RangeRules = DEFAULT_RULES, separate: tuple[bool, ...] = ()
 ) -> list[Appearance]:
     """Return the appearances of all prompts, by source, prompt and time.
 
@@ -48,8 +77,7 @@ def find_appearances(
 
     Args:
         table: Presence in all frames.
-        threshold: Presence from which a prompt counts as present, 0..1.
-        gap: Longest time in seconds without the prompt that does not end a range.
+        rules: How presence becomes ranges.
         separate: For each source, whether its frames are separate photos. Each photo is then a range of its own.
     """
     found: list[Appearance] = []
@@ -59,7 +87,10 @@ def find_appearances(
         for column, prompt in enumerate(table.prompts):
             values, area, times = table.presence[rows, column], table.area[rows, column], table.time[rows]
             ends = times if photos else _ends(times)
-            for start, stop in _photos(values, threshold) if photos else _ranges(values, times, threshold, gap):
+            cuts = table.cut[rows]
+            for start, stop in _photos(values, rules) if photos else _ranges(values, times, cuts, rules):
+                if not photos and ends[stop - 1] - times[start] < rules.shortest:
+                    continue
                 best = start + int(np.lexsort((area[start:stop], values[start:stop]))[-1])
                 found.append(
                     Appearance(
@@ -77,22 +108,25 @@ def find_appearances(
     return found
 
 
-def _photos(values: NDArray[np.float32], threshold: float) -> Iterator[tuple[int, int]]:
-    for position in np.flatnonzero(values >= threshold).tolist():
+def _photos(values: NDArray[np.float32], rules: RangeRules) -> Iterator[tuple[int, int]]:
+    for position in np.flatnonzero(values >= rules.threshold).tolist():
         yield position, position + 1
 
 
 def _ranges(
-    values: NDArray[np.float32], times: NDArray[np.float64], threshold: float, gap: float
+    values: NDArray[np.float32], times: NDArray[np.float64], cuts: NDArray[np.bool_], rules: RangeRules
 ) -> Iterator[tuple[int, int]]:
     """Yield the first position of each range and the position behind its last one."""
-    held = np.concatenate([[False], values >= HIDE_SHARE * threshold, [False]])
+    held = np.concatenate([[False], values >= HIDE_SHARE * rules.threshold, [False]])
     changes = np.flatnonzero(held[1:] != held[:-1]).reshape(-1, 2)
-    kept = [(start, stop) for start, stop in changes.tolist() if (values[start:stop] >= threshold).any()]
+    kept = [(start, stop) for start, stop in changes.tolist() if (values[start:stop] >= rules.threshold).any()]
     ends, joined = _ends(times), list[tuple[int, int]]()
     for start, stop in kept:
-        if joined and times[start] - ends[joined[-1][1] - 1] <= gap:
-            start = joined.pop()[0]
+        if joined:
+            before = joined[-1][1]
+            is_short = start - before == 1 and not cuts[before : start + 1].any()
+            if is_short if rules.gap is None else times[start] - ends[before - 1] <= rules.gap:
+                start = joined.pop()[0]
         joined.append((start, stop))
     yield from joined
 

@@ -35,8 +35,12 @@ class SearchOptions:
     ] = None
     gap: Annotated[
         float | None,
-        option(MASK, "SECONDS", "Longest time without the prompt that does not end a time range.", default="0"),
-    ] = None
+        option(
+            MASK, "SECONDS", "Longest time without the prompt that does not end a time range.",
+            default="one indexed frame, but no cut",
+        ),
+    ] = None  # fmt: skip
+    shortest: Annotated[float | None, option(MASK, "SECONDS", "Leave out shorter time ranges.", default="0")] = None
     accuracy: Annotated[
         str | None,
         option(
@@ -124,22 +128,24 @@ def _write_files(request: "SearchRequest", result: "SearchResult", found: FoundO
 
 def _request(source: str, texts: "list[str] | tuple[str, ...]", own: SearchOptions) -> "SearchRequest":
     from clipseg_live.app.prompts import read_prompts
-    from clipseg_live.app.search import DEFAULT_PRESENCE, SearchRequest
+    from clipseg_live.app.search import SearchRequest
     from clipseg_live.app.video_index import find_indexes
     from clipseg_live.core.errors import UsageError
+    from clipseg_live.index.appearances import RangeRules
 
     accuracy = own.accuracy or "refined"
     if accuracy not in ("exact", "refined", "quick"):
         raise UsageError(f"{accuracy!r} is not an accuracy: use exact, refined or quick.")
     if not texts and not own.image:
         raise UsageError('There is no prompt: say what to find, such as "a dog", or give --image FILE.')
+    given_rules = {"threshold": own.presence_threshold, "gap": own.gap, "shortest": own.shortest}
+    rules = RangeRules(**{name: value for name, value in given_rules.items() if value is not None})
     return SearchRequest(
         tuple(find_indexes(source)),
         read_prompts(texts, images=own.image or ()),
         start=None if own.start is None else parse_time(own.start),
         end=None if own.end is None else parse_time(own.end),
-        threshold=DEFAULT_PRESENCE if own.presence_threshold is None else own.presence_threshold,
-        gap=own.gap or 0.0,
+        rules=rules,
         accuracy=accuracy,  # type: ignore[arg-type]
         library=own.engine or "auto",
     )

@@ -1,5 +1,6 @@
 """Selection of the frames that are indexed, and the ranges that are found in them."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.index.appearances import Appearance, find_appearances
+from clipseg_live.index.appearances import Appearance, RangeRules, find_appearances
 from clipseg_live.index.building import resume_time
 from clipseg_live.index.index import PresenceTable
 from clipseg_live.index.sampling import FrameSelector, Sampling
@@ -84,7 +85,7 @@ def spans(found: list[Appearance]) -> list[tuple[float, float]]:
 
 
 def test_ranges_begin_at_the_threshold_and_end_below_three_quarters_of_it() -> None:
-    found = find_appearances(table([0, 0.38, 0.5, 0.39, 0.2, 0, 0.38, 0, 0.9]), 0.5)
+    found = find_appearances(table([0, 0.38, 0.5, 0.39, 0.2, 0, 0.38, 0, 0.9]), RangeRules(0.5, gap=0))
     assert spans(found) == [(1.0, 4.0), (8.0, 9.0)]
     assert (found[0].best, found[0].presence, found[0].frames) == (2.0, 0.5, 3)
     assert found[0].area == pytest.approx(0.05)
@@ -92,16 +93,37 @@ def test_ranges_begin_at_the_threshold_and_end_below_three_quarters_of_it() -> N
 
 def test_short_gaps_join_ranges() -> None:
     values = [1, 0, 1, 0, 0, 0, 1.0]
-    assert spans(find_appearances(table(values), 0.5)) == [(0, 1), (2, 3), (6, 7)]
-    assert spans(find_appearances(table(values), 0.5, gap=1.0)) == [(0, 3), (6, 7)]
-    assert spans(find_appearances(table(values), 0.5, gap=3.0)) == [(0, 7)]
+    assert spans(find_appearances(table(values))) == [(0, 3), (6, 7)], "one frame"
+    assert spans(find_appearances(table(values), RangeRules(gap=0))) == [(0, 1), (2, 3), (6, 7)]
+    assert spans(find_appearances(table(values), RangeRules(gap=1))) == [(0, 3), (6, 7)]
+    assert spans(find_appearances(table(values), RangeRules(gap=3))) == [(0, 7)]
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_cut_in_a_gap_ends_a_range(cut: int) -> None:
+    made = table([1, 0, 1])
+    made.cut[cut] = True
+    assert spans(find_appearances(made)) == [(0, 1), (2, 3)]
+    assert spans(find_appearances(made, RangeRules(gap=1))) == [(0, 3)]
+
+
+def test_short_ranges_are_left_out() -> None:
+    values = [1, 0, 0, 1, 1, 0.0]
+    assert spans(find_appearances(table(values), RangeRules(shortest=2))) == [(3, 5)]
+    assert len(find_appearances(table(values), RangeRules(shortest=2), (True,))) == 3, "photos have no duration"
+
+
+@pytest.mark.parametrize("values", [{"threshold": 0}, {"threshold": 1.5}, {"gap": -1}, {"shortest": math.nan}])
+def test_invalid_rules(values: dict) -> None:
+    with pytest.raises(UsageError, match="is invalid"):
+        RangeRules(**values)
 
 
 def test_sources_are_separate_and_photos_are_single() -> None:
-    found = find_appearances(table([1, 1, 1, 1], source=[0, 0, 1, 1]), 0.5, separate=(False, True))
+    found = find_appearances(table([1, 1, 1, 1], source=[0, 0, 1, 1]), separate=(False, True))
     assert [(each.source, each.start, each.end) for each in found] == [(0, 0, 2), (1, 2, 2), (1, 3, 3)]
 
 
 def test_nothing_is_found_in_nothing() -> None:
-    assert find_appearances(table([]), 0.5) == []
-    assert find_appearances(table([0.1, 0.2]), 0.5) == []
+    assert find_appearances(table([])) == []
+    assert find_appearances(table([0.1, 0.2])) == []
