@@ -1,15 +1,15 @@
 """Chunks of an index: files of safetensors with the entries and the table of some frames.
 
-A chunk is written under another name and renamed, so it is complete or absent. Its name has a CRC-32 of the whole file,
-and its header one of the table. The table is checked when the index is opened, the entries when they are first read.
+A chunk is written under another name and renamed, so it is complete or absent. Its name has a CRC-32 of the whole
+file, which writers check. Its header has one of the table and of the checksums of all entries, which is checked when
+the index is opened. An entry is checked whenever it is read, so that a few entries are read without the rest.
 """
 
 import logging
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,8 @@ class Column(IntEnum):
 
 
 _NAME = re.compile(r"chunk-(\d{6,9})-([0-9a-f]{8})\.safetensors")
+_DESCRIBED = ("frames", "grid", "checks")
+"""Tensors that describe the entries: the table, rows and columns of tokens, and the CRC-32 of each entry."""
 _BLOCK = 4 << 20
 
 
@@ -63,8 +65,10 @@ def write_chunk(folder: Path, number: int, entries: Tensors, grid: Grid, table: 
     Raises:
         Failure: The file cannot be written.
     """
-    described = {"frames": table, "grid": np.array(grid, np.int64)}
-    metadata = {"format": INDEX_FORMAT, "version": str(INDEX_VERSION), "table": _table_checksum(**described)}
+    checks = np.array([_entry_checksum(entries, entry) for entry in range(len(entries["values"]))], np.int64)
+    described = {"frames": table, "grid": np.array(grid, np.int64), "checks": checks}
+    layout = {name: (str(tensor.dtype), tensor.shape[1:]) for name, tensor in entries.items()}
+    metadata = {"format": INDEX_FORMAT, "version": str(INDEX_VERSION), "table": _table_checksum(described, layout)}
     content = save({**entries, **described}, metadata)
     path = folder / f"chunk-{number:06}-{zlib.crc32(content):08x}.safetensors"
     try:
@@ -120,13 +124,16 @@ class Chunk:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != INDEX_FORMAT or metadata.get("version") != str(INDEX_VERSION):
                     raise ValueError("another format")
-                table, grid = file.get_tensor("frames"), file.get_tensor("grid")
-                if metadata.get("table") != _table_checksum(table, grid):
+                described = {name: file.get_tensor(name) for name in _DESCRIBED}
+                self._names = sorted(set(file.keys()) - set(_DESCRIBED))
+                empty = {name: file.get_slice(name)[:0] for name in self._names}
+                layout = {name: (str(tensor.dtype), tensor.shape[1:]) for name, tensor in empty.items()}
+                if metadata.get("table") != _table_checksum(described, layout):
                     raise ValueError("another checksum of the table")
-                self.table: FrameTable = table
-                self.grid: Grid = (int(grid[0]), int(grid[1]))
-                self.count = int(file.get_slice("values").get_shape()[0])
-                self._names = sorted(set(file.keys()) - {"frames", "grid"})
+                self.table: FrameTable = described["frames"]
+                self.grid: Grid = (int(described["grid"][0]), int(described["grid"][1]))
+                self._checks = described["checks"].tolist()
+                self.count = len(self._checks)
         except (SafetensorError, OSError, ValueError, KeyError, IndexError) as error:
             logger.warning("%s cannot be read", self.path, exc_info=True)
             raise self._damaged() from error
@@ -137,24 +144,26 @@ class Chunk:
         Raises:
             InvalidIndex: The file is damaged, or lacks one of the entries.
         """
-        if not len(entries):
-            return self._slice(0, 0)
-        first, last = int(min(entries)), int(max(entries))
-        if not 0 <= first <= last < self.count:
+        wanted = np.asarray(entries, np.int64)
+        if len(wanted) and not 0 <= wanted.min() <= wanted.max() < self.count:
             raise self._damaged()
-        _ = self._verified
-        positions = np.asarray(entries) - first
-        is_range = len(positions) == last - first + 1 and bool((np.diff(positions) == 1).all())
-        tensors = self._slice(first, last + 1)
-        return tensors if is_range else {name: tensor[positions] for name, tensor in tensors.items()}
-
-    def _slice(self, start: int, stop: int) -> Tensors:
+        unique, places = np.unique(wanted, return_inverse=True)
+        runs = np.split(unique, np.flatnonzero(np.diff(unique) != 1) + 1)
         try:
             with safe_open(self.path, framework="numpy") as file:
-                return {name: file.get_slice(name)[start:stop] for name in self._names}
+                slices = {name: file.get_slice(name) for name in self._names}
+                parts = [
+                    {name: tensor[int(run[0]) : int(run[-1]) + 1] if len(run) else tensor[:0]
+                     for name, tensor in slices.items()}
+                    for run in runs
+                ]  # fmt: skip
         except (SafetensorError, OSError, ValueError) as error:
             logger.warning("%s cannot be read", self.path, exc_info=True)
             raise self._damaged() from error
+        tensors = {name: np.concatenate([part[name] for part in parts]) for name in self._names}
+        if any(_entry_checksum(tensors, place) != self._checks[entry] for place, entry in enumerate(unique.tolist())):
+            raise self._damaged()
+        return tensors if len(unique) == len(wanted) else {name: each[places] for name, each in tensors.items()}
 
     def verify(self) -> None:
         """Read the whole file.
@@ -162,10 +171,6 @@ class Chunk:
         Raises:
             InvalidIndex: The file is damaged.
         """
-        _ = self._verified
-
-    @cached_property
-    def _verified(self) -> bool:
         checksum = 0
         try:
             with self.path.open("rb") as file:
@@ -177,7 +182,6 @@ class Chunk:
         match = _NAME.fullmatch(self.path.name)
         if match is None or checksum != int(match[2], 16):
             raise self._damaged()
-        return True
 
     def _damaged(self) -> InvalidIndex:
         return InvalidIndex(
@@ -186,7 +190,31 @@ class Chunk:
         )
 
 
-def _table_checksum(frames: FrameTable, grid: NDArray[np.int64]) -> str:
-    if frames.dtype != np.int64 or frames.ndim != 2 or frames.shape[1] != len(Column) or grid.shape != (2,):
+def _entry_checksum(entries: Tensors, entry: int) -> int:
+    """Return the CRC-32 of the tensors of an entry, in the order of their names."""
+    checksum = 0
+    for name in sorted(entries):
+        checksum = zlib.crc32(np.ascontiguousarray(entries[name][entry]).data, checksum)
+    return checksum
+
+
+def _table_checksum(described: Tensors, layout: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
+    """Return the CRC-32 of what describes the entries.
+
+    Args:
+        described: The tensors ``_DESCRIBED``.
+        layout: Type, and shape of one entry, of each stored tensor.
+
+    Raises:
+        ValueError: A tensor has another type or shape.
+    """
+    table, grid, checks = (described[name] for name in _DESCRIBED)
+    if table.ndim != 2 or table.shape[1] != len(Column) or grid.shape != (2,) or checks.ndim != 1:
         raise ValueError("another table")
-    return f"{zlib.crc32(frames.tobytes(), zlib.crc32(grid.astype(np.int64).tobytes())):08x}"
+    words = ";".join(f"{name} {kind} {'x'.join(map(str, shape))}" for name, (kind, shape) in sorted(layout.items()))
+    checksum = zlib.crc32(words.encode())
+    for tensor in (grid, checks, table):
+        if tensor.dtype != np.int64:
+            raise ValueError("another type")
+        checksum = zlib.crc32(np.ascontiguousarray(tensor).data, checksum)
+    return f"{checksum:08x}"

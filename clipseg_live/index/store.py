@@ -23,7 +23,7 @@ BATCH = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntryBatch:
-    """Entries of one chunk, for frames of one size.
+    """Entries with one grid, for frames of one size.
 
     Attributes:
         rows: Position of each entry in the table that was asked for.
@@ -100,15 +100,23 @@ class IndexStore:
         Raises:
             InvalidIndex: A chunk is damaged.
         """
-        kinds = table[:, [Column.CHUNK, Column.HEIGHT, Column.WIDTH]]
+        grids = np.array([self.chunks[number].grid for number in table[:, Column.CHUNK].tolist()]).reshape(-1, 2)
+        kinds = np.concatenate([grids, table[:, [Column.HEIGHT, Column.WIDTH]]], axis=1)
         changes = np.flatnonzero((kinds[1:] != kinds[:-1]).any(axis=1)) + 1
         for rows in np.split(np.arange(len(table)), changes):
             for start in range(0, len(rows), size):
                 part = rows[start : start + size]
-                first = table[part[0]]
-                chunk = self.chunks[int(first[Column.CHUNK])]
-                values = decode_values(chunk.read(table[part, Column.ENTRY]), self.manifest.recipe.storage)
-                yield EntryBatch(part, values, chunk.grid, (int(first[Column.HEIGHT]), int(first[Column.WIDTH])))
+                row, column, height, width = kinds[part[0]].tolist()
+                yield EntryBatch(part, self._read(table[part]), (row, column), (height, width))
+
+    def _read(self, table: FrameTable) -> FeatureValues:
+        """Return the values of frames whose tokens have the same grid."""
+        numbers = table[:, Column.CHUNK]
+        parts: list[FeatureValues] = []
+        for rows in np.split(np.arange(len(table)), np.flatnonzero(np.diff(numbers)) + 1):
+            chunk = self.chunks[int(numbers[rows[0]])]
+            parts.append(decode_values(chunk.read(table[rows, Column.ENTRY]), self.manifest.recipe.storage))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def joined_table(chunks: dict[int, Chunk]) -> FrameTable:
