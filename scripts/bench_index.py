@@ -171,13 +171,13 @@ def fresh(engine: FeatureSegmenter) -> Iterator[BenchRow]:
                 yield BenchRow(f"difference to a fresh pass, {storage}, {name}: mean; 99 %; largest", target, told)
 
 
-def write_video(path: Path, seconds: int, rate: int = 30) -> Path:
+def write_video(path: Path, seconds: int, size: tuple[int, int] = (720, 1280), rate: int = 30) -> Path:
     import av
 
-    scene = Scene(2, 1280, 720, Fraction(rate))
+    scene = Scene(2, size[1], size[0], Fraction(rate))
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=rate, options={"preset": "veryfast"})
-        video.width, video.height, video.pix_fmt = 1280, 720, "yuv420p"
+        video.width, video.height, video.pix_fmt = size[1], size[0], "yuv420p"
         for number in range(seconds * rate):
             container.mux(video.encode(av.VideoFrame.from_ndarray(scene.picture(number), format="rgb24")))
         container.mux(video.encode())
@@ -238,21 +238,28 @@ def write_and_tell(video: str, folder: str) -> None:
 
 
 def read_and_tell(folder: Path) -> None:
-    """Open the index and read all of it, again and again, and print the number of frames, or the error."""
-    while True:
+    """Open the index and read all of it until SIGTERM; then print the reads, their frames, and the errors."""
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+    frames, errors = [0], []
+    while not stopped:
         if not (folder / "manifest.json").exists():
             time.sleep(0.01)
             continue
         try:
-            print(len([None for _ in Index.open(folder).iterate()]), flush=True)
+            frames.append(len([None for _ in Index.open(folder).iterate()]))
         except Exception as error:
-            print("error", type(error).__name__, error, flush=True)
+            errors.append(f"{type(error).__name__}: {error}")
+        time.sleep(0.05)
+    print(len(frames) - 1, max(frames), len(errors), *errors[:3], sep="\n")
 
 
 def kill(folder: Path) -> Iterator[BenchRow]:
-    video, place = write_video(folder / "kill.mp4", 60), folder / "kill.clipseg-index"
+    video, place = write_video(folder / "kill.mp4", 60, SIZE), folder / "kill.clipseg-index"
     me = [sys.executable, __file__]
-    rng, opened, lost, errors, reads = random.Random(0), 0, [], [], 0
+    rng, opened = random.Random(0), 0
+    lost: list[int] = []
+    reads: list[tuple[int, int, int]] = []
     readers = [
         subprocess.Popen([*me, "--read", str(place)], stdout=subprocess.PIPE, text=True, env={**os.environ})
         for _ in range(2)
@@ -260,25 +267,28 @@ def kill(folder: Path) -> Iterator[BenchRow]:
     for _ in range(KILLS):
         with subprocess.Popen([*me, "--write", str(video), str(place)], stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None
-            told = [int(writer.stdout.readline())]  # it has begun
-            time.sleep(rng.uniform(0.0, 4.0))
+            told = [int(writer.stdout.readline()) for _ in range(rng.randint(1, 100))]
+            time.sleep(rng.uniform(0.0, 0.2))
             writer.send_signal(signal.SIGKILL)
             told += [int(line) for line in writer.stdout if line.endswith("\n")]
         store = IndexStore(place)
         opened += 1
         lost.append(told[-1] - len(store.table))
     for reader in readers:
-        reader.send_signal(signal.SIGKILL)
-        said = reader.communicate()[0].splitlines()
-        reads += len(said)
-        errors += [line for line in said if line.startswith("error")]
+        reader.send_signal(signal.SIGTERM)
+        count, largest, wrong, *told_errors = reader.communicate()[0].splitlines()
+        reads.append((int(count), int(largest), int(wrong)))
+        print(*told_errors, sep="\n", end="", file=sys.stderr)
+    count, largest, wrong = (
+        sum(each[0] for each in reads),
+        max(each[1] for each in reads),
+        sum(each[2] for each in reads),
+    )
     yield BenchRow(
         f"kill -9 at {KILLS} random moments, with two readers: opens; frames lost at most; errors of readers",
         f"{KILLS}; ≤ {CHUNK_ENTRIES + 1}; 0",
-        f"{opened}; {max(lost)}; {len(errors)} of {reads} reads",
+        f"{opened}; {max(lost)}; {wrong} in {count} reads of up to {largest} frames",
     )
-    for error in errors[:3]:
-        print(error, file=sys.stderr)
 
 
 class ComingAndGoing(Scene):
