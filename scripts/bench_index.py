@@ -186,7 +186,7 @@ def write_video(path: Path, seconds: int, size: tuple[int, int] = (720, 1280), r
 
 def rate(folder: Path, engine: FeatureSegmenter) -> Iterator[BenchRow]:
     """Compare the time of indexing a video with that of encoding the same frames that are in memory."""
-    seconds = 30
+    seconds = 15
     video = write_video(folder / "rate.mp4", seconds)
     scene = Scene(2, 1280, 720, Fraction(30))
     pictures = [scene.picture(30 * number) for number in range(seconds)]
