@@ -116,20 +116,16 @@ def reduce_tokens(values: FeatureValues, grid: Grid) -> tuple[FeatureValues, Gri
     Returns:
         The class token and the selected tokens, float32 (frames, parts, 1 + blocks, channels), and the grid of blocks.
     """
-    frames, parts, _, channels = values.shape
+    frames, parts = values.shape[:2]
     rows, columns = -(-grid[0] // 2), -(-grid[1] // 2)
-    tokens = values[:, :, 1:].reshape(frames, parts, *grid, channels)
-    if grid != (2 * rows, 2 * columns):
-        down = np.minimum(np.arange(2 * rows), grid[0] - 1)
-        across = np.minimum(np.arange(2 * columns), grid[1] - 1)
-        tokens = tokens[:, :, down[:, None], across]
-    blocks = tokens.reshape(frames, parts, rows, 2, columns, 2, channels).swapaxes(3, 4)
-    blocks = blocks.reshape(frames, parts, rows * columns, 4, channels)
-    first = blocks[:, 0]
-    mean = first.mean(axis=(1, 2), keepdims=True)
-    deviation = first - mean
+    down = np.minimum(np.arange(2 * rows), grid[0] - 1).reshape(rows, 1, 2, 1)
+    across = np.minimum(np.arange(2 * columns), grid[1] - 1).reshape(1, columns, 1, 2)
+    tokens = (1 + down * grid[1] + across).reshape(rows * columns, 4)
+    deviation = values[:, 0][:, tokens]  # the first part decides for all
+    deviation -= deviation.mean(axis=(1, 2), keepdims=True)
     scale = 1 / np.maximum(np.einsum("fbkc,fbkc->fc", deviation, deviation), np.float32(1e-12))
     salience = np.einsum("fbkc,fbkc,fc->fbk", deviation, deviation, scale, optimize=True)
-    chosen = salience.argmax(axis=2)[:, None, :, None, None]
-    picked = np.take_along_axis(blocks, chosen, axis=3)[:, :, :, 0]
-    return np.ascontiguousarray(np.concatenate([values[:, :, :1], picked], axis=2)), (rows, columns)
+    chosen = tokens[np.arange(rows * columns), salience.argmax(axis=2)]
+    chosen = np.concatenate([np.zeros((frames, 1), np.int64), chosen], axis=1)
+    first, second = np.arange(frames)[:, None, None], np.arange(parts)[None, :, None]
+    return values[first, second, chosen[:, None]], (rows, columns)
