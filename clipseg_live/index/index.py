@@ -18,7 +18,7 @@ from clipseg_live.index.manifest import IndexedSource, IndexManifest, InvalidInd
 from clipseg_live.index.store import IndexStore, seconds_of, time_of
 from clipseg_live.index.writer import open_writer
 from clipseg_live.matting.prompt_interaction import presence_of
-from clipseg_live.model.backend import Embeddings, FeatureValues
+from clipseg_live.model.backend import FeatureValues
 from clipseg_live.model.features import FeatureSegmenter, Grid, reduce_tokens
 
 logger = logging.getLogger(__name__)
@@ -218,10 +218,9 @@ class Index:
             NoPrediction: The output of the network is not finite.
         """
         wanted = require_prompts(prompts)
-        embeddings = self.engine.encode(wanted)
         table = self._store.table[self._select(start, end, source)]
         for batch in self._store.batches(table):
-            maps = self.engine.decode_frames(batch.values, batch.grid, batch.frame_size, embeddings)
+            maps = self.engine.decode_frames(batch.values, batch.grid, batch.frame_size, wanted)
             maps.setflags(write=False)
             for row, each in zip(table[batch.rows], maps, strict=True):
                 yield IndexedFrame(int(row[Column.SOURCE]), time_of(row), Segmentation(each, wanted, batch.frame_size))
@@ -257,7 +256,6 @@ class Index:
             NoPrediction: The output of the network is not finite.
         """
         wanted = require_prompts(prompts)
-        embeddings = self.engine.encode(wanted)
         rows = self._select(start, end, source) if rows is None else np.asarray(rows, np.int64)
         table = self._store.table[rows]
         found, place = np.unique(
@@ -272,13 +270,13 @@ class Index:
             chosen = np.unique(place[positions])
             nearest = np.abs(positions[:, None] - np.arange(len(table))).argmin(axis=0) if len(table) else positions
             values = np.zeros((2, len(unique), len(wanted)), np.float32)
-            values[:, chosen] = self._measure(unique[chosen], embeddings, reduced=True)
+            values[:, chosen] = self._measure(unique[chosen], wanted, reduced=True)
             place = place[positions[nearest]] if len(table) else place
         else:
-            values = self._measure(unique, embeddings, reduced=accuracy != "exact")
+            values = self._measure(unique, wanted, reduced=accuracy != "exact")
             if accuracy == "refined":
                 again = np.unique(place[_undecided(values[0][place])])
-                values[:, again] = self._measure(unique[again], embeddings, reduced=False)
+                values[:, again] = self._measure(unique[again], wanted, reduced=False)
         presence, area = values[:, place]
         cuts = table[:, Column.CUT] != 0
         return PresenceTable(wanted, table[:, Column.SOURCE], seconds_of(table), presence, area, cuts, rows)
@@ -325,12 +323,12 @@ class Index:
             chosen &= seconds < float(end)
         return np.flatnonzero(chosen)
 
-    def _measure(self, table: FrameTable, embeddings: Embeddings, *, reduced: bool) -> NDArray[np.float32]:
+    def _measure(self, table: FrameTable, prompts: Sequence[Prompt], *, reduced: bool) -> NDArray[np.float32]:
         """Return presence and area of the entries of a table, float32 (2, entries, prompts)."""
-        measured = np.zeros((2, len(table), len(embeddings)), np.float32)
+        measured = np.zeros((2, len(table), len(prompts)), np.float32)
         for batch in self._store.batches(table):
             values, grid = reduce_tokens(batch.values, batch.grid) if reduced else (batch.values, batch.grid)
-            maps = self.engine.decode_frames(values, grid, batch.frame_size, embeddings)
+            maps = self.engine.decode_frames(values, grid, batch.frame_size, prompts)
             flat = maps.reshape(-1, *maps.shape[2:])
             measured[0, batch.rows] = presence_of(flat).reshape(maps.shape[:2])
             measured[1, batch.rows] = (maps >= 0.5).mean(axis=(2, 3))

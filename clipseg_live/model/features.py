@@ -1,5 +1,6 @@
 """Engine for indexes: runs the vision encoder and the decoder at different times."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.errors import NoPrediction
+from clipseg_live.core.expressions.combinations import combine_maps
 from clipseg_live.core.frame import Pixels
-from clipseg_live.model.backend import Embeddings, FeatureValues
+from clipseg_live.core.prompts import PromptLike, require_prompts
+from clipseg_live.model.backend import FeatureValues
 from clipseg_live.model.preprocess import Placement
 from clipseg_live.model.prompt_encoder import no_prediction
 from clipseg_live.model.pytorch.memory_errors import clear_memory_errors
@@ -74,7 +77,7 @@ class FeatureSegmenter(Segmenter):
         return FrameFeatures(values, (placement.height // patch, placement.width // patch), repeated)
 
     def decode_frames(
-        self, values: FeatureValues, grid: Grid, frame_size: tuple[int, int], embeddings: Embeddings
+        self, values: FeatureValues, grid: Grid, frame_size: tuple[int, int], prompts: PromptLike | Sequence[PromptLike]
     ) -> NDArray[np.float32]:
         """Return the probability maps of frames of one size for all prompts.
 
@@ -82,15 +85,18 @@ class FeatureSegmenter(Segmenter):
             values: float32 (frames, parts, 1 + rows · columns, channels), whole or reduced by ``reduce_tokens``.
             grid: Rows and columns of tokens of the values.
             frame_size: Height and width of the frames in pixels.
-            embeddings: Embeddings of the prompts, from ``encode``.
+            prompts: One or several prompts, as for ``Segmenter.segment``. Their embeddings are cached.
 
         Returns:
             float32 (frames, prompts, height, width), 0..1, on the decoder's grid. They cover exactly the frame.
 
         Raises:
+            UsageError: If a prompt is invalid.
             NoPrediction: If the output of the network is not finite.
             ModelError: If memory runs out.
         """
+        wanted = require_prompts(prompts)
+        embeddings = self.encode(wanted)
         with self._lock, clear_memory_errors("decode frames"):
             placement = self._place(*frame_size)
             maps = self.backend.decode(values, grid, embeddings)
@@ -100,7 +106,8 @@ class FeatureSegmenter(Segmenter):
             maps = placement.crop(maps.reshape(-1, *maps.shape[2:]), scale)
         if not np.isfinite(maps).all():
             raise NoPrediction(no_prediction(self.dtype))
-        return maps.reshape(*shape, *maps.shape[1:])
+        by_prompt = combine_maps(wanted, maps.reshape(*shape, *maps.shape[1:]).swapaxes(0, 1))
+        return by_prompt.swapaxes(0, 1)
 
 
 def reduce_tokens(values: FeatureValues, grid: Grid) -> tuple[FeatureValues, Grid]:

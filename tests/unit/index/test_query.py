@@ -102,6 +102,17 @@ def test_refined_presence_decodes_undecided_frames_in_full(index: Index, monkeyp
     np.testing.assert_array_equal(index.presence(TEXTS, "refined").presence, index.presence(TEXTS).presence)
 
 
+def test_expressions(engine: FeatureSegmenter, index: Index) -> None:
+    prompts = [Prompt.parse("red circle or blue star"), Prompt.text("red circle"), Prompt.parse("not red circle")]
+    frames = list(index.query(prompts))
+    for frame, pixels in zip(frames[:2], pictures(), strict=False):
+        expected = engine.segment(pixels, prompts).probabilities
+        assert frame.segmentation.probabilities.shape == expected.shape
+        np.testing.assert_allclose(frame.segmentation.probabilities, expected, atol=0.01)
+    table = index.presence(prompts)
+    assert table.presence.shape == (COUNT, 3) and (table.presence[:, 0] >= table.presence[:, 1]).all()
+
+
 def test_image_prompts_and_blends(index: Index) -> None:
     image = Prompt.image(pictures()[0], box=(10, 10, 60, 60))
     blend = Prompt.mix((image, 0.5), (Prompt.text("a red circle"), 0.5))
@@ -114,17 +125,16 @@ def test_image_prompts_and_blends(index: Index) -> None:
 @pytest.mark.parametrize("size", [(90, 160), (160, 70), (33, 57)])
 def test_maps_cover_the_frame_in_every_fit(engine: FeatureSegmenter, fit: str, size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
-    embeddings = engine.encode(TEXTS)
     try:
         engine.configure(160, fit)  # type: ignore[arg-type]
         found = engine.encode_frame(pixels)
         assert engine.feature_shape(size) == found.values.shape
-        maps = engine.decode_frames(found.values[None], found.grid, size, embeddings)[0]
+        maps = engine.decode_frames(found.values[None], found.grid, size, TEXTS)[0]
         expected = engine.segment(pixels, TEXTS).probabilities
         assert maps.shape == expected.shape
         np.testing.assert_allclose(maps, expected, atol=1e-4)
         values, grid = reduce_tokens(found.values[None], found.grid)
-        small = engine.decode_frames(values, grid, size, embeddings)[0]
+        small = engine.decode_frames(values, grid, size, TEXTS)[0]
         assert grid == (-(-found.grid[0] // 2), -(-found.grid[1] // 2))
         for whole, half in zip(maps.shape[1:], small.shape[1:], strict=True):
             assert abs(half - whole / 2) <= 1
@@ -181,7 +191,7 @@ def test_features_that_are_not_finite_are_no_entry(engine: FeatureSegmenter, mon
     values = engine.encode_frame(pictures()[0])
     monkeypatch.setattr(engine.backend, "decode", lambda *each: decode(*each) * np.float32(np.nan))
     with pytest.raises(NoPrediction):
-        engine.decode_frames(values.values[None], values.grid, (120, 160), engine.encode(TEXTS))
+        engine.decode_frames(values.values[None], values.grid, (120, 160), TEXTS)
     monkeypatch.setattr(engine.backend, "feature_values", lambda features: np.full((3, 2, 4), np.inf, np.float32))
     with pytest.raises(NoPrediction):
         engine.encode_frame(pictures()[1])
@@ -190,11 +200,10 @@ def test_features_that_are_not_finite_are_no_entry(engine: FeatureSegmenter, mon
 def test_several_frames_and_prompts_are_decoded_together_as_alone(engine: FeatureSegmenter) -> None:
     encoded = [engine.encode_frame(pixels) for pixels in pictures()[:3]]
     values, grid = np.stack([each.values for each in encoded]), encoded[0].grid
-    embeddings = engine.encode(TEXTS)
-    together = engine.decode_frames(values, grid, (120, 160), embeddings)
+    together = engine.decode_frames(values, grid, (120, 160), TEXTS)
     for frame in range(3):
         for prompt in range(3):
-            alone = engine.decode_frames(values[[frame]], grid, (120, 160), embeddings[[prompt]])
+            alone = engine.decode_frames(values[[frame]], grid, (120, 160), TEXTS[prompt])
             np.testing.assert_allclose(together[frame, prompt], alone[0, 0], atol=1e-4)
 
 
