@@ -11,6 +11,7 @@ from clipseg_live.core.errors import Failure, PhotoError, SourceBroken
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.protocols import FrameSource
 from clipseg_live.index.sampling import FrameSelector, Sampling
+from clipseg_live.index.store import storable_time
 from clipseg_live.index.writer import IndexWriter
 from clipseg_live.matting.working_grid import DownscaledFrame
 from clipseg_live.model.features import FeatureSegmenter
@@ -112,13 +113,13 @@ class Indexing:
         last: DownscaledFrame | None = None
         while (frame := self._next_frame()) is not None:
             if self._is_independent:
-                if frame.time not in self._known:
+                if storable_time(frame.time) not in self._known:
                     self._frames.put((frame, False))
             elif self._selector.selects(frame.time):
                 small = DownscaledFrame.of(frame.pixels)
                 cut = last is not None and small.size == last.size and small.follows_cut(last)
                 last = small
-                if frame.time not in self._known:
+                if storable_time(frame.time) not in self._known:
                     self._frames.put((frame, cut))
         self._frames.finish()
 

@@ -151,6 +151,11 @@ def seconds_of(table: FrameTable) -> NDArray[np.float64]:
     return seconds
 
 
+def storable_time(time: Fraction) -> Fraction:
+    """Return a time, 0 to 9e9 seconds, as it is stored: exact if its parts fit in 64 bits, else rounded to 1e-9."""
+    return time if max(time.numerator, time.denominator) < 1 << 63 else time.limit_denominator(10**9)
+
+
 def time_of(row: NDArray[np.int64]) -> Fraction:
-    """Return the exact time of a frame in seconds."""
+    """Return the time of a frame in seconds."""
     return Fraction(int(row[Column.NUMERATOR]), int(row[Column.DENOMINATOR]))

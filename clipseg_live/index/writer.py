@@ -20,7 +20,7 @@ from clipseg_live.index.manifest import (
     InvalidIndex,
     unwritable,
 )
-from clipseg_live.index.store import IndexStore, is_resolved, joined_table, time_of
+from clipseg_live.index.store import IndexStore, is_resolved, joined_table, storable_time, time_of
 from clipseg_live.model.features import FrameFeatures, Grid
 
 logger = logging.getLogger(__name__)
@@ -104,6 +104,7 @@ class IndexWriter:
             self._grid = features.grid
             self._entries.append(encode_values(features.values[None], self.manifest.recipe.storage))
             last = (source, 0, 1, self._next, len(self._entries) - 1, *frame_size, 0)
+        time = storable_time(time)
         row = (source, time.numerator, time.denominator, last[Column.CHUNK], last[Column.ENTRY], *frame_size, int(cut))
         self._last = row
         self._rows.append(row)

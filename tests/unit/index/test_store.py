@@ -19,7 +19,7 @@ from clipseg_live.index.chunks import Chunk, Column, list_chunks
 from clipseg_live.index.index import Index
 from clipseg_live.index.lock import LOCK_NAME
 from clipseg_live.index.manifest import MANIFEST_NAME, IndexManifest, InvalidIndex
-from clipseg_live.index.store import IndexStore, seconds_of, time_of
+from clipseg_live.index.store import IndexStore, seconds_of, storable_time, time_of
 from clipseg_live.index.writer import open_writer
 from tests.unit.index.conftest import RECIPE, SIZE, features, fill, source
 
@@ -46,7 +46,7 @@ def test_frames_come_back_with_times_sizes_and_cuts(folder: Path) -> None:
 @given(
     steps=st.lists(
         st.tuples(
-            st.fractions(Fraction(1, 30), 5, max_denominator=90_000),
+            st.fractions(Fraction(1, 30), 5, max_denominator=90_000),  # sums may have parts of more than 64 bits
             st.booleans(),
             st.sampled_from([(2, 2), (1, 3)]),
             st.sampled_from([SIZE, (10, 10)]),
@@ -70,13 +70,21 @@ def test_any_sequence_of_frames_comes_back(steps: list, chunk: int) -> None:
                 if repeated:
                     made = type(made)(last.values, grid, True)
                 writer.append(numbers[number], time, size, made)
-                expected[numbers[number], time] = size, made.values
+                expected[numbers[number], storable_time(time)] = size, made.values
                 last = made
         found = {(frame.source, frame.time): (frame.frame_size, frame.values) for frame in Index.open(path).iterate()}
         assert found.keys() == expected.keys()
         for key, (size, values) in expected.items():
             assert found[key][0] == size
             np.testing.assert_array_equal(found[key][1], values)
+
+
+@given(st.fractions(0, 10**6, max_denominator=10**40))
+def test_times_are_exact_or_rounded_to_a_nanosecond(time: Fraction) -> None:
+    stored = storable_time(time)
+    assert max(stored.numerator, stored.denominator) < 1 << 63 and abs(stored - time) <= Fraction(1, 10**9)
+    if time.denominator < 10**9:
+        assert stored == time
 
 
 def test_unchanged_frames_are_stored_once(tmp_path: Path) -> None:
