@@ -15,8 +15,11 @@ from tests.helpers.paths import ROOT
 
 PAGE = (ROOT / "docs" / "data.md").read_text("utf-8")
 OTHER_MEANINGS = {
+    "coco": {"evaluation/readers/coco.py", "evaluation/readers/registry.py"},  # a layout of data sets with ground truth
+    "csv": {"cli/search/command.py", "cli/search/report.py"},  # a form of search results
     "jsonl": {"app/batch/plan.py", "cli/export/batch.py"},  # a value of --masks
     "png": {"app/batch/plan.py", "cli/export/batch.py", "exporters/frame_files.py"},  # and a kind of image
+    "yolo": {"evaluation/readers/registry.py", "evaluation/readers/yolo.py"},  # a layout, too
 }
 
 

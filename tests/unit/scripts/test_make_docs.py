@@ -45,7 +45,7 @@ def test_page_has_every_command_and_option_with_a_description(program: ModuleTyp
 
 def test_page_names_defaults_that_differ(program: ModuleType) -> None:
     page = " ".join(program.page().split())
-    assert "with other defaults: `--smoothing`: 0; `--motion-tracking`, `--edges`: no." in page
+    assert "with other defaults: `--smoothing`: 0; `--motion-tracking`: no; `--edges`: off." in page
 
 
 @pytest.mark.parametrize(
