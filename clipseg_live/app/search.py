@@ -31,7 +31,7 @@ class SearchRequest:
         end: Time in seconds before which frames end; None for the end of each source.
         rules: How presence becomes time ranges.
         accuracy: How presence is computed.
-        library: Engine: "auto", "torch" or "openvino".
+        engine_name: Engine: "auto", "torch" or "openvino".
     """
 
     indexes: tuple[Path, ...]
@@ -40,7 +40,7 @@ class SearchRequest:
     end: Fraction | None = None
     rules: RangeRules = DEFAULT_RULES
     accuracy: Accuracy = "refined"
-    library: str = "auto"
+    engine_name: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def open_shared(path: Path, request: SearchRequest, engines: dict[str, FeatureSe
         InvalidIndex: The index is damaged, or a source has changed.
         ModelError: The model of the index cannot be loaded.
     """
-    index = open_index(path, library=request.library)
+    index = open_index(path, engine_name=request.engine_name)
     weights = index.manifest.recipe.weights
     if weights in engines:
         index = Index.open(path, engines[weights])

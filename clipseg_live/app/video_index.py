@@ -188,13 +188,13 @@ def find_indexes(name: str) -> list[Path]:
     raise UsageError(f"{name} has no index: make one with clipseg-live index {name}.")
 
 
-def open_index(path: Path, engine: FeatureSegmenter | None = None, *, library: str = "auto") -> Index:
+def open_index(path: Path, engine: FeatureSegmenter | None = None, *, engine_name: str = "auto") -> Index:
     """Open an index, and check that its sources have not changed. Sources that are not there are not checked.
 
     Raises:
         InvalidIndex: The index is damaged, or a source has changed.
     """
-    index = Index.open(path, engine, library=library)
+    index = Index.open(path, engine, engine_name=engine_name)
     for source in index.sources:
         files = files_of(source)
         if files and all(file.exists() for file in files):

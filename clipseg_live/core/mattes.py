@@ -18,7 +18,7 @@ as the probability maps."""
 
 
 class Decision(IntEnum):
-    """What decided whether a pixel near the border of a mask belongs to it.
+    """Cue that decided about a pixel near the border of a mask.
 
     "MAP" means that edge refinement agrees with the map. "NONE" is for pixels far from the border.
     """

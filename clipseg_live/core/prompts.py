@@ -45,7 +45,7 @@ class Prompt:
     label: str
     key: str = field(init=False, default="")
     has_embedding: ClassVar[bool] = True
-    """Whether the prompt has a conditional embedding. Otherwise its map is a combination of several maps."""
+    """True if the prompt has a conditional embedding. Otherwise its map is a combination of several maps."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Prompt) and self.key == other.key and self.label == other.label

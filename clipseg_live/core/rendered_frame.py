@@ -89,7 +89,7 @@ class RenderPlan:
 
     @property
     def explain(self) -> bool:
-        """Whether an effect shows the decisions of edge refinement."""
+        """True if an effect shows the decisions of edge refinement."""
         return any(isinstance(effect, EdgeView) for effect in self.effects or ())
 
     def look(self, drawn: Sequence[PlannedPrompt]) -> RenderSettings:

@@ -29,7 +29,7 @@ from clipseg_live.media.images.reader import read_image
 
 @dataclass(frozen=True, slots=True)
 class ScoringRules:
-    """How maps are compared with ground truth.
+    """Rules of the comparison of maps with ground truth.
 
     Attributes:
         threshold: Threshold of masks, for the boundary.

@@ -20,7 +20,7 @@ CURVES = ("mIoU", "IoU_FG", "IoU_BIN", "precision", "recall")
 
 @dataclass(frozen=True, slots=True)
 class RunName:
-    """What a run compares.
+    """Model, precision, engine and prompts of a run.
 
     Attributes:
         model: Name of the model.

@@ -15,7 +15,7 @@ from clipseg_live.matting.prompt_interaction import HIDE_SHARE
 
 @dataclass(frozen=True, slots=True)
 class RangeRules:
-    """How presence becomes time ranges.
+    """Rules that turn presence into time ranges.
 
     Attributes:
         threshold: Presence from which a prompt counts as present, 0..1.

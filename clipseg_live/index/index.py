@@ -24,7 +24,7 @@ from clipseg_live.model.features import FeatureSegmenter, Grid, reduce_tokens
 logger = logging.getLogger(__name__)
 
 Accuracy = Literal["exact", "refined", "quick", "coarse"]
-"""How presence is computed; see ``Index.presence``."""
+"""Accuracy of presence; see ``Index.presence``."""
 
 COARSE_FRAMES = 96
 """Frames that represent a whole index with the accuracy "coarse"."""
@@ -101,20 +101,20 @@ class Index:
         store: The index on disk.
         engine: Decodes the entries. None loads the model of the index when it is first needed.
         device: Device for that, as for ``Segmenter.load``.
-        library: Engine for that: "auto", "torch" or "openvino".
+        engine_name: Engine for that: "auto", "torch" or "openvino".
     """
 
     def __init__(
-        self, store: IndexStore, engine: FeatureSegmenter | None = None, device: str = "auto", library: str = "auto"
+        self, store: IndexStore, engine: FeatureSegmenter | None = None, device: str = "auto", engine_name: str = "auto"
     ) -> None:
         self._store, self._engine = store, engine
-        self._device, self._library = device, library
+        self._device, self._engine_name = device, engine_name
         if engine is not None:
             self._check_engine(engine)
 
     @staticmethod
     def open(
-        path: str | Path, engine: FeatureSegmenter | None = None, *, device: str = "auto", library: str = "auto"
+        path: str | Path, engine: FeatureSegmenter | None = None, *, device: str = "auto", engine_name: str = "auto"
     ) -> "Index":
         """Open an index.
 
@@ -122,13 +122,13 @@ class Index:
             path: Folder of the index.
             engine: A loaded engine with the same weights, which can be shared by several indexes.
             device: Device of the model, if it is loaded for this index.
-            library: "auto", "torch" or "openvino", if it is loaded for this index.
+            engine_name: "auto", "torch" or "openvino", if it is loaded for this index.
 
         Raises:
             UsageError: The folder is not an index.
             InvalidIndex: The index is damaged or was made with other weights.
         """
-        return Index(IndexStore(Path(path)), engine, device, library)
+        return Index(IndexStore(Path(path)), engine, device, engine_name)
 
     def __len__(self) -> int:
         return len(self._store.table)
@@ -140,7 +140,7 @@ class Index:
 
     @property
     def manifest(self) -> IndexManifest:
-        """How the index was made."""
+        """Manifest of the index: model, settings and sources."""
         return self._store.manifest
 
     @property
@@ -161,7 +161,7 @@ class Index:
             engine = FeatureSegmenter.load(
                 self.manifest.model,
                 device=self._device,
-                engine=self._library,
+                engine=self._engine_name,
                 size=recipe.size,
                 fit=recipe.resize_mode,
             )

@@ -15,7 +15,7 @@ Embeddings = NDArray[np.float32]
 """Conditional embeddings of prompts: float32 (prompts, embedding_size)."""
 
 FeatureValues = NDArray[np.float32]
-"""What the decoder reads of an image: float32 (parts, 1 + rows · columns, channels), the class token first."""
+"""Decoder inputs of an image: float32 (parts, 1 + rows · columns, channels), the class token first."""
 
 PredictPart = Callable[[int, slice, slice], Any]
 """Function that runs the model on a part of an image: (number of the part, rows, columns) → maps of the backend."""

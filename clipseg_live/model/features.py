@@ -23,7 +23,7 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameFeatures:
-    """What the decoder reads of a frame.
+    """Decoder inputs of a frame.
 
     Attributes:
         values: float32 (parts, 1 + rows · columns, channels).

@@ -147,5 +147,5 @@ def _request(source: str, texts: "list[str] | tuple[str, ...]", own: SearchOptio
         end=None if own.end is None else parse_time(own.end),
         rules=rules,
         accuracy=accuracy,  # type: ignore[arg-type]
-        library=own.engine or "auto",
+        engine_name=own.engine or "auto",
     )

@@ -127,7 +127,7 @@ class TokenMap:
 
     @property
     def is_ignored(self) -> bool:
-        """Whether the tokens are ignored, because the map is displaced or an average."""
+        """True if the tokens are ignored, because the map is displaced or an average."""
         return bool(self.tolerance >= _IGNORED)
 
     def stretched(self, probability: FloatPlane, threshold: NDArray[np.float32]) -> FloatPlane:

@@ -172,7 +172,7 @@ def test_weights_that_have_changed_are_refused(engine: FeatureSegmenter, tmp_pat
     with pytest.raises(InvalidIndex, match="other weights"):
         Index.open(tmp_path / "index", engine)
     with pytest.raises(InvalidIndex, match="other weights"):
-        _ = Index.open(tmp_path / "index", library=engine.engine, device="cpu").engine
+        _ = Index.open(tmp_path / "index", engine_name=engine.engine, device="cpu").engine
 
 
 def test_an_engine_is_shared_by_indexes_of_several_sizes(
@@ -208,7 +208,7 @@ def test_several_frames_and_prompts_are_decoded_together_as_alone(engine: Featur
 
 
 def test_the_engine_of_an_index_is_loaded_when_it_is_needed(folder: Path, engine: FeatureSegmenter) -> None:
-    index = Index.open(folder, device="cpu", library=engine.engine)
+    index = Index.open(folder, device="cpu", engine_name=engine.engine)
     assert index._engine is None
     assert index.presence(TEXTS[0], "coarse").presence.shape == (COUNT, 1)
     assert isinstance(index.engine, Segmenter) and index.engine.size == 160
