@@ -12,12 +12,13 @@ from clipseg_live.app.batch.naming import absolute, result_stem
 from clipseg_live.app.engine import find_model, loading_message
 from clipseg_live.app.export import open_named_source
 from clipseg_live.core.addresses import SourceName
-from clipseg_live.core.errors import Failure, UsageError
+from clipseg_live.core.errors import Failure, SourceError, UsageError
 from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.settings.source_schemes import find_scheme
 from clipseg_live.core.system.paths import is_folder_or_pattern
 from clipseg_live.index.building import Indexing, IndexingResult, resume_time
+from clipseg_live.index.chunks import list_chunks
 from clipseg_live.index.content import Stamps, check_content, content_digest, stamps_of
 from clipseg_live.index.encoding import Storage, entry_bytes
 from clipseg_live.index.index import Index
@@ -141,20 +142,25 @@ def build_index(
     loaded = load_feature_engine(files, request.engine) if engine is None else engine()
     recipe = IndexRecipe.of(loaded, storage)
     sampling = Sampling.parse(described.every)
-    with open_writer(folder, files.name, recipe) as writer:
-        number = writer.add_source(described)
-        start = None if photos else resume_time(writer.times(number), sampling)
-        selector = FrameSelector(sampling) if sampling.seconds is not None else None
-        source = open_named_source(request.source, start, select=None if selector is None else selector.selects)
-        with closing(source):
-            info = source.open()
-            on_stage(_announce(info, sampling, loaded, storage, folder))
-            work = Indexing(source, info, loaded, writer, number, sampling, on_progress=on_progress)
-            if stop is not None:
-                stop.on_stop(work.request_stop)
-            result = work.run()
-        frames = writer.manifest.sources[number].frames or 0
-        notices = (*writer.notices, *loaded.notices, *info.notices, *result.problems)
+    try:
+        with open_writer(folder, files.name, recipe) as writer:
+            number = writer.add_source(described)
+            start = None if photos else resume_time(writer.times(number), sampling)
+            selector = FrameSelector(sampling) if sampling.seconds is not None else None
+            source = open_named_source(request.source, start, select=None if selector is None else selector.selects)
+            with closing(source):
+                info = source.open()
+                on_stage(_announce(info, sampling, loaded, storage, folder))
+                work = Indexing(source, info, loaded, writer, number, sampling, on_progress=on_progress)
+                if stop is not None:
+                    stop.on_stop(work.request_stop)
+                result = work.run()
+            frames = writer.manifest.sources[number].frames or 0
+            notices = (*writer.notices, *loaded.notices, *info.notices, *result.problems)
+    except SourceError:
+        if previous is None and not list_chunks(folder):  # leave no empty index beside a file that is no video
+            _remove(folder)
+        raise
     return FinishedIndex(folder, frames, size_on_disk(folder), result, notices)
 
 

@@ -56,6 +56,14 @@ def times(folder: Path) -> list[Fraction]:
     return [frame.time for frame in Index.open(folder).iterate()]
 
 
+def test_a_file_that_is_no_video_leaves_no_index(tmp_path: Path, index: Callable[..., object]) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("no video")
+    with pytest.raises(SourceError):
+        index(broken)
+    assert list(tmp_path.iterdir()) == [broken]
+
+
 def test_one_frame_a_second_is_indexed_beside_the_video(clip: Path, index: Callable[..., object]) -> None:
     index(clip)
     folder = clip.with_name("ä clip.mp4.clipseg-index")
