@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Pixels
@@ -14,6 +15,9 @@ from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import ENGINES
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings
 from clipseg_live.core.system.files import replace_file
+
+if TYPE_CHECKING:
+    from clipseg_live.model.store.catalogue import CatalogueEntry
 
 CropBox = tuple[float, float, float, float]
 _LONGEST_STEM = 120
@@ -31,11 +35,11 @@ def list_cameras() -> Sequence[tuple[str, str]]:
     return [(f"camera:{camera.index}", camera.name or f"camera {camera.index}") for camera in find_cameras()]
 
 
-def available_models() -> Sequence[tuple[str, str]]:
-    """Return the name for the settings and the name shown to the user of each known model."""
-    from clipseg_live.model.store.loading import KNOWN_MODELS
+def list_models() -> Sequence["CatalogueEntry"]:
+    """Return the known models with their state on disk. Takes up to seconds, and does not use the network."""
+    from clipseg_live.model.store.catalogue import catalogue
 
-    return [(name, known.title) for name, known in KNOWN_MODELS.items()]
+    return catalogue()
 
 
 def available_devices() -> Sequence[str]:

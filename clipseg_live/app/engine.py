@@ -23,15 +23,15 @@ logger = logging.getLogger(__name__)
 ReportProgress = Callable[[str], None]
 
 
-def make_engine(settings: EngineSettings, on_progress: ReportProgress, on_notice: ReportProgress) -> LiveEngine:
+def make_engine(settings: EngineSettings, on_progress: ReportProgress, on_replaced: ReportProgress) -> LiveEngine:
     """Load the engine of a window.
 
-    If the default model is missing and cannot be downloaded, load the small built-in one and give a notice.
+    If the default model is missing and cannot be downloaded, load the small built-in one.
 
     Args:
         settings: Settings of the engine.
         on_progress: Called with messages of progress.
-        on_notice: Called with messages for the user.
+        on_replaced: Called with one sentence on why the built-in model is loaded.
 
     Raises:
         ClipsegLiveError: The model is missing or unusable, or the settings are invalid.
@@ -40,19 +40,22 @@ def make_engine(settings: EngineSettings, on_progress: ReportProgress, on_notice
     try:
         files = find_model(settings, on_progress)
     except ModelError as error:
+        from clipseg_live.model.store.hub_errors import without_alternative
+
+        problem = without_alternative(str(error))
         if settings.model != DEFAULT_MODEL:
-            raise
+            raise ModelError(problem) from error
         logger.warning("The model %s is replaced by %s", settings.model, BUILT_IN_MODEL, exc_info=True)
-        on_notice(
-            f"{error} The demo model {BUILT_IN_MODEL} is used for now: it recognises only coloured shapes in drawn "
-            "scenes, and privacy effects hide the whole frame."
+        on_replaced(
+            f"{problem} The demo model {BUILT_IN_MODEL} is used for now: it recognises only "
+            "coloured shapes in drawn scenes, and privacy effects hide the whole frame."
         )
         settings = settings.model_copy(update={"model": BUILT_IN_MODEL, "size": None})
         files = find_model(settings, on_progress)
     return _load(files, settings, on_progress)
 
 
-def make_exact_engine(settings: EngineSettings, on_progress: ReportProgress, on_notice: ReportProgress) -> LiveEngine:
+def make_exact_engine(settings: EngineSettings, on_progress: ReportProgress, on_replaced: ReportProgress) -> LiveEngine:
     """Load the engine with the requested model and no other. Arguments and errors are those of ``make_engine``."""
     _leave_a_core()
     return _load(find_model(settings, on_progress), settings, on_progress)

@@ -169,6 +169,7 @@ class WorkerStatus:
         device: Device that runs the model; empty before that.
         dtype: Precision of the model; empty before that.
         engine: Library that runs the model; empty before that.
+        replaced: One sentence on why another model runs than the requested one, else "".
         version: Version of the newest prompts with a prediction.
         process_id: Process id of the worker.
         restarts: Number of restarts.
@@ -181,6 +182,7 @@ class WorkerStatus:
     device: str = ""
     dtype: str = ""
     engine: str = ""
+    replaced: str = ""
     version: int = 0
     process_id: int | None = None
     restarts: int = 0

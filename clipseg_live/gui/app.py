@@ -22,6 +22,7 @@ from clipseg_live.gui.main_layout import MakePanels
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.qt_log import qt_messages_logged
 from clipseg_live.gui.state import preferences
+from clipseg_live.gui.state.models import Models
 from clipseg_live.gui.state.services import Services, real_services
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.state.thread_bridge import Bridge
@@ -156,7 +157,7 @@ def bridge_message(session: LiveSession, text: str) -> None:
 def panels_for(folder: Path) -> MakePanels:
     """Return a function that creates the panels. The prompt history is kept in ``folder``."""
 
-    def make(store: Store) -> tuple[Any, QWidget]:
+    def make(store: Store, models: Models) -> tuple[Any, QWidget]:
         from clipseg_live.app import devices
         from clipseg_live.gui.prompts.panel import PromptPanel
         from clipseg_live.gui.settings.panel import SettingsPanel
@@ -165,7 +166,7 @@ def panels_for(folder: Path) -> MakePanels:
         history = PromptHistory(folder / "prompts.json")
         return PromptPanel(store, history), SettingsPanel(
             store,
-            models=devices.available_models(),
+            models=models,
             devices=devices.available_devices(),
             engines=devices.installed_engines(),
         )

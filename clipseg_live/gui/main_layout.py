@@ -14,6 +14,7 @@ from clipseg_live.gui.output.recording_bar import RecordingBar
 from clipseg_live.gui.output.virtual_camera_bar import VirtualCameraBar
 from clipseg_live.gui.source.menu import FramingMenu, SourceMenu
 from clipseg_live.gui.source.playback_bar import PlaybackBar
+from clipseg_live.gui.state.models import Models
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.session_files import SessionFiles
 from clipseg_live.gui.state.settings_store import Store
@@ -25,7 +26,7 @@ from clipseg_live.gui.widgets.controls import line, tool_button
 
 PANEL_WIDTH = 352
 
-MakePanels = Callable[[Store], tuple[Any, QWidget]]
+MakePanels = Callable[[Store, Models], tuple[Any, QWidget]]
 """Creates the prompt panel (``show_areas``, ``set_image``, ``focus_new_row``, ``box_requested``) and the settings
 panel."""
 
@@ -37,6 +38,7 @@ class WindowBody(QWidget):
         self,
         session: LiveSession,
         store: Store,
+        models: Models,
         services: Services,
         panels: MakePanels,
         recent: Callable[[], Sequence[SourceSpec]],
@@ -58,7 +60,7 @@ class WindowBody(QWidget):
         self.panel_button = tool_button("panel", self.tr("Show or hide side panel"))
         self.menu_button = tool_button("menu", self.tr("Menu"))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.prompts, self.settings_panel = panels(store)
+        self.prompts, self.settings_panel = panels(store, models)
         self.tabs = self._tabs()
         self.help_line = HelpLine()
         self.panel = self._panel()

@@ -26,11 +26,13 @@ from clipseg_live.gui.actions import ShortcutsDialog, make_actions
 from clipseg_live.gui.canvas import overlay_notice
 from clipseg_live.gui.canvas.drops import dropped_paths
 from clipseg_live.gui.main_layout import MakePanels, WindowBody
+from clipseg_live.gui.model.picker import ModelPicker
 from clipseg_live.gui.output.controller import OutputController
 from clipseg_live.gui.picture_tools import PictureTools
 from clipseg_live.gui.source.camera_dialog import CameraDialog
 from clipseg_live.gui.source.menu import DEMO_ENTRY
 from clipseg_live.gui.source.playback_bar import SKIP_SECONDS
+from clipseg_live.gui.state.models import Models
 from clipseg_live.gui.state.preferences import PreferencesStore, decode_bytes, encode_bytes
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.session_files import SessionFiles
@@ -70,9 +72,11 @@ class MainWindow(QMainWindow):
         self._camera_dialog: CameraDialog | None = None
         self._ticks = 0
         self._is_shut_down = False
+        self.models = Models(store, services.list_models, self)
         body = WindowBody(
-            session, store, services, panels, recent=lambda: preferences_store.value.recent, files=self.files
-        )
+            session, store, self.models, services, panels, recent=lambda: preferences_store.value.recent,
+            files=self.files,
+        )  # fmt: skip
         self.body = body
         self.canvas = body.canvas
         self.toasts = body.toasts
@@ -157,6 +161,7 @@ class MainWindow(QMainWindow):
 
     def _show_rates(self, status: SessionStatus) -> None:
         self.status_line.show_status(status)
+        self.models.show_worker(status.worker)
         self.recording_bar.show_status(status.recording)
         self.body.camera_bar.show_status(status.camera)
         if self.stats_panel.isVisible() and self._ticks % _TIMINGS_EVERY == 0:
@@ -215,6 +220,8 @@ class MainWindow(QMainWindow):
         self.output_controller.message.connect(self.show_message)
         self.files.message.connect(self.show_message)
         self.status_line.restart_requested.connect(self._session.restart_worker)
+        self.status_line.models_requested.connect(self._open_models)
+        self.models.retry_requested.connect(self._session.restart_worker)
         self.status_line.details_toggled.connect(self.stats_panel.setVisible)
         self.stats_panel.copy_requested.connect(self._copy_diagnostics)
         self.canvas.files_dropped.connect(self._open_dropped)
@@ -346,6 +353,9 @@ class MainWindow(QMainWindow):
             self._spec = self._spec.model_copy(update={"controls": (*other_controls, (name, value))})
             self.source_menu.show_source(self._spec)
             self._remember_source()
+
+    def _open_models(self) -> None:
+        ModelPicker(self.models, self.status_line.worker).open()
 
     def _copy_diagnostics(self) -> None:
         text = diagnostics(self._session.status(), self._store.settings)

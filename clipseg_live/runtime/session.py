@@ -92,7 +92,7 @@ class Session:
         self._keys: dict[int, Mapping[int, Hashable]] = {1: keys_of(settings.rows)}
         self._picture: RenderedFrame | None = None
         self._info: SourceInfo | None = None
-        self._worker_problem = self._render_problem = ""
+        self._worker_problem = self._render_problem = self._replaced = self._notice = ""
         self._abandoned: tuple[str, ...] = ()
         self._cached_rates: tuple[float, Rates] = (0.0, Rates())
         self._recomputed = Spread()
@@ -108,7 +108,7 @@ class Session:
             ClientEvents(
                 on_result=self._take_result,
                 on_status=self._handle_worker_status,
-                on_notice=lambda text: self._send_message("engine", text, "warning"),
+                on_notice=self._report_notice,
                 before_start=tools.before_worker,
             ),
         )
@@ -383,6 +383,15 @@ class Session:
         if status.problem != self._worker_problem:
             self._worker_problem = status.problem
             self._send_message("worker", status.problem, "warning")
+        if status.state is WorkerState.LOADING and self._notice:
+            self._report_notice("")  # it was about the previous engine
+        if status.replaced != self._replaced:
+            self._replaced = status.replaced
+            self._send_message("model", status.replaced, "warning")
+
+    def _report_notice(self, text: str) -> None:
+        self._notice = text
+        self._send_message("engine", text, "warning")
 
     def _send_message(self, topic: str, text: str, level: str) -> None:
         self.on_message(Message(topic, text, level))  # type: ignore[arg-type]

@@ -20,7 +20,9 @@ from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.state.thread_bridge import Bridge
 from clipseg_live.gui.widgets import theme
+from clipseg_live.model.store.catalogue import CatalogueEntry
 from tests.helpers.gui.fake_session import FakeSession
+from tests.helpers.gui.model_entries import catalogue_entries
 
 
 class FakePanel(QWidget):
@@ -59,12 +61,13 @@ class FakeServices:
         self.snapshot_problem: Exception | None = None
         self.snapshots: list[tuple[Path, object, LiveSettings]] = []
         self.crops: list[tuple[object, object]] = []
+        self.models: Sequence[CatalogueEntry] = catalogue_entries()
         self.screen = True
         self.microphones: Sequence[str] = ("Desk Microphone",)
         self.recovered: Sequence[Path] = ()
         self.real = Services(
             self._cameras, self._snapshot, self._crop, lambda: self.screen, lambda: self.microphones,
-            lambda folder: self.recovered, lambda: self.virtual_cameras,
+            lambda folder: self.recovered, lambda: self.virtual_cameras, lambda: self.models,
         )  # fmt: skip
 
     def _cameras(self) -> Sequence[tuple[str, str]]:
@@ -114,7 +117,7 @@ def make_window(
             tmp_path / "preferences.json", saved or Preferences(folder=str(tmp_path)), lambda text: None
         )
         panels = (FakePanel(), QWidget())
-        window = MainWindow(session, Bridge(session), store, preferences_store, services.real, lambda _: panels)
+        window = MainWindow(session, Bridge(session), store, preferences_store, services.real, lambda *_: panels)
         window.store = store
         window.preferences_store = preferences_store
         made.append(window)

@@ -24,7 +24,7 @@ from tests.helpers.gui.fake_session import FakeSession
 
 @pytest.fixture(autouse=True)
 def plain_panels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "panels_for", lambda folder: lambda store: (FakePanel(), QWidget()))
+    monkeypatch.setattr(app, "panels_for", lambda folder: lambda store, models: (FakePanel(), QWidget()))
 
 
 @pytest.fixture(autouse=True)

@@ -90,11 +90,11 @@ class FakeLiveEngine:
         return (coarse[..., channel] > others + 30).astype(np.float32)
 
 
-def make_fake_engine(settings: EngineSettings, on_progress: Report, on_notice: Report) -> FakeLiveEngine:
+def make_fake_engine(settings: EngineSettings, on_progress: Report, on_replaced: Report) -> FakeLiveEngine:
     """Return an engine.
 
-    The model "missing" cannot be loaded, "slow" never finishes loading, "noticed" sends a notice, "ends" ends the
-    process.
+    The model "missing" cannot be loaded, "slow" never finishes loading, "replaced" is replaced and has a
+    notice, "ends" ends the process.
     """
     if settings.model == "ends":
         os._exit(9)
@@ -103,9 +103,10 @@ def make_fake_engine(settings: EngineSettings, on_progress: Report, on_notice: R
     if settings.model == "slow":
         on_progress("Loading for ever")
         time.sleep(3600)
-    if settings.model == "noticed":
-        on_notice("A notice.")
+    if settings.model == "replaced":
+        on_replaced("It was replaced.")
     on_progress("Loading fake")
     engine = FakeLiveEngine()
+    engine.notices = ("A notice.",) if settings.model == "replaced" else ()
     engine.configure(settings.size, settings.resize_mode, settings.detail, settings.reuse == "on")
     return engine

@@ -20,6 +20,7 @@ from clipseg_live.gui.state.thread_bridge import BackgroundTask
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import position_below
 from clipseg_live.gui.widgets.controls import tool_button
+from clipseg_live.gui.widgets.figures import size_text
 
 RECORDING_TOPIC = "recording"
 SNAPSHOT_TOPIC = "snapshot"
@@ -243,13 +244,3 @@ class RecordingBar(QWidget):
 
     def _notify(self, topic: str, text: str, level: str = "info") -> None:
         self.message.emit(Message(topic, text, level))  # type: ignore[arg-type]
-
-
-def size_text(size: int) -> str:
-    """Return a size in bytes as text, with units in powers of ten."""
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit in ("B", "kB") else f"{value:.1f} {unit}"

@@ -1,16 +1,17 @@
 """Panel with effects, mask settings, display mode and model."""
 
 from collections.abc import Callable, Sequence
-from pathlib import PurePath
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from clipseg_live.core.settings.base import DETAILS, DTYPES, RESIZE_MODES, REUSES
 from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import DISPLAY_MODES, LiveSettings
+from clipseg_live.gui.model.picker import ModelButton
 from clipseg_live.gui.settings.effect_list import EffectList
 from clipseg_live.gui.settings.mask_settings import LABEL_WIDTH, MaskSettings
+from clipseg_live.gui.state.models import Models
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import ChoiceBox, IconButton, SegmentedControl, hint_label, panel_style_sheet
@@ -18,15 +19,13 @@ from clipseg_live.gui.widgets.buttons import ChoiceBox, IconButton, SegmentedCon
 MODEL_SIZES: tuple[int | None, ...] = (None, 224, 288, 352, 480, 640)
 """Sizes of the model's input, in pixels, multiples of its 16-pixel patch; None for the default of the model."""
 
-_FOLDER = object()
-
 
 class SettingsPanel(QScrollArea):
     """Panel with effects, mask settings, display mode and inference options. Changes apply at once.
 
     Args:
         store: the settings.
-        models: (name, text shown to the user) of each model; a folder can be chosen too.
+        models: the models.
         devices: names of the devices, "auto" first.
         engines: names of the engines, "auto" first.
         parent: parent widget.
@@ -36,14 +35,14 @@ class SettingsPanel(QScrollArea):
         self,
         store: Store,
         *,
-        models: Sequence[tuple[str, str]],
+        models: Models,
         devices: Sequence[str],
         engines: Sequence[str],
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._store = store
-        self._models = tuple(models)
+        self._models = models
         self._devices = tuple(devices)
         self._engines = tuple(engines)
         self.setStyleSheet(panel_style_sheet())
@@ -86,7 +85,7 @@ class SettingsPanel(QScrollArea):
         self.mode_hint = hint_label("", self._body)
 
     def _make_engine(self) -> None:
-        self.model = ChoiceBox(self.tr("Model"), self._body)
+        self.model = ModelButton(self._models, self._body)
         self.device = ChoiceBox(self.tr("Device"), self._body)
         self.engine = ChoiceBox(self.tr("Engine"), self._body)
         self.precision = ChoiceBox(self.tr("Precision"), self._body)
@@ -162,7 +161,6 @@ class SettingsPanel(QScrollArea):
 
     def _connect(self) -> None:
         self.mode.picked.connect(lambda mode: self._store.update(mode=mode))
-        self.model.picked.connect(self._set_model)
         self.device.picked.connect(lambda device: self._edit_engine(device=device))
         self.engine.picked.connect(lambda engine: self._edit_engine(engine=engine))
         self.precision.picked.connect(lambda dtype: self._edit_engine(dtype=dtype))
@@ -191,13 +189,6 @@ class SettingsPanel(QScrollArea):
 
     def _show_engine(self, settings: LiveSettings) -> None:
         engine = settings.engine
-        models: list[tuple[object, str]] = list(self._models)
-        if engine.model not in dict(self._models):
-            models.append((engine.model, PurePath(engine.model).name or engine.model))
-        self.model.set_choices([*models, (_FOLDER, self.tr("Choose folder…"))])
-        self.model.show_value(engine.model)
-        name = dict(self._models).get(engine.model, engine.model)
-        self.model.setToolTip(name if name == engine.model else f"{name}\n{engine.model}")
         names = {"auto": self.tr("Automatic"), "cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}
         _offer(self.device, self._devices, engine.device, names)
         names = {"auto": self.tr("Automatic"), "torch": "PyTorch", "openvino": "OpenVINO"}
@@ -226,7 +217,6 @@ class SettingsPanel(QScrollArea):
             (self.reset_effects, self.tr("Restores the default effects: tint and outline.")),
             (self.reset_masks, self.tr("Restores the default mask settings.")),
             (self.mode, self.tr("Smooth: full frame rate. Locked: each frame waits for its own mask.")),
-            (self.model, self.tr("Segmentation model. Choose a folder to use your own CLIPSeg weights.")),
             (self.device, self.tr("Device that runs the model.")),
             (self.engine, self.tr("Library that runs the model. OpenVINO runs on the CPU.")),
             (self.precision, self.tr("A lower precision is faster. It is used only if the masks stay the same.")),
@@ -240,18 +230,6 @@ class SettingsPanel(QScrollArea):
 
     def _edit_engine(self, **values: object) -> None:
         self._store.update(engine=self._store.settings.engine.model_copy(update=values))
-
-    def _set_model(self, model: object) -> None:
-        if model is not _FOLDER:
-            self._edit_engine(model=model)
-            return
-        self.model.show_value(self._store.settings.engine.model)
-        dialog = QFileDialog(self, self.tr("Choose model folder"))
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.fileSelected.connect(lambda path: self._edit_engine(model=path))
-        dialog.open()
 
 
 def _offer(box: ChoiceBox, values: Sequence[str], chosen: str, names: dict[str, str]) -> None:

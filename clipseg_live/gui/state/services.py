@@ -3,10 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clipseg_live.app.devices import CropBox
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings
+
+if TYPE_CHECKING:
+    from clipseg_live.model.store.catalogue import CatalogueEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Services:
         list_microphones: returns their names; slow, may raise ClipsegLiveError.
         recover_recordings: recovers interrupted recordings of a folder under new names and returns these; slow.
         list_virtual_cameras: returns (name for VirtualCameraSettings, name shown to the user) of each; slow.
+        list_models: returns the known models with their state on disk; slow.
     """
 
     list_cameras: Callable[[], Sequence[tuple[str, str]]]
@@ -32,6 +37,7 @@ class Services:
     list_microphones: Callable[[], Sequence[str]]
     recover_recordings: Callable[[Path], Sequence[Path]]
     list_virtual_cameras: Callable[[], Sequence[tuple[str, str]]]
+    list_models: Callable[[], Sequence["CatalogueEntry"]] = tuple
 
 
 def real_services() -> Services:
@@ -41,4 +47,5 @@ def real_services() -> Services:
     return Services(
         devices.list_cameras, devices.save_snapshot, devices.crop_of, devices.has_screen, devices.list_microphones,
         devices.recover_recordings, virtual_camera.virtual_cameras,
+        devices.list_models,
     )  # fmt: skip

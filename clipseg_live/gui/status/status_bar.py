@@ -1,21 +1,22 @@
 """The status line, and the diagnostics as text."""
 
 import platform
-import re
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from clipseg_live._version import __version__
 from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.status import SessionStatus, SourceState, WorkerState
+from clipseg_live.gui.model.picker import worker_text
+from clipseg_live.gui.state.models import BUSY
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.controls import tool_button
+from clipseg_live.gui.widgets.figures import parse_progress
 
 _GAP = "     "
-_BUSY = (WorkerState.STARTING, WorkerState.LOADING, WorkerState.RESTARTING)
 _WITHOUT_PICTURE = (SourceState.CLOSED, SourceState.OPENING, SourceState.FAILED)
 
 
@@ -55,10 +56,12 @@ class StatusLine(QFrame):
     Less important values are omitted if they do not fit; the tool tip has all.
 
     Attributes:
+        models_requested: signal, the user wants to choose a model.
         restart_requested: signal, the user wants to restart the worker.
         details_toggled: signal with True if the statistics are wanted, else False.
     """
 
+    models_requested = Signal()
     restart_requested = Signal()
     details_toggled = Signal(bool)
 
@@ -66,9 +69,12 @@ class StatusLine(QFrame):
         super().__init__(parent)
         theme.set_kind(self, "bar")
         self.status_dot = QLabel("●")
-        self.worker = QLabel()
+        self.worker = QToolButton()
+        theme.set_kind(self.worker, "plain")
         self.worker.setFont(theme.figure_font())
-        self.worker.setAccessibleName(self.tr("Segmentation"))
+        self.worker.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.worker.setStatusTip(self.tr("The model that runs. Press the button to choose or download another one."))
+        self.worker.clicked.connect(self.models_requested)
         self.loading = QProgressBar()
         self.loading.setTextVisible(False)
         self.loading.setFixedWidth(80)
@@ -82,7 +88,7 @@ class StatusLine(QFrame):
         self.details_button.toggled.connect(self.details_toggled)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 2, theme.UNIT, 2)
-        row.setSpacing(theme.UNIT)
+        row.setSpacing(theme.UNIT // 2)
         for widget in (self.status_dot, self.worker, self.loading, self.restart_button):
             row.addWidget(widget)
         row.addWidget(self.rates_label, 1)
@@ -91,12 +97,13 @@ class StatusLine(QFrame):
     def show_status(self, status: SessionStatus) -> None:
         """Show the status of a session."""
         worker = status.worker
-        text, colour = self._worker_text(status)
+        text, colour = worker_text(worker)
         self.worker.setText(text)
-        self.worker.setToolTip(worker.problem)
+        self.worker.setAccessibleName(self.tr("Model: {0}").format(text))
+        self.worker.setToolTip(worker.problem or worker.replaced)
         self.status_dot.setStyleSheet(f"color: {colour}; font-size: 11px")
-        self.loading.setVisible(worker.state in _BUSY)
-        fraction = _parse_progress(worker.progress)
+        self.loading.setVisible(worker.state in BUSY)
+        fraction = parse_progress(worker.progress)
         self.loading.setRange(0, 0 if fraction is None else 1000)
         if fraction is not None:
             self.loading.setValue(round(1000 * fraction))
@@ -117,24 +124,6 @@ class StatusLine(QFrame):
             self.tr("{0} dropped · {1} skipped").format(rates.dropped, rates.skipped),
             f"{source.width} × {source.height}",
         ]
-
-    def _worker_text(self, status: SessionStatus) -> tuple[str, str]:
-        worker = status.worker
-        if worker.state is WorkerState.READY:
-            name = worker.model.rsplit("/", 1)[-1]
-            text = " · ".join(part for part in (name, worker.device, worker.dtype) if part)
-            return text, theme.WARNING if worker.problem else theme.GOOD
-        if worker.state is WorkerState.WAITING:
-            return self.tr("Model stopped"), theme.DANGER
-        if worker.state is WorkerState.LOADING:
-            if worker.progress.endswith(" MB"):
-                return self.tr("Downloading model: {0}").format(worker.progress), theme.ACCENT
-            return worker.progress or self.tr("Loading model"), theme.ACCENT
-        if worker.state is WorkerState.RESTARTING:
-            return self.tr("Restarting model"), theme.WARNING
-        if worker.state is WorkerState.STARTING:
-            return self.tr("Starting model"), theme.ACCENT
-        return self.tr("Model off"), theme.FAINT
 
 
 def diagnostics(status: SessionStatus, settings: LiveSettings) -> str:
@@ -163,14 +152,3 @@ def diagnostics(status: SessionStatus, settings: LiveSettings) -> str:
             f"stages, ms: {stages or '-'}; edges: {status.effort}",
         )
     )
-
-
-def _parse_progress(progress: str) -> float | None:
-    """Return the progress in a text such as "34 %" or "120 of 600 MB", 0 to 1; None without one."""
-    share = re.search(r"(\d+(?:\.\d+)?)\s*%", progress)
-    if share:
-        return min(float(share[1]) / 100, 1.0)
-    parts = re.search(r"(\d+(?:\.\d+)?)\s*(?:of|/)\s*(\d+(?:\.\d+)?)", progress)
-    if parts and float(parts[2]) > 0:
-        return min(float(parts[1]) / float(parts[2]), 1.0)
-    return None

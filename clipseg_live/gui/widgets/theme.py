@@ -1,7 +1,7 @@
 """Theme of the window: a dark, neutral palette, one accent colour, and distances in steps of eight pixels.
 
-Colours are "#rrggbb". Widgets ask for a variant with ``set_kind``: a QPushButton "primary" or "danger", a QToolButton
-"plain", a QLabel "muted", "heading", "figure" or "problem", a QFrame "panel", "bar" or "card".
+Colours are "#rrggbb". Widgets ask for a variant with ``set_kind``: a QPushButton "primary", "danger" or "choice", a
+QToolButton "plain", a QLabel "muted", "heading", "figure" or "problem", a QFrame "panel", "bar" or "card".
 """
 
 import sys
@@ -214,6 +214,7 @@ QPushButton[kind="primary"]:focus { border-color: @TEXT; }
 QPushButton[kind="primary"]:disabled { background: @RAISED; color: @FAINT; border-color: @LINE_COLOUR; }
 QPushButton[kind="danger"] { background: #40202a; border-color: @DANGER; color: #ffd9dd; }
 QPushButton[kind="danger"]:hover { background: #552833; }
+QPushButton[kind="choice"] { text-align: left; padding: 0 8px; image: url(@MARKS/down.png); image-position: right; }
 QPushButton[kind="plain"], QToolButton[kind="plain"] { background: transparent; border-color: transparent; }
 QPushButton[kind="plain"]:hover, QToolButton[kind="plain"]:hover { background: @HOVER; }
 QPushButton[kind="plain"]:pressed, QToolButton[kind="plain"]:pressed { background: @PRESSED; }

@@ -25,6 +25,7 @@ class CatalogueEntry:
         whole: True if every needed file exists and the weights are not cut short.
         problem: the reason if it is not whole, else None.
         converted_bytes: size of its converted forms in this user's cache.
+        download_bytes: approximate size of its download; 0 if it ships with the package.
     """
 
     name: str
@@ -37,6 +38,7 @@ class CatalogueEntry:
     whole: bool
     problem: str | None
     converted_bytes: int = 0
+    download_bytes: int = 0
 
 
 def catalogue() -> tuple[CatalogueEntry, ...]:
@@ -73,6 +75,7 @@ def _entry(model: loading.KnownModel) -> CatalogueEntry:
         whole=path is not None and problem is None,
         problem=problem,
         converted_bytes=converted_bytes(model.name),
+        download_bytes=model.download_bytes,
     )
 
 

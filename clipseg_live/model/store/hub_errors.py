@@ -41,6 +41,11 @@ def explain(error: BaseException, repository: str) -> ModelError:
     )
 
 
+def without_alternative(text: str) -> str:
+    """Return the message of an error without the option of commands that uses the built-in model."""
+    return text.replace(f", {_OTHERWISE}", "")
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     link: BaseException | None = error

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHAPES_MODEL = "shapes"
+_CLIPSEG_BYTES = 600_000_000
+"""Approximate size of the published weights: 150 million float32 parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +33,17 @@ class KnownModel:
 
     Attributes:
         name: full name.
-        title: short text for lists.
         summary: description for users.
         repository: repository on the hub; None for the model that ships with the package.
         aliases: other names, the preferred one first.
+        download_bytes: approximate size of its download; 0 for the model that ships with the package.
     """
 
     name: str
-    title: str
     summary: str
     repository: str | None
     aliases: tuple[str, ...] = ()
+    download_bytes: int = 0
 
     @property
     def short_name(self) -> str:
@@ -54,28 +56,27 @@ KNOWN_MODELS: dict[str, KnownModel] = {
     for known in (
         KnownModel(
             DEFAULT_MODEL,
-            "rd64-refined (best quality)",
             "CLIPSeg with the refined decoder: best quality, 150 M parameters, 352² input (default)",
             DEFAULT_MODEL,
             ("rd64-refined",),
+            _CLIPSEG_BYTES,
         ),
         KnownModel(
             "CIDAS/clipseg-rd64",
-            "rd64 (64 channels)",
             "CLIPSeg with 64 decoder channels, 150 M parameters, 352² input",
             "CIDAS/clipseg-rd64",
             ("rd64",),
+            _CLIPSEG_BYTES,
         ),
         KnownModel(
             "CIDAS/clipseg-rd16",
-            "rd16 (16 channels)",
             "CLIPSeg with 16 decoder channels, 150 M parameters, 352² input",
             "CIDAS/clipseg-rd16",
             ("rd16",),
+            _CLIPSEG_BYTES,
         ),
         KnownModel(
             SHAPES_MODEL,
-            "shapes (demo only)",
             "Small built-in model for demos and tests. It knows coloured shapes in drawn scenes only.",
             None,
         ),

@@ -152,13 +152,19 @@ class InferenceClient:
             handle.post(messages.PromptsChanged(prompts))
 
     def set_engine(self, settings: EngineSettings) -> None:
-        """Change the model, the device or the size. A worker that waits for the user is started again."""
+        """Change the model, the device or the size.
+
+        A worker that waits for the user, or that loads or downloads another model, is started again.
+        """
         with self._lock:
             if settings == self._settings:
                 return
+            is_other_model = settings.model != self._settings.model
             self._settings = settings
+            self._notices = set()
             handle = self._handle
-        if handle is not None:
+        is_loading = self._status.state is WorkerState.LOADING
+        if handle is not None and not (is_loading and is_other_model):
             handle.is_ready = False  # do not send frames now; they would wait until the model is loaded
             handle.post(messages.EngineChanged(settings))
         else:
@@ -279,10 +285,10 @@ class InferenceClient:
             case messages.MapMemoryRequested(size):
                 handle.make_maps(size)
             case messages.Loading(progress):
-                self._set_state(WorkerState.LOADING, progress=progress)
-            case messages.EngineReady(model, device, dtype, engine, notices):
+                self._set_state(WorkerState.LOADING, progress=progress, replaced="")
+            case messages.EngineReady(model, device, dtype, engine, notices, replaced):
                 handle.is_ready = True
-                ready = {"model": model, "device": device, "dtype": dtype, "engine": engine}
+                ready = {"model": model, "device": device, "dtype": dtype, "engine": engine, "replaced": replaced}
                 self._set_state(WorkerState.READY, progress="", problem="", **ready)
                 self._report_notices(notices)
                 self._send_newest(handle)
@@ -295,8 +301,6 @@ class InferenceClient:
                 )
             case messages.LogSent(record):
                 logs.handle(record)
-            case messages.NoticeSent(text):
-                self._call_listener(self._events.on_notice, text)
             case messages.PromptsRejected(index, epoch, version, problem):
                 self._update_status(version=version)
                 self._set_problem(problem)

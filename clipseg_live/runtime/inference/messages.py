@@ -91,6 +91,7 @@ class EngineReady:
         dtype: Precision of the computation.
         engine: Library that runs the model.
         notices: Messages for the user.
+        replaced: One sentence on why the engine runs another model than the requested one, else "".
     """
 
     model: str
@@ -98,6 +99,7 @@ class EngineReady:
     dtype: str
     engine: str
     notices: tuple[str, ...] = ()
+    replaced: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +108,6 @@ class EngineRejected:
 
     problem: str
     still_running: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NoticeSent:
-    """A message of the engine for the user."""
-
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +183,6 @@ class WorkerFailed:
 
 
 ToApplication = (
-    Heartbeat | LogSent | Loading | EngineReady | EngineRejected | NoticeSent | FrameRequested | FrameStarted
-    | MapMemoryRequested | FramePredicted | FrameUnchanged | PromptsRejected | WorkerFailed
+    Heartbeat | LogSent | Loading | EngineReady | EngineRejected | FrameRequested | FrameStarted | MapMemoryRequested
+    | FramePredicted | FrameUnchanged | PromptsRejected | WorkerFailed
 )  # fmt: skip

@@ -77,7 +77,8 @@ class LiveEngine(Engine, Protocol):
 
 
 MakeEngine = Callable[[EngineSettings, Callable[[str], None], Callable[[str], None]], LiveEngine]
-"""Loads an engine. Takes the settings, a function for messages of progress, and one for notices for the user.
+"""Loads an engine. Takes the settings, a function for messages of progress, and one that is told, with the reason, that
+another model is loaded than the requested one.
 
 It must be importable by name, because it is sent to another process.
 """
@@ -125,6 +126,7 @@ class _InferenceServer:
         self._tried_version: int | None = None
         self._has_requested = False
         self._dtype = ""
+        self._replaced = ""
 
     def run(self) -> None:
         flush_log = logs.start_child(lambda record: self._send(messages.LogSent(record)))
@@ -302,11 +304,12 @@ class _InferenceServer:
                 self._engine.configure(settings.size, settings.resize_mode, settings.detail, settings.reuse == "on")
             else:
                 self._engine = None  # free its memory for the next one
+                self._replaced = ""
                 self._send(messages.Loading())
                 self._engine = self._make_engine(
                     settings,
                     lambda progress: self._send(messages.Loading(progress)),
-                    lambda text: self._send(messages.NoticeSent(text)),
+                    self._note_replacement,
                 )
         except ClipsegLiveError as error:
             logger.exception("The model cannot be used")
@@ -319,9 +322,16 @@ class _InferenceServer:
         self._engine.newest_prompts = self._newest_prompts if answers_edits else None
         self._describe(self._engine)
 
+    def _note_replacement(self, reason: str) -> None:
+        self._replaced = reason
+
     def _describe(self, engine: LiveEngine) -> None:
         self._dtype = engine.dtype
-        self._send(messages.EngineReady(engine.name, engine.device, engine.dtype, engine.engine, tuple(engine.notices)))
+        self._send(
+            messages.EngineReady(
+                engine.name, engine.device, engine.dtype, engine.engine, tuple(engine.notices), self._replaced
+            )
+        )
 
     def _receive(self) -> None:
         try:

@@ -13,7 +13,8 @@ from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.status import Message, RecordingStatus
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.output import recording_bar
-from clipseg_live.gui.output.recording_bar import RecordingBar, size_text
+from clipseg_live.gui.output.recording_bar import RecordingBar
+from clipseg_live.gui.widgets.figures import size_text
 from tests.gui.conftest import FakeServices
 from tests.helpers.gui.fake_session import FakeSession, rendered_frame
 

@@ -4,7 +4,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QFileDialog, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from clipseg_live.core.settings.base import DEFAULT_MODEL, PALETTE, RESIZE_MODES
+from clipseg_live.core.settings.base import PALETTE, RESIZE_MODES
 from clipseg_live.core.settings.effects import KINDS, CutOut, Glow, Pixelate, Tint
 from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.presets import PRESETS
@@ -12,14 +12,15 @@ from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.gui.settings.effect_list import effect_title
 from clipseg_live.gui.settings.effect_options import EffectOptions
 from clipseg_live.gui.settings.panel import MODEL_SIZES, SettingsPanel
+from clipseg_live.gui.state.models import Models
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets.buttons import ChoiceBox
 from clipseg_live.gui.widgets.colour_picker import ColourChooser, ColourPopup
 from clipseg_live.gui.widgets.slider_field import SliderField
+from tests.helpers.gui.model_entries import catalogue_entries
 from tests.helpers.gui.panel_tools import LEFT, click, drag, show, top_level, wait_closed
 from tests.helpers.packages import forget_packages, install
 
-MODELS = [(DEFAULT_MODEL, "CLIPSeg, refined"), ("shapes", "Shapes, built in")]
 DEVICES = ["auto", "cpu", "cuda"]
 ENGINES = ["auto", "torch", "openvino"]
 
@@ -27,8 +28,9 @@ ENGINES = ["auto", "torch", "openvino"]
 @pytest.fixture
 def make(qtbot):
     def make(size=(340, 620), **settings) -> SettingsPanel:
-        panel = SettingsPanel(Store(LiveSettings(**settings)), models=MODELS, devices=DEVICES, engines=ENGINES)
-        panel.store = panel._store
+        store = Store(LiveSettings(**settings))
+        panel = SettingsPanel(store, models=Models(store, catalogue_entries), devices=DEVICES, engines=ENGINES)
+        panel.store = store
         window = panel.kept = QWidget()
         column = QVBoxLayout(window)
         column.setContentsMargins(0, 0, 0, 0)
@@ -56,7 +58,6 @@ def pick(qtbot, choice, text: str) -> None:
     ("control", "text", "value"),
     [
         ("detail", "Tiles (slow)", lambda s: s.engine.detail == "tiles"),
-        ("model", "Shapes, built in", lambda s: s.engine.model == "shapes"),
         ("device", "CPU", lambda s: s.engine.device == "cpu"),
         ("engine", "OpenVINO", lambda s: s.engine.engine == "openvino"),
         ("precision", "bfloat16", lambda s: s.engine.dtype == "bfloat16"),
@@ -77,15 +78,14 @@ def test_a_list_changes_the_settings(qtbot, make, control, text, value):
 
 def test_long_names_can_be_read(qtbot, make):
     panel = make(size=(300, 600))
-    name = "A model with a name longer than its field"
-    panel.model.setItemText(0, name)
-    panel.model.setFocus()
-    qtbot.keyClick(panel.model, Qt.Key.Key_Space)
-    view = panel.model.view()
+    name = "A choice with a name longer than its field"
+    panel.detail.setItemText(0, name)
+    panel.detail.setFocus()
+    qtbot.keyClick(panel.detail, Qt.Key.Key_Space)
+    view = panel.detail.view()
     qtbot.waitUntil(view.isVisible)
-    assert view.viewport().width() >= view.fontMetrics().horizontalAdvance(name) > panel.model.width()
+    assert view.viewport().width() >= view.fontMetrics().horizontalAdvance(name) > panel.detail.width()
     qtbot.keyClick(view, Qt.Key.Key_Escape)
-    assert "CLIPSeg, refined" in panel.model.toolTip() and DEFAULT_MODEL in panel.model.toolTip()
 
 
 def test_a_list_is_operated_by_keys(qtbot, make):
@@ -304,35 +304,6 @@ def test_the_display_mode_is_explained(qtbot, make):
     panel.mode.button("smooth").setFocus()
     qtbot.keyClick(panel.mode.button("smooth"), Qt.Key.Key_Space)
     assert panel.store.settings.mode == "smooth" and panel.mode_hint.text() == smooth
-
-
-@pytest.mark.slow
-def test_a_model_folder_can_be_selected(qtbot, make, tmp_path):
-    folder = tmp_path / "my model"
-    folder.mkdir()
-    panel = make()
-    pick(qtbot, panel.model, "Choose folder…")
-    assert panel.model.currentText() == "CLIPSeg, refined"  # until a folder is selected
-    dialog = top_level(qtbot, QFileDialog)
-    dialog.setDirectory(str(tmp_path))
-    dialog.selectFile(str(folder))
-    dialog.accept()
-    wait_closed(qtbot, dialog)
-    assert panel.store.settings.engine.model == str(folder)
-    assert panel.model.currentText() == "my model" and panel.model.toolTip() == str(folder)
-    panel.store.undo()
-    assert panel.model.currentText() == "CLIPSeg, refined"
-    assert panel.model.findText("my model") == -1
-
-
-@pytest.mark.slow
-def test_cancelling_the_folder_dialog_changes_nothing(qtbot, make):
-    panel = make()
-    pick(qtbot, panel.model, "Choose folder…")
-    dialog = top_level(qtbot, QFileDialog)
-    dialog.reject()
-    wait_closed(qtbot, dialog)
-    assert not panel.store.can_undo and panel.model.currentText() == "CLIPSeg, refined"
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.settings.effect_list import effect_help
 from clipseg_live.gui.settings.panel import SettingsPanel
+from clipseg_live.gui.state.models import Models
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl
 from clipseg_live.gui.widgets.slider_field import SliderField
@@ -50,7 +51,8 @@ def test_a_child_of_a_control_has_its_help(window: MainWindow, qtbot: QtBot) -> 
 
 
 def test_every_effect_and_settings_control_has_help(qtbot: QtBot) -> None:
-    panel = SettingsPanel(Store(LiveSettings()), models=[("shapes", "Shapes")], devices=["auto"], engines=["auto"])
+    store = Store(LiveSettings())
+    panel = SettingsPanel(store, models=Models(store, tuple), devices=["auto"], engines=["auto"])
     qtbot.addWidget(panel)
     assert all(effect_help(kind).endswith(".") for kind in KINDS)
     controls = [entry for kind in (SegmentedControl, SliderField, ChoiceBox) for entry in panel.findChildren(kind)]

@@ -45,7 +45,7 @@ def test_rates_delay_and_lost_frames_are_shown(line: StatusLine) -> None:
         "1280 × 720",
     ):  # fmt: skip
         assert part in line.rates_label.text()
-    assert line.worker.text() == "clipseg-rd64-refined · cpu · float32"
+    assert line.worker.text() == "rd64-refined · cpu · float32"
     assert not line.loading.isVisible() and not line.restart_button.isVisible()
 
 
@@ -77,7 +77,7 @@ def test_no_values_are_shown_without_a_frame(line: StatusLine) -> None:
         (WorkerStatus(), "Model off", False),
         (WorkerStatus(WorkerState.STARTING), "Starting model", True),
         (WorkerStatus(WorkerState.LOADING), "Loading model", True),
-        (WorkerStatus(WorkerState.LOADING, "120 of 600 MB"), "Downloading model: 120 of 600 MB", True),
+        (WorkerStatus(WorkerState.LOADING, "Downloading 120 of 600 MB"), "Downloading 120 of 600 MB", True),
         (WorkerStatus(WorkerState.RESTARTING), "Restarting model", True),
         (WorkerStatus(WorkerState.WAITING, problem="It crashed."), "Model stopped", False),
     ],

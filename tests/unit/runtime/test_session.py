@@ -324,6 +324,17 @@ def test_a_row_with_an_image_uses_an_image_prompt(running: Callable[..., Running
     assert one.pictures[-1].ids == (0, 1)
 
 
+@pytest.mark.slow
+def test_messages_about_a_model_disappear_with_it(running: Callable[..., Running]) -> None:
+    one = running(settings_with(engine=EngineSettings(model="replaced")), a=FakeLiveSource(rate=100))
+    told = lambda: {message.topic: message.text for message in one.messages}  # noqa: E731
+    one.wait(lambda: (told().get("model"), told().get("engine")) == ("It was replaced.", "A notice."))
+    one.session.apply(settings_with(engine=EngineSettings(model="fake")))
+    one.wait(lambda: (told()["model"], told()["engine"]) == ("", ""))
+    one.session.apply(settings_with(engine=EngineSettings(model="replaced")))
+    one.wait(lambda: (told()["model"], told()["engine"]) == ("It was replaced.", "A notice."))
+
+
 @pytest.mark.usefixtures("new_interpreters")
 @pytest.mark.slow
 def test_video_continues_while_the_worker_is_killed(running: Callable[..., Running]) -> None:

@@ -245,9 +245,19 @@ def test_a_model_that_cannot_be_loaded_waits_for_another(watched: Callable[..., 
     one.worker.submit(frame(0, RED))
     one.wait_state(WorkerState.WAITING)
     assert one.worker.status.problem == "There is no model named missing."
-    one.worker.set_engine(EngineSettings(model="noticed"))
+    one.worker.set_engine(EngineSettings(model="replaced"))
     one.wait(lambda: one.results)
-    assert one.worker.status.problem == "" and one.notices == ["A notice."]
+    assert one.worker.status.problem == "" and one.worker.status.replaced == "It was replaced."
+    one.worker.set_engine(EngineSettings(model="fake"))
+    one.wait(lambda: one.worker.status.state is WorkerState.READY and not one.worker.status.replaced)
+
+
+def test_another_model_does_not_wait_for_one_that_is_downloaded(watched: Callable[..., Watched]) -> None:
+    one = watched("slow")
+    one.wait_state(WorkerState.LOADING)
+    one.worker.set_engine(EngineSettings(model="fake"))
+    one.wait_state(WorkerState.READY)
+    assert one.worker.status.restarts == 0 and one.worker.status.problem == ""
 
 
 @pytest.mark.slow
