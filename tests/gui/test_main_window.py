@@ -502,7 +502,7 @@ def test_camera_options_reopen_the_camera_and_keep_controls(
     dialog = dialog_of(CameraDialog)
     assert isinstance(dialog, CameraDialog)
     window.refresh()
-    dialog.sliders["gain"].setValue(25)
+    dialog.sliders["gain"].setValue(2500)
     assert session.last_argument("set_control") == ("gain", 25.0)
     dialog.size_box.setCurrentIndex(1)
     assert session.last_argument("open") == SourceSpec(

@@ -21,6 +21,7 @@ from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.gui.state.thread_bridge import BackgroundTask
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl, hint_label, panel_style_sheet
+from clipseg_live.gui.widgets.number_range import NumberRange
 from clipseg_live.gui.widgets.slider_field import SliderField
 
 RECORDING_PANEL_WIDTH = 420
@@ -97,9 +98,8 @@ class RecordingOptions(QFrame):
         ])  # fmt: skip
         encoders: list[tuple[object, str]] = [("auto", self.tr("Hardware (auto)")), ("software", self.tr("Software"))]
         self.encoder = self._segments(self.tr("Encoder"), encoders, "encoder")
-        self.quality = SliderField(
-            self.tr("Quality"), bare=True, default=70, low=0, top=100, write="{:.0f}".format, parent=self
-        )
+        numbers = NumberRange(top=100, default=70, step=1, decimals=0)
+        self.quality = SliderField(self.tr("Quality"), numbers, bare=True, parent=self)
         self.quality.setFixedHeight(theme.CONTROL)
         self.quality.edited.connect(lambda value: self._edit(quality=round(value)))
         self.sound = ChoiceBox(self.tr("Audio"), self)

@@ -1,5 +1,7 @@
 """Widget of one prompt: its text or image, style, threshold and area."""
 
+from dataclasses import replace
+
 from PySide6.QtCore import QElapsedTimer, QEvent, Qt, Signal
 from PySide6.QtGui import QAction, QEnterEvent, QKeyEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
@@ -18,6 +20,7 @@ from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.accessible import ValueLabel
 from clipseg_live.gui.widgets.buttons import IconButton, open_menu_below, position_below, to_hex
 from clipseg_live.gui.widgets.colour_picker import ColourChooser
+from clipseg_live.gui.widgets.number_range import PERCENT, NumberRange
 from clipseg_live.gui.widgets.slider_field import SliderField
 
 _TYPING_PAUSE = 1500
@@ -80,7 +83,8 @@ class PromptRowWidget(ImageDropFrame):
             "eye-off", self.tr("Show"), checked_icon="eye", checked_colour=theme.TEXT, parent=self
         )
         self.menu_button = IconButton("more", self.tr("More"), parent=self)
-        self.threshold = SliderField(self.tr("Threshold"), short="≥", default=PromptStyle().threshold, parent=self)
+        threshold = NumberRange(default=PromptStyle().threshold)
+        self.threshold = SliderField(self.tr("Threshold"), threshold, short="≥", parent=self)
         self.threshold.setToolTip(self.tr("Pixels with at least this probability are masked. Lower = larger mask."))
         self.area_label = ValueLabel(self.tr("Area"), self)
         theme.set_kind(self.area_label, "figure")
@@ -88,11 +92,10 @@ class PromptRowWidget(ImageDropFrame):
         self.area_label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.area_label.setFixedWidth(self.area_label.fontMetrics().horizontalAdvance("100 %") + 2)
         self.area_label.setToolTip(self.tr("Area: share of the frame that the mask covers"))
-        self.image_weight = SliderField(self.tr("Image"), glyph="image", write=_per_cent, parent=self)
+        self.image_weight = SliderField(self.tr("Image"), PERCENT, glyph="image", parent=self)
         self.image_weight.setToolTip(self.tr("Weight of the image; the rest is the text"))
-        self.opacity = SliderField(
-            self.tr("Opacity"), glyph="half", default=PromptStyle().opacity, write=_per_cent, parent=self
-        )
+        opacity = replace(PERCENT, default=PromptStyle().opacity)
+        self.opacity = SliderField(self.tr("Opacity"), opacity, glyph="half", parent=self)
         self.opacity.setToolTip(self.tr("Opacity"))
 
     def _lay_out(self) -> None:
@@ -353,8 +356,4 @@ def format_area(area: float) -> str:
     """
     if 0.0 < area < 0.01:
         return "<1 %"
-    return _per_cent(area)
-
-
-def _per_cent(value: float) -> str:
-    return f"{value * 100:.0f} %"
+    return PERCENT.text(area)

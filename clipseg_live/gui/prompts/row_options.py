@@ -9,6 +9,7 @@ from clipseg_live.gui.prompts import edits
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl, hint_label, panel_style_sheet
+from clipseg_live.gui.widgets.number_range import NumberRange, bound
 from clipseg_live.gui.widgets.slider_field import SliderField
 
 ROW_PANEL_WIDTH = 320
@@ -58,8 +59,10 @@ class RowOptions(QFrame):
         self.reset.clicked.connect(lambda: self._edit(role="positive", targets=(), shape=MatteShape()))
 
     def _add_slider(self, title: str, name: str, low: float, top: float) -> SliderField:
-        default = MatteShape.model_fields[name].default
-        slider = SliderField(title, bare=True, default=default, low=low, top=top, write="{:g} %".format, parent=self)
+        field = MatteShape.model_fields[name]
+        least, most = bound(field, "ge"), bound(field, "le")
+        numbers = NumberRange(low, top, field.default, least, most, unit="%", shortest=True)
+        slider = SliderField(title, numbers, bare=True, parent=self)
         slider.setFixedHeight(theme.CONTROL)
         slider.edited.connect(lambda value: self._edit_shape(name, value))
         slider.released.connect(self._store.end_merge)

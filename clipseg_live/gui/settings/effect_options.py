@@ -12,10 +12,11 @@ from clipseg_live.core.settings.effects import LONGEST_LENGTH, AnyEffect
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl
 from clipseg_live.gui.widgets.colour_picker import ColourChooser
+from clipseg_live.gui.widgets.number_range import NumberRange, bound
 from clipseg_live.gui.widgets.slider_field import SliderField
 
 _LARGEST_LENGTH = 10.0
-"""End of the slider of a length, in percent; longer ones can be typed in session files."""
+"""End of the slider of a length, in percent; longer ones can be typed."""
 _SMALLEST_LENGTH = 0.05
 
 OnEdit = Callable[[dict[str, object], bool], None]
@@ -94,22 +95,21 @@ class EffectOptions(QWidget):
 
     def _add_slider(self, name: str, title: str, field: Any) -> SliderField:
         is_integer = field.annotation is int
-        top, low = _bound(field, "le", 1.0), _bound(field, "ge", 0.0)
-        smallest = low
-        if (above := _bound(field, "gt")) is not None:
-            low, smallest = above, above + (1.0 if is_integer else _SMALLEST_LENGTH)
-        slider = SliderField(
-            title,
-            bare=True,
-            default=field.default,
+        top, low = bound(field, "le", 1.0), bound(field, "ge", 0.0)
+        if (above := bound(field, "gt")) is not None:
+            low = above + (1.0 if is_integer else _SMALLEST_LENGTH)
+        numbers = NumberRange(
             low=low,
             top=_LARGEST_LENGTH if top == LONGEST_LENGTH else top,
-            write=("{:.0f}" if is_integer else "{:.2f}").format,
-            parent=self,
+            most=top,
+            default=field.default,
+            step=1.0 if is_integer else 0.01,
+            decimals=0 if is_integer else 2,
         )
+        slider = SliderField(title, numbers, bare=True, parent=self)
         slider.setFixedHeight(theme.CONTROL)
         convert = round if is_integer else float
-        slider.edited.connect(lambda value: self._on_edit({name: convert(max(value, smallest))}, True))
+        slider.edited.connect(lambda value: self._on_edit({name: convert(value)}, True))
         slider.released.connect(self._on_done)
         self._setters[name] = slider.show_value
         return slider
@@ -142,9 +142,3 @@ class EffectOptions(QWidget):
 
     def _edit(self, name: str, value: object) -> None:
         self._on_edit({name: value}, False)
-
-
-def _bound(field: Any, name: str, default: Any = None) -> Any:
-    """Return a bound of a field by its name ("le", "gt", ...)."""
-    bounds = (getattr(item, name, None) for item in field.metadata)
-    return next((float(bound) for bound in bounds if bound is not None), default)

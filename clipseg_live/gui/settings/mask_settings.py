@@ -8,6 +8,7 @@ from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import SegmentedControl
+from clipseg_live.gui.widgets.number_range import NumberRange
 from clipseg_live.gui.widgets.slider_field import SliderField
 
 LABEL_WIDTH = 104
@@ -66,7 +67,7 @@ class MaskSettings(QWidget):
 
     def _add_slider(self, title: str, name: str) -> SliderField:
         default = MatteSettings.model_fields[name].default
-        slider = SliderField(title, bare=True, default=default, parent=self)
+        slider = SliderField(title, NumberRange(default=default), bare=True, parent=self)
         slider.setFixedHeight(theme.CONTROL)
         slider.edited.connect(lambda value: self._edit(name, value, f"matte {name}"))
         slider.released.connect(self._store.end_merge)

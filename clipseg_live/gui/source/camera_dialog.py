@@ -1,11 +1,13 @@
 """Dialog with the capture format and the controls of a camera."""
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QDialog, QFormLayout, QHBoxLayout, QLabel, QPushButton, QSlider, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QComboBox, QDialog, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.core.status import SourceStatus
 from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.number_range import NumberRange
+from clipseg_live.gui.widgets.slider_field import SliderField
 
 REQUESTED_SIZES = ((640, 480), (800, 600), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
 REQUESTED_RATES = (10.0, 15.0, 24.0, 25.0, 30.0, 50.0, 60.0)
@@ -33,8 +35,7 @@ class CameraDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(360)
         self._spec = spec
-        self.sliders: dict[str, QSlider] = {}
-        self._values: dict[str, QLabel] = {}
+        self.sliders: dict[str, SliderField] = {}
         self._form = QFormLayout(self)
         self._form.setContentsMargins(*[2 * theme.UNIT] * 4)
         self._form.setSpacing(theme.UNIT)
@@ -63,10 +64,8 @@ class CameraDialog(QDialog):
             if name not in self.sliders:
                 self._add_slider(name, value)
             slider = self.sliders[name]
-            if not slider.isSliderDown() and not slider.hasFocus():
-                with QSignalBlocker(slider):
-                    slider.setValue(round(value))
-                self._values[name].setText(f"{value:g}")
+            if not slider.isSliderDown() and not slider.hasFocus() and slider.editor is None:
+                slider.show_value(value)
         self.note.setVisible(not self.sliders)
 
     def _box(self, name: str, choices: list[tuple[str, object]]) -> QComboBox:
@@ -99,23 +98,19 @@ class CameraDialog(QDialog):
         self.source_changed.emit(self._spec)
 
     def _add_slider(self, name: str, value: float) -> None:
-        slider, value_label = QSlider(Qt.Orientation.Horizontal), QLabel()
-        value_label.setMinimumWidth(40)
         if name == "exposure" and value < 0:
-            slider.setRange(min(_LOGARITHMIC, round(value)), 0)
+            low, top = min(_LOGARITHMIC, round(value)), 0
         else:
-            slider.setRange(0, max(_SPANS.get(name, 255), round(2 * value)))
+            low, top = 0, max(_SPANS.get(name, 255), round(2 * value))
         title = {"exposure": self.tr("Exposure"), "focus": self.tr("Focus"), "gain": self.tr("Gain")}.get(name, name)
-        slider.setAccessibleName(title)
-        slider.valueChanged.connect(lambda new: self._move(name, new))
-        row = QHBoxLayout()
-        row.addWidget(slider, 1)
-        row.addWidget(value_label)
-        self.sliders[name], self._values[name] = slider, value_label
-        self._form.insertRow(self._form.rowCount() - 1, title, row)
+        numbers = NumberRange(low, top, default=value, step=1, decimals=0)
+        slider = SliderField(title, numbers, bare=True, parent=self)
+        slider.setFixedHeight(theme.CONTROL)
+        slider.edited.connect(lambda new: self._move(name, new))
+        self.sliders[name] = slider
+        self._form.insertRow(self._form.rowCount() - 1, title, slider)
 
-    def _move(self, name: str, value: int) -> None:
-        self._values[name].setText(f"{value:g}")
+    def _move(self, name: str, value: float) -> None:
         self._spec = self._spec.model_copy(
             update={
                 "controls": (*(control for control in self._spec.controls if control[0] != name), (name, float(value)))

@@ -1,9 +1,8 @@
 """A slider drawn as a field with its name and value."""
 
-from collections.abc import Callable
-
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
+    QContextMenuEvent,
     QEnterEvent,
     QFocusEvent,
     QKeyEvent,
@@ -11,35 +10,39 @@ from PySide6.QtGui import (
     QPainter,
     QPainterPath,
     QPaintEvent,
+    QResizeEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QSizePolicy, QSlider, QWidget
+from PySide6.QtWidgets import QApplication, QMenu, QSizePolicy, QSlider, QWidget
 
 from clipseg_live.gui.widgets import icons, theme
 from clipseg_live.gui.widgets.accessible import report_values
 from clipseg_live.gui.widgets.buttons import FIELD_HEIGHT
+from clipseg_live.gui.widgets.number_editor import NumberEditor
+from clipseg_live.gui.widgets.number_range import NumberRange
 
 _STEPS = 100
+"""Steps of the slider in one unit of the value."""
+_ARROWS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Down: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: 1}
+_TYPED = "0123456789.,-−"
 _INSET = 7
 _BAR = 3
 _GLYPH = 12
 
 
 class SliderField(QSlider):
-    """Slider for a value from ``low`` to ``top`` in steps of 0.01, drawn as a field with its name and value.
+    """Slider for a number with at most two decimals, drawn as a field with its name and value.
 
-    The field is filled up to the value. Click or drag anywhere in it, or use the arrow keys, the page keys, Home and
-    End. A double-click, Backspace or Delete restores the default.
+    The field is filled up to the value. A click selects the number to type another one (``NumberEditor``), as do Enter,
+    F2 and the first digit. A drag moves the value. Arrow keys move it by one step, with Shift by ten; the page keys,
+    Home and End work too. A double-click, Backspace, Delete and the menu restore the default.
 
     Args:
         label: name, also for screen readers.
+        numbers: range of the number, and its text.
         short: shown if the name does not fit.
         glyph: drawn if no text fits: "half" or the name of an icon.
         bare: draw no name, because it is written next to the field.
-        default: value that a reset restores.
-        low: smallest value.
-        top: largest value.
-        write: formats the value.
         parent: parent widget.
 
     Attributes:
@@ -53,29 +56,27 @@ class SliderField(QSlider):
     def __init__(
         self,
         label: str,
+        numbers: NumberRange = NumberRange(),  # noqa: B008
         *,
         short: str = "",
         glyph: str = "",
         bare: bool = False,
-        default: float = 0.5,
-        low: float = 0.0,
-        top: float = 1.0,
-        write: Callable[[float], str] = "{:.2f}".format,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
         report_values()
         self._labels = () if bare else (label, short)
         self._glyph = glyph
-        self._write = write
+        self._numbers = numbers
         self._label = label
-        self._default = round(default * _STEPS)
+        self._pressed: QPointF | None = None
+        self.editor: NumberEditor | None = None
         self._bar: float | None = None
         self._colour = theme.ACCENT
         self._hovered = False
-        self.setRange(round(low * _STEPS), round(top * _STEPS))
-        self.setSingleStep(1)
-        self.setPageStep(10)
+        self.setRange(round(numbers.smallest * _STEPS), round(numbers.largest * _STEPS))
+        self.setSingleStep(round(numbers.step * _STEPS))
+        self.setPageStep(10 * self.singleStep())
         self.setFixedHeight(FIELD_HEIGHT)
         self.setMinimumWidth(44)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -92,7 +93,7 @@ class SliderField(QSlider):
 
     def value_text(self) -> str:
         """Return the formatted value, also for screen readers."""
-        return self._write(self.value() / _STEPS)
+        return self._numbers.text(self.value() / _STEPS)
 
     def show_bar(self, bar: float | None, colour: str) -> None:
         """Draw a bar along the bottom of the field.
@@ -114,14 +115,17 @@ class SliderField(QSlider):
     def value_at(self, x: float) -> int:
         """Return the slider step at a horizontal position in the widget."""
         part = (x - _INSET) / max(1, self.width() - 2 * _INSET)
-        return round(self.minimum() + min(max(part, 0.0), 1.0) * (self.maximum() - self.minimum()))
+        low, top = self._numbers.low * _STEPS, self._numbers.top * _STEPS
+        return round(low + min(max(part, 0.0), 1.0) * (top - low))
 
     def position_of(self, value: float) -> int:
         """Return the horizontal position of a value in the widget."""
         return round(_INSET + self._fraction(value * _STEPS) * (self.width() - 2 * _INSET))
 
     def _fraction(self, step: float) -> float:
-        return (step - self.minimum()) / (self.maximum() - self.minimum())
+        """Return the place of a step between the ends, 0 to 1. Typed values may be beyond them."""
+        low, top = self._numbers.low * _STEPS, self._numbers.top * _STEPS
+        return min(max((step - low) / (top - low), 0.0), 1.0)
 
     def sizeHint(self) -> QSize:
         """Return room for the name and the value."""
@@ -132,37 +136,101 @@ class SliderField(QSlider):
         return QSize(44, FIELD_HEIGHT)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Jump to the pointer and begin a drag."""
+        """Begin a click or a drag."""
         if event.button() != Qt.MouseButton.LeftButton:
             event.ignore()
             return
-        self.setSliderDown(True)
-        self.setValue(self.value_at(event.position().x()))
+        self._pressed = event.position()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Follow the pointer."""
-        if self.isSliderDown():
+        """Follow the pointer once it has left the pressed place."""
+        if self._pressed is None:
+            return
+        away = abs(event.position().x() - self._pressed.x())
+        if self.isSliderDown() or away >= QApplication.startDragDistance() // 2:
+            self.setSliderDown(True)
             self.setValue(self.value_at(event.position().x()))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """Finish the drag."""
-        if self.isSliderDown() and event.button() == Qt.MouseButton.LeftButton:
+        """Finish the drag, or select the number after a click."""
+        if self._pressed is None or event.button() != Qt.MouseButton.LeftButton:
+            return
+        self._pressed = None
+        if self.isSliderDown():
             self.setSliderDown(False)
             self.released.emit()
+        else:
+            self.edit_number()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Restore the default."""
         if event.button() == Qt.MouseButton.LeftButton:
-            self._reset()
+            self._pressed = None
+            self.restore_default()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Restore the default on Backspace and Delete. Leave keys with modifiers to the parent."""
-        if event.key() in (Qt.Key.Key_Backspace, Qt.Key.Key_Delete) and not event.modifiers():
-            self._reset()
-        elif event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
+        """Handle keys that move, type or reset the value. Leave other keys with modifiers to the parent."""
+        key, modifiers = Qt.Key(event.key()), event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        if key in _ARROWS and modifiers == Qt.KeyboardModifier.ShiftModifier:
+            self._step(10 * _ARROWS[key])
+        elif modifiers:
             event.ignore()  # Alt with an arrow moves the row
+        elif key in (Qt.Key.Key_Backspace, Qt.Key.Key_Delete):
+            self.restore_default()
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_F2):
+            self.edit_number()
+        elif event.text() and event.text() in _TYPED:
+            self.edit_number(event.text())
         else:
             super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Open the menu."""
+        menu = self.menu()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(event.globalPos())
+
+    def menu(self) -> QMenu:
+        """Return the menu that types or resets the value."""
+        menu = QMenu(self)
+        menu.addAction(self.tr("Enter a number…\tReturn"), self.edit_number)
+        default = self._numbers.text(self._numbers.default)
+        reset = menu.addAction(self.tr("Reset to {0}\tBackspace").format(default), self.restore_default)
+        reset.setEnabled(self.value() != round(self._numbers.default * _STEPS))
+        return menu
+
+    def edit_number(self, first_key: str = "") -> None:
+        """Let the user type the number.
+
+        Args:
+            first_key: replaces the number; "" selects it.
+        """
+        if self.editor is None and self.isEnabled():
+            self.editor = NumberEditor(self._numbers.digits(self.value() / _STEPS), self._apply_text, self)
+            self.editor.stepped.connect(self._step)
+            self.editor.reset.connect(self.restore_default)
+            self.editor.closed.connect(self._forget_editor)
+            self.editor.begin(first_key)
+
+    def _apply_text(self, text: str) -> str:
+        """Apply a typed number, and return why it is wrong; "" if it is not."""
+        if text == self._numbers.digits(self.value() / _STEPS):
+            return ""  # a more precise value of a session stays
+        value = self._numbers.parse(text)
+        if value is None:
+            return self.tr("Enter a number: {0}.").format(self._numbers.bounds())
+        self.released.emit()
+        self.setValue(round(value * _STEPS))
+        self.released.emit()
+        return ""
+
+    def _step(self, steps: int) -> None:
+        self.setValue(self.value() + steps * self.singleStep())
+        if self.editor is not None:
+            self.editor.show_number(self._numbers.digits(self.value() / _STEPS))
+
+    def _forget_editor(self) -> None:
+        self.editor = None
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Change the value only with the focus, so that scrolling a list changes no value."""
@@ -188,9 +256,16 @@ class SliderField(QSlider):
         self._hovered = False
         self.update()
 
-    def _reset(self) -> None:
-        self.setValue(self._default)
+    def restore_default(self) -> None:
+        """Restore the default."""
+        self.setValue(round(self._numbers.default * _STEPS))
         self.released.emit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the field of the typed number."""
+        super().resizeEvent(event)
+        if self.editor is not None:
+            self.editor.setGeometry(self.rect())
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the field, its value and its text."""

@@ -239,7 +239,7 @@ def test_a_slider_drag_is_live_and_one_undo_step(qtbot, panel_with_image, name):
     middle = slider.height() // 2
     points = [QPoint(slider.position_of(part), middle) for part in (0.3, 0.6, 0.9)]
     drag(slider, points[0], *points[1:])
-    assert seen == pytest.approx([0.3, 0.6, 0.9], abs=0.02)
+    assert seen == pytest.approx([0.6, 0.9], abs=0.02)
     panel_with_image.store.undo()
     assert value() == before and slider.value() == round(before * 100)
 

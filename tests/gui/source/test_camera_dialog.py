@@ -70,12 +70,18 @@ def test_each_control_of_the_camera_has_a_slider(parent: QWidget, qtbot: QtBot) 
     assert dialog.sliders == {} and dialog.note.isVisible()
     dialog.show_status(replace(live_status(), controls=(("exposure", -6.0), ("gain", 20.0))))
     assert list(dialog.sliders) == ["exposure", "gain"] and not dialog.note.isVisible()
-    assert dialog.sliders["exposure"].value() == -6 and dialog.sliders["exposure"].minimum() == -13
+    assert dialog.sliders["exposure"].value_text() == "-6" and dialog.sliders["exposure"].minimum() == -1300
     gain = dialog.sliders["gain"]
     gain.setFocus()
     with qtbot.waitSignal(dialog.control_changed, timeout=1000) as requested:
         qtbot.keyClick(gain, Qt.Key.Key_Right)
     assert requested.args == ["gain", 21.0]
+    qtbot.mouseClick(gain, Qt.MouseButton.LeftButton)
+    qtbot.keyClicks(gain.editor, "77")
+    dialog.show_status(replace(live_status(), controls=(("gain", 21.0),)))  # a typed number is not replaced
+    with qtbot.waitSignal(dialog.control_changed, timeout=1000) as requested:
+        qtbot.keyClick(gain.editor, Qt.Key.Key_Return)
+    assert requested.args == ["gain", 77.0]
 
 
 def test_changes_by_the_camera_are_shown_without_a_request(parent: QWidget, qtbot: QtBot) -> None:
@@ -83,7 +89,7 @@ def test_changes_by_the_camera_are_shown_without_a_request(parent: QWidget, qtbo
     dialog.show_status(replace(live_status(), controls=(("focus", 10.0),)))
     with qtbot.assertNotEmitted(dialog.control_changed):
         dialog.show_status(replace(live_status(), controls=(("focus", 90.0),)))
-    assert dialog.sliders["focus"].value() == 90
+    assert dialog.sliders["focus"].value_text() == "90"
 
 
 def test_controls_are_kept_when_the_camera_is_reopened(parent: QWidget) -> None:
@@ -91,7 +97,7 @@ def test_controls_are_kept_when_the_camera_is_reopened(parent: QWidget) -> None:
     dialog.show_status(replace(live_status(), controls=(("gain", 20.0),)))
     source_changed: list[SourceSpec] = []
     dialog.source_changed.connect(source_changed.append)
-    dialog.sliders["gain"].setValue(30)
-    dialog.sliders["gain"].setValue(40)
+    dialog.sliders["gain"].setValue(3000)
+    dialog.sliders["gain"].setValue(4000)
     dialog.rate_box.setCurrentIndex(1)
     assert source_changed == [SourceSpec(name="camera:0", rate=10.0, controls=(("gain", 40.0),))]

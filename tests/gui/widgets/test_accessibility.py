@@ -1,6 +1,6 @@
 """Accessible names and values of all controls."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ from clipseg_live.gui.state.preferences import Preferences, PreferencesStore
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.state.thread_bridge import Bridge
 from clipseg_live.gui.widgets.accessible import ValueLabel
+from clipseg_live.gui.widgets.number_range import PERCENT, NumberRange
 from clipseg_live.gui.widgets.slider_field import SliderField
 from tests.gui.conftest import FakeServices
 from tests.helpers.gui.fake_session import FakeSession
@@ -98,9 +99,9 @@ def test_no_two_sliders_have_the_same_name(whole_window: MainWindow) -> None:
 # --- values ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("write", "value", "text"), [("{:.0%}".format, 0.5, "50%"), ("{:.2f}".format, 0.07, "0.07")])
-def test_a_slider_has_its_formatted_value(qtbot: QtBot, write: Callable[[float], str], value: float, text: str) -> None:
-    slider = SliderField("Strength", write=write)
+@pytest.mark.parametrize(("numbers", "value", "text"), [(PERCENT, 0.5, "50 %"), (NumberRange(), 0.07, "0.07")])
+def test_a_slider_has_its_formatted_value(qtbot: QtBot, numbers: NumberRange, value: float, text: str) -> None:
+    slider = SliderField("Strength", numbers)
     qtbot.addWidget(slider)
     slider.show_value(value)
     result = interface(slider)
@@ -108,7 +109,7 @@ def test_a_slider_has_its_formatted_value(qtbot: QtBot, write: Callable[[float],
 
 
 def test_assistive_tools_can_read_and_change_a_slider(qtbot: QtBot) -> None:
-    slider = SliderField("Strength", low=-1.0)
+    slider = SliderField("Strength", NumberRange(low=-1.0))
     qtbot.addWidget(slider)
     changes: list[float] = []
     slider.edited.connect(changes.append)

@@ -466,7 +466,7 @@ class Monkey:
             "cards of rows that are gone are still there"
         )
         look = window.body.settings_panel
-        assert look.model.currentData() == settings.engine.model
+        assert window.models.requested == settings.engine.model
         assert look.device.currentData() == settings.engine.device
         assert look.input_size.currentData() == settings.engine.size
         assert look.resize_mode.currentData() == settings.engine.resize_mode
