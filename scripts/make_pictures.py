@@ -118,7 +118,7 @@ class WindowPictures:
     def make(self) -> None:
         from PySide6.QtCore import QTimer
 
-        from clipseg_live.cli.live import demo_settings
+        from clipseg_live.demo.example import demo_settings
 
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
         from clipseg_live.gui import app

@@ -91,10 +91,11 @@ def _open_window(
     settings: LiveSettings | None = None
     if options.prompts.session is not None:
         settings = load_base(options, exclusive=False)
-    elif source is not None and source.startswith("demo:") and options.engine.model is None:
-        demo = True
-    if demo:
-        settings, spec = demo_settings(), spec or "demo:"
+    elif demo or (source is not None and source.startswith("demo:")):
+        from clipseg_live.demo.example import demo_settings
+
+        demo, spec = True, spec or "demo:"
+        settings = demo_settings()
     change = partial(change_settings, options)
     settings = None if settings is None else change(settings)
     if not has_display():
@@ -109,19 +110,6 @@ def _open_window(
     if demo:  # the demo does not change the stored preferences
         path = path.with_name("demo.json")
     return run_window(settings=settings, change=change, source=spec, path=path)
-
-
-def demo_settings() -> "LiveSettings":
-    """Return settings with three prompts, in colours that differ from their objects, so that the masks are visible."""
-    from clipseg_live.core.settings.base import EngineSettings, PromptStyle
-    from clipseg_live.core.settings.live import LiveSettings, PromptRow
-
-    prompts = {"red circle": (0, 216, 255), "blue star": (255, 122, 0), "yellow heart": (160, 60, 255)}
-    rows = tuple(
-        PromptRow(id=number, text=text, style=PromptStyle(colour=colour))
-        for number, (text, colour) in enumerate(prompts.items())
-    )
-    return LiveSettings(rows=rows, engine=EngineSettings(model="shapes"))
 
 
 def has_display() -> bool:

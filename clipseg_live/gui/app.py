@@ -164,7 +164,9 @@ def panels_for(folder: Path) -> MakePanels:
         from clipseg_live.gui.state.prompt_history import PromptHistory
 
         history = PromptHistory(folder / "prompts.json")
-        return PromptPanel(store, history), SettingsPanel(
+        prompts = PromptPanel(store, history)
+        models.changed.connect(lambda: prompts.show_model(models.running))
+        return prompts, SettingsPanel(
             store,
             models=models,
             devices=devices.available_devices(),

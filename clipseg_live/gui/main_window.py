@@ -22,6 +22,7 @@ from clipseg_live.core.session_file import is_session_name
 from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.core.status import Message, SessionStatus, SourceState
 from clipseg_live.core.system import logs
+from clipseg_live.demo.example import with_demo_prompts
 from clipseg_live.gui.actions import ShortcutsDialog, make_actions
 from clipseg_live.gui.canvas import overlay_notice
 from clipseg_live.gui.canvas.drops import dropped_paths
@@ -118,7 +119,9 @@ class MainWindow(QMainWindow):
             self._preferences_store.change(self._preferences_store.value.with_source(self._spec))
 
     def open_source(self, spec: SourceSpec) -> None:
-        """Open a source in the session and show its name."""
+        """Open a source in the session and show its name. The demo scene brings its prompts."""
+        if _is_demo(spec) and not (self._spec is not None and _is_demo(self._spec)):
+            self._store.edit(with_demo_prompts(self._store.settings))
         self._session.open(spec)
         self.show_source(spec)
         self.canvas.box_tool.cancel()
@@ -143,7 +146,7 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(f"{title} – clipseg-live" if title else "clipseg-live")
         has_frame, is_demo = (
             self.canvas.frame is not None,
-            self._spec is not None and self._spec.name == DEMO_ENTRY.name,
+            self._spec is not None and _is_demo(self._spec),
         )
         source = status.source
         if source.state is SourceState.CLOSED and self._spec is not None:  # requested, but not started yet
@@ -378,6 +381,10 @@ class MainWindow(QMainWindow):
         self.body.show_canvas_only(is_full_screen)
         self.canvas.setFocus()
         self.refresh()
+
+
+def _is_demo(spec: SourceSpec) -> bool:
+    return spec.name.startswith(str(DEMO_ENTRY.name))
 
 
 def _is_image(path: Path) -> bool:

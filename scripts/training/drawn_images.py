@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.demo.drawing import Colour, ShapeOutline, coverage, place_outline, shape_outline
+from clipseg_live.demo.language import Meaning
 from scripts.training.outlines import (
     DISTRACTORS,
     NAMED_COLOURS,
@@ -18,7 +19,7 @@ from scripts.training.outlines import (
     random_outline,
     random_tint,
 )
-from scripts.training.phrases import LARGE, RIVAL, SMALL, Meaning
+from scripts.training.phrases import LARGE, RIVAL, SMALL
 
 DrawingBoard = NDArray[np.float32]
 

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from clipseg_live.demo.language import Meaning
 from scripts.training.drawn_images import DrawnImage, DrawnObject, draw_image, matching_parts
 from scripts.training.outlines import NAMED_COLOURS, SHAPE_NAMES
-from scripts.training.phrases import Meaning, words
+from scripts.training.phrases import words
 
 PRESENT = ("colour", "shape", "colour+shape", "size", "everything", "background")
 ABSENT = ("absent colour", "absent shape", "absent colour+shape", "absent size", "unrelated")

@@ -32,9 +32,9 @@ from torch.utils.data import DataLoader, IterableDataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout needs no installation
 
+from clipseg_live.demo.language import Meaning
 from scripts.training.drawn_images import draw_grid, draw_image
 from scripts.training.outlines import NAMED_COLOURS, SHAPE_NAMES
-from scripts.training.phrases import Meaning
 from scripts.training.shapes_data import MIXTURE, PRESENT, Question, ask, ask_by_image
 from scripts.training.shapes_model import (
     build,

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.demo.drawing import coverage
+from clipseg_live.demo.language import Meaning, parse
 from clipseg_live.demo.scenes import PAINT, Matrix, Scene
 from scripts.training.drawn_images import DrawnObject, matching_parts
-from scripts.training.phrases import Meaning, parse
 
 
 @dataclass(frozen=True, slots=True, eq=False)

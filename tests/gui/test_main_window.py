@@ -26,7 +26,7 @@ from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.session_file import load_session, save_session
 from clipseg_live.core.settings.effects import Blur, Heatmap, Raw
-from clipseg_live.core.settings.live import FrameTransform, LiveSettings, SourceSpec
+from clipseg_live.core.settings.live import FrameTransform, LiveSettings, PromptRow, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.status import Message, RecordingStatus, SourceState, SourceStatus, WorkerState, WorkerStatus
 from clipseg_live.core.system import logs
@@ -118,6 +118,34 @@ def test_a_missing_camera_offers_the_demo_and_a_retry(window: MainWindow, sessio
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", ["button", "menu", "shortcut"])
+def test_every_way_into_the_demo_brings_its_prompts(
+    make_window: Make, session: FakeSession, qtbot: QtBot, way: str
+) -> None:
+    window = make_window(LiveSettings(rows=(PromptRow(id=4, text="mug"), PromptRow(id=7, text="Blue star "))))
+    window.show_source(SourceSpec(name="camera:0"))
+    session.set_status(SourceStatus(SourceState.FAILED, "camera:0", problem="It cannot be opened."))
+    window.refresh()
+    if way == "button":
+        (button,) = (
+            each
+            for each in window.canvas.findChildren(QPushButton)
+            if each.isVisible() and each.text() == "Show demo scene"
+        )
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    elif way == "menu":
+        window.source_menu._fill()
+        next(entry for entry in window.source_menu.menu().actions() if entry.text() == "Demo scene").trigger()
+    else:
+        key(qtbot, window, "demo")
+    assert session.last_argument("open").name == "demo:"
+    assert [row.text for row in session.settings.rows] == ["mug", "Blue star ", "red circle", "yellow heart"]
+    window.store.undo()
+    assert [row.text for row in session.settings.rows] == ["mug", "Blue star "]
+    window.open_source(SourceSpec(name="demo:cuts"))
+    assert len(session.settings.rows) == 2, "another scene of the demo brings nothing that was removed"
+
+
 def test_the_last_frame_stays_during_reconnection(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     session.set_status(live_status())
     with_picture(window, session, qtbot, value=200)

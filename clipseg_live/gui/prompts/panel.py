@@ -9,6 +9,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
 from clipseg_live.core.errors import ClipsegLiveError
+from clipseg_live.core.settings.base import BUILT_IN_MODEL
 from clipseg_live.core.settings.live import MOST_ROWS, PromptImage
 from clipseg_live.gui.prompts import edits
 from clipseg_live.gui.prompts.list_view import RowList
@@ -38,15 +39,14 @@ class PromptPanel(QWidget):
         self._history = history
         self._row_widgets: dict[int, PromptRowWidget] = {}
         self._areas: Mapping[int, float] = {}
+        self._is_demo_model = False
         self.setStyleSheet(panel_style_sheet())
         self.setMinimumWidth(300)
         self.setAccessibleName(self.tr("Prompts"))
         self._make_header()
         self.list = RowList(self)
         self.list.moved.connect(self._move_to_gap)
-        self.hint = hint_label(
-            self.tr("Enter what to look for, for example “a red mug”, “hair” or “anything wet”."), self
-        )
+        self.hint = hint_label("", self)
         self.hint.setContentsMargins(4, 2, 4, 0)
         self.problem = hint_label("", self)
         theme.set_kind(self.problem, "problem")
@@ -67,6 +67,15 @@ class PromptPanel(QWidget):
         self._show()
 
     # ---- called by the window
+
+    def show_model(self, name: str) -> None:
+        """Suggest prompts that the running model knows, and mark those that it cannot know.
+
+        Args:
+            name: name of the model that runs, "" for none.
+        """
+        self._is_demo_model = name == BUILT_IN_MODEL
+        self._show_model()
 
     def show_areas(self, areas: Mapping[int, float], presence: Mapping[int, float]) -> None:
         """Show the area and presence of the prompts. Rows without values show none.
@@ -184,6 +193,7 @@ class PromptPanel(QWidget):
         reordered = ordered != list(self.list.rows)
         for row in settings.rows:
             self._row_widgets[row.id].show_row(row, drawn=row.id in drawn, can_add=can_add)
+        self._show_model()
         if reordered:
             self.list.show_rows(ordered)
             self._order_tabs(ordered)
@@ -194,6 +204,15 @@ class PromptPanel(QWidget):
             self._focus_index(focus)
         if added and len(added) == 1:
             self.list.scroll_to(self._row_widgets[added[0].id])
+
+    def _show_model(self) -> None:
+        for row in self._row_widgets.values():
+            row.show_model(self._is_demo_model)
+        self.hint.setText(
+            self.tr("The demo model only knows coloured shapes, for example “red circle”, “star” or “everything blue”.")
+            if self._is_demo_model
+            else self.tr("Enter what to look for, for example “a red mug”, “hair” or “anything wet”.")
+        )
 
     def _show_room(self, can_add: bool, count: int) -> None:
         self.hint.setVisible(count == 0)

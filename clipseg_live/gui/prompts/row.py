@@ -10,6 +10,7 @@ from clipseg_live.core.settings.base import RGB, MatteShape, PromptStyle
 from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import PromptRow
 from clipseg_live.core.system.quoting import shorten
+from clipseg_live.demo.language import is_known
 from clipseg_live.gui.prompts import edits
 from clipseg_live.gui.prompts.row_options import RowOptions
 from clipseg_live.gui.prompts.row_widgets import DragHandle, ImageDropFrame, PromptThumbnail
@@ -18,7 +19,7 @@ from clipseg_live.gui.state.prompt_history import PromptHistory
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.accessible import ValueLabel
-from clipseg_live.gui.widgets.buttons import IconButton, open_menu_below, position_below, to_hex
+from clipseg_live.gui.widgets.buttons import IconButton, hint_label, open_menu_below, position_below, to_hex
 from clipseg_live.gui.widgets.colour_picker import ColourChooser
 from clipseg_live.gui.widgets.number_range import PERCENT, NumberRange
 from clipseg_live.gui.widgets.slider_field import SliderField
@@ -77,6 +78,10 @@ class PromptRowWidget(ImageDropFrame):
         self.field.setAccessibleName(self.tr("Prompt"))
         self.badge = QLabel(self)
         theme.set_kind(self.badge, "figure")
+        self.model_note = hint_label(self.tr("The demo model only knows coloured shapes."), self)
+        theme.set_kind(self.model_note, "problem")
+        self.model_note.setContentsMargins(4, 0, 0, 0)
+        self.model_note.hide()
         self.delete_button = IconButton("delete", self.tr("Delete"), parent=self)
         self.solo_button = IconButton("solo", self.tr("Show only this prompt"), checked_icon="solo", parent=self)
         self.visible_button = IconButton(
@@ -118,6 +123,7 @@ class PromptRowWidget(ImageDropFrame):
         column.setContentsMargins(4, 6, 6, 8)
         column.setSpacing(5)
         column.addLayout(first)
+        column.addWidget(self.model_note)
         column.addLayout(second)
 
     def _connect(self) -> None:
@@ -184,6 +190,11 @@ class PromptRowWidget(ImageDropFrame):
         self.area_label.rename(self.tr("Area of {}").format(name))
         self._show_buttons()
         self._update_area()
+
+    def show_model(self, is_demo_model: bool) -> None:
+        """Say so if the demo model runs and cannot know the prompt."""
+        prompt = self._row.prompt if is_demo_model else None
+        self.model_note.setVisible(prompt is not None and not is_known(prompt))
 
     def show_area(self, area: float | None, presence: float | None = None) -> None:
         """Show area and presence.

@@ -10,6 +10,7 @@ from clipseg_live.core.session_file import save_session
 from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.settings.effects import Blur
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
+from clipseg_live.demo.example import DEMO_PROMPTS
 from clipseg_live.gui import app
 
 
@@ -37,9 +38,16 @@ def test_the_demo_has_its_model_and_leaves_preferences_alone(
     assert [row.text for row in options["settings"].rows] == ["green cross"] and options["path"].name == "demo.json"
 
 
+def test_the_demo_brings_its_prompts_with_any_model(window_calls: list[dict[str, Any]]) -> None:
+    for arguments in (["--demo"], ["demo:3"], ["demo:", "--model", "rd16"]):
+        assert main.run(["live", *arguments]) == 0
+    assert all([row.text for row in each["settings"].rows] == list(DEMO_PROMPTS) for each in window_calls)
+    assert [each["settings"].engine.model for each in window_calls] == ["shapes", "shapes", "rd16"]
+
+
 def test_other_sources_start_with_the_last_settings(window_calls: list[dict[str, Any]]) -> None:
     assert main.run(["live", "walk.mp4"]) == 0
-    assert main.run(["live", "demo:", "--model", "rd16"]) == 0
+    assert main.run(["live", "walk.mp4", "--model", "rd16"]) == 0
     assert [each["settings"] for each in window_calls] == [None, None]
     last = LiveSettings(rows=(PromptRow(id=4, text="mug"),), effects=(Blur(),))
     first, second = (each["change"](last) for each in window_calls)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipseg_live.demo.drawing import coverage, place_outline, shape_outline
+from clipseg_live.demo.language import Meaning
 from scripts.training.drawn_images import DrawnImage, draw_grid, draw_image
 from scripts.training.outlines import (
     DISTRACTORS,
@@ -20,7 +21,6 @@ from scripts.training.outlines import (
     random_outline,
     random_tint,
 )
-from scripts.training.phrases import Meaning
 
 
 def area(contours: tuple[np.ndarray, ...]) -> float:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.demo.language import Meaning
 from clipseg_live.demo.scenes import STAPLES, Scene
 from clipseg_live.model.segmenter import Segmenter
 from scripts.training.drawn_images import draw_image
-from scripts.training.phrases import Meaning
 from scripts.training.truth import scene_truth
 from tests.helpers.paths import ROOT
 

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipseg_live.demo.language import Meaning, parse
 from scripts.training import phrases
 from scripts.training.drawn_images import DrawnObject, matching_parts
 from scripts.training.outlines import NAMED_COLOURS, SHAPE_NAMES
-from scripts.training.phrases import Meaning, parse, words
+from scripts.training.phrases import words
 
 MEANINGS = st.builds(
     Meaning,
