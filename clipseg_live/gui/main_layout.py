@@ -46,7 +46,7 @@ class WindowBody(QWidget):
     ) -> None:
         super().__init__()
         self.canvas = Canvas()
-        self.toasts = Toasts(self.canvas)
+        self.toasts = Toasts()
         self.playback_bar = PlaybackBar(session)
         self.stats_panel = StatsPanel()
         self.stats_panel.hide()
@@ -115,6 +115,7 @@ class WindowBody(QWidget):
         left = QWidget()
         column = _column(left)
         column.addWidget(self.canvas, 1)
+        column.addWidget(self.toasts)
         column.addWidget(self.playback_bar)
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setHandleWidth(1)

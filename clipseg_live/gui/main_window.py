@@ -19,14 +19,18 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.session_file import is_session_name
+from clipseg_live.core.settings.base import BUILT_IN_MODEL
+from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import SourceSpec
-from clipseg_live.core.status import Message, SessionStatus, SourceState
+from clipseg_live.core.status import Message, SessionStatus, SourceState, WorkerState
 from clipseg_live.core.system import logs
 from clipseg_live.demo.example import with_demo_prompts
 from clipseg_live.gui.actions import ShortcutsDialog, make_actions
 from clipseg_live.gui.canvas import overlay_notice
 from clipseg_live.gui.canvas.drops import dropped_paths
+from clipseg_live.gui.canvas.toasts import FRAME_TOPIC
 from clipseg_live.gui.main_layout import MakePanels, WindowBody
+from clipseg_live.gui.message_controller import MessageController
 from clipseg_live.gui.model.picker import ModelPicker
 from clipseg_live.gui.output.controller import OutputController
 from clipseg_live.gui.picture_tools import PictureTools
@@ -94,6 +98,16 @@ class MainWindow(QMainWindow):
         self.output_controller = OutputController(
             session, preferences_store, body.recording_bar, body.camera_bar, self.files, services
         )
+        self.messages = MessageController(
+            body.toasts,
+            {
+                "retry": session.restart_worker, "models": self._open_models, "folder": self.files.ask_folder,
+                "show_folder": body.recording_bar.show_folder, "log_folder": self._open_log_folder,
+                "recording_options": body.recording_bar.open_options,
+                "demo_model": lambda: self.models.choose(BUILT_IN_MODEL),
+            },
+            lambda: session.status().worker.state is WorkerState.WAITING,
+        )  # fmt: skip
         self._connect()
         self.setMinimumSize(760, 480)
         self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize()))
@@ -122,14 +136,17 @@ class MainWindow(QMainWindow):
         """Open a source in the session and show its name. The demo scene brings its prompts."""
         if _is_demo(spec) and not (self._spec is not None and _is_demo(self._spec)):
             self._store.edit(with_demo_prompts(self._store.settings))
+            if self.models.loading not in ("", BUILT_IN_MODEL):
+                text = self.tr("Masks appear when the model is loaded. The demo model is there at once.")
+                self.show_message(Message("demo", text))
         self._session.open(spec)
         self.show_source(spec)
         self.canvas.box_tool.cancel()
         self.refresh()
 
     def show_message(self, message: Message) -> None:
-        """Show a message."""
-        self.toasts.show_message(message)
+        """Show a message with its actions."""
+        self.messages.show(message)
 
     def refresh(self) -> None:
         """Update all widgets that show the state of the session. An error in one does not stop the others."""
@@ -165,6 +182,8 @@ class MainWindow(QMainWindow):
     def _show_rates(self, status: SessionStatus) -> None:
         self.status_line.show_status(status)
         self.models.show_worker(status.worker)
+        if self.models.running:
+            self.messages.settle("demo")
         self.recording_bar.show_status(status.recording)
         self.body.camera_bar.show_status(status.camera)
         if self.stats_panel.isVisible() and self._ticks % _TIMINGS_EVERY == 0:
@@ -287,6 +306,7 @@ class MainWindow(QMainWindow):
         if picture is not None:  # keep the last frame until the next source has one
             self.canvas.show_frame(picture)
             if not self._has_frame:
+                self.messages.settle(FRAME_TOPIC)
                 self._has_frame = True
                 self._remember_source()
 
@@ -298,6 +318,8 @@ class MainWindow(QMainWindow):
         settings = self._store.settings
         self._session.apply(settings)
         self.canvas.show_settings(settings)
+        if not is_private(settings.effects):
+            self.messages.settle("box")
         self._preferences_store.update(settings=settings)
         self.actions_by_name["undo"].setEnabled(self._store.can_undo)
         self.actions_by_name["redo"].setEnabled(self._store.can_redo)

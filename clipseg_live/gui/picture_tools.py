@@ -6,6 +6,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.settings.effects import Wipe, is_private
 from clipseg_live.core.settings.live import PromptImage
 from clipseg_live.core.status import Message
+from clipseg_live.gui.canvas.toasts import FRAME_TOPIC
 from clipseg_live.gui.main_layout import WindowBody
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.settings_store import Store
@@ -44,7 +45,7 @@ class PictureTools(QObject):
 
     def _begin(self, purpose: object) -> None:
         if self._body.canvas.frame is None:
-            self.message.emit(Message("box", self.tr("There is no frame to draw a box on yet."), "warning"))
+            self.message.emit(Message(FRAME_TOPIC, self.tr("There is no frame to draw a box on yet."), "warning"))
         elif purpose != _CROP and is_private(self._store.settings.effects):
             text = self.tr("A box would reveal what the privacy effects hide. Remove Pixelate and Black out first.")
             self.message.emit(Message("box", text, "warning"))

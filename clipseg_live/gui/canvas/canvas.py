@@ -57,7 +57,7 @@ class Canvas(FileDropTarget):
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)  # the right button cancels a box
         self.setMouseTracking(True)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setMinimumSize(320, 200)
+        self.setMinimumSize(320, 120)
         self.viewport = Viewport(self)
         self.viewport.changed.connect(self.update)
         self.box_tool = BoxTool(self, self.viewport)

@@ -31,6 +31,8 @@ class NoticeButtons(QObject):
 
     def show_notice(self, notice: Notice | None) -> None:
         """Replace the buttons by those of a notice; None for none."""
+        if self._canvas.window().focusWidget() in self._buttons:
+            self._canvas.setFocus()  # Qt would give it to the next control, such as the button of a message
         for button in self._buttons:
             button.hide()
             button.deleteLater()

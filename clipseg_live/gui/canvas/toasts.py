@@ -1,71 +1,87 @@
-"""Toasts: message cards over the lower part of the canvas that never take the focus."""
+"""Messages: cards below the frame that never take the focus and never cover the frame."""
 
 import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from clipseg_live.core.status import Message
 from clipseg_live.gui.widgets import icons, theme
+from clipseg_live.gui.widgets.controls import tool_button
 
 logger = logging.getLogger(__name__)
 
+FRAME_TOPIC = "frame"
+"""Topic of messages that there is no frame yet."""
 INFO_SECONDS = 6.0
+_ACTION_FACTOR = 2
+"""Times as long that a message with an action stays."""
 _ICONS = {"info": ("info", theme.ACCENT), "warning": ("warning", theme.WARNING), "error": ("error", theme.DANGER)}
-_MARGIN = 2 * theme.UNIT
-_WIDEST = 460
-_MOST = 4
+_MOST = 3
+_LARGEST_SHARE = 0.45
+"""Largest share of the height of the parent that all messages may take."""
+_NARROW = 620
+"""Width of a card below which its buttons are below its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAction:
+    """What the user can do about a message.
+
+    Attributes:
+        text: text of the button.
+        run: called when the button is pressed. The message is removed first.
+    """
+
+    text: str
+    run: Callable[[], object]
 
 
 class Toasts(QWidget):
-    """Stack of message cards in the lower left corner of ``canvas``, newest at the bottom.
+    """Stack of message cards, newest at the bottom.
 
     There is one card for each topic. A newer message replaces the older one, an empty text removes it. Info messages
-    disappear after ``INFO_SECONDS``, others stay until they are closed or removed. If there are more than four cards,
-    the oldest is removed.
-
-    Attributes:
-        action: signal with the topic of the message whose button was pressed.
+    disappear after ``INFO_SECONDS``, or twice that with an action. Others stay until they are closed or removed. If
+    there are more than three cards, or the cards leave too little room, the oldest are removed.
     """
 
-    action = Signal(str)
-
-    def __init__(self, canvas: QWidget) -> None:
-        super().__init__(canvas)
-        self._canvas = canvas
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self.setAccessibleName(self.tr("Messages"))
         self._cards: dict[str, _MessageCard] = {}
         self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(theme.UNIT)
-        canvas.installEventFilter(self)
+        self._layout.setContentsMargins(*[theme.UNIT] * 4)
+        self._layout.setSpacing(theme.UNIT // 2)
         self.hide()
 
     def texts(self) -> list[str]:
         """Return the texts that are shown, oldest first."""
         return [card.text for card in self._cards.values()]
 
-    def show_message(self, message: Message, action: str = "") -> None:
+    def show_message(self, message: Message, actions: Sequence[MessageAction] = ()) -> None:
         """Show a message.
 
         Args:
             message: the message; an empty text removes the card of its topic.
-            action: text of a button, "" for none. A message with a button does not disappear by itself.
+            actions: what the user can do about it, the main action first.
         """
         self.remove(message.topic)
         if not message.text:
             return
         logger.info("Shown: %s message about %s", message.level, message.topic)
         logger.debug("Its text: %s", message.text)
-        card = _MessageCard(message, action, self)
+        card = _MessageCard(message, actions, self)
         card.closed.connect(lambda: self.remove(message.topic))
-        card.action_pressed.connect(lambda: self.action.emit(message.topic))
         self._cards[message.topic] = card
         self._layout.addWidget(card)
-        if len(self._cards) > _MOST:
-            self.remove(next(iter(self._cards)))
+        card.show()
         self.show()
-        self._update_geometry()
+        while len(self._cards) > 1 and (len(self._cards) > _MOST or not self._fit()):
+            self.remove(next(iter(self._cards)))
+        self._fit()
 
     def remove(self, topic: str) -> None:
         """Remove the message of a topic, if there is one."""
@@ -76,34 +92,29 @@ class Toasts(QWidget):
         card.timer.stop()
         card.hide()
         card.deleteLater()
-        if not self._cards:
-            self.hide()
-        self._update_geometry()
+        self.setVisible(bool(self._cards))
+        self._fit()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Follow the size of the widget below."""
-        if event.type() == QEvent.Type.Resize:
-            self._update_geometry()
-        return False
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the height to the new width."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._fit()
 
-    def _update_geometry(self) -> None:
-        canvas = self._canvas
-        if not self._cards:
-            return
-        width = min(_WIDEST, canvas.width() - 2 * _MARGIN)
-        for card in self._cards.values():
-            card.setFixedWidth(width)
-        height = sum(card.heightForWidth(width) for card in self._cards.values())
-        height += theme.UNIT * (len(self._cards) - 1)
-        self.setGeometry(_MARGIN, max(_MARGIN, canvas.height() - height - _MARGIN), width, height)
-        self.raise_()
+    def _fit(self) -> bool:
+        """Set the height of the cards, and return whether they leave enough room."""
+        margins, parent = self._layout.contentsMargins(), self.parentWidget()
+        width = self.width() - margins.left() - margins.right()
+        heights = [card.fit(width) for card in self._cards.values()]
+        spaces = self._layout.spacing() * max(len(heights) - 1, 0)
+        self.setFixedHeight(sum(heights) + spaces + margins.top() + margins.bottom())
+        return parent is None or self.height() <= _LARGEST_SHARE * parent.height()
 
 
 class _MessageCard(QFrame):
     closed = Signal()
-    action_pressed = Signal()
 
-    def __init__(self, message: Message, action: str, parent: QWidget) -> None:
+    def __init__(self, message: Message, actions: Sequence[MessageAction], parent: QWidget) -> None:
         super().__init__(parent)
         self.text = message.text
         name, colour = _ICONS[message.level]
@@ -119,28 +130,42 @@ class _MessageCard(QFrame):
         label.setWordWrap(True)
         label.setAccessibleName(message.text)
         label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(12, 8, 8, 8)
+        close_button = tool_button("close", self.tr("Close message"))
+        close_button.clicked.connect(self.closed)
+        said = QHBoxLayout()
+        said.setSpacing(theme.UNIT)
+        said.addWidget(sign)
+        said.addWidget(label, 1)
+        row = QHBoxLayout()
         row.setSpacing(theme.UNIT)
-        row.addWidget(sign)
-        row.addWidget(label, 1)
-        if action:
-            self.button = QPushButton(action)
-            self.button.setAccessibleName(action)
-            self.button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            self.button.clicked.connect(self.action_pressed)
-            row.addWidget(self.button)
-        self.close_button = QToolButton()
-        theme.set_kind(self.close_button, "plain")
-        self.close_button.setIcon(theme.icon("close", theme.MUTED))
-        self.close_button.setIconSize(theme.icon_size())
-        self.close_button.setAccessibleName(self.tr("Close message"))
-        self.close_button.setToolTip(self.tr("Close"))
-        self.close_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.close_button.clicked.connect(self.closed)
-        row.addWidget(self.close_button)
+        row.addStretch(1)
+        for action in actions:
+            button = QPushButton(action.text)
+            button.setAccessibleName(action.text)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.clicked.connect(lambda _=False, run=action.run: self._act(run))
+            row.addWidget(button)
+        row.addWidget(close_button)
+        self._whole = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._whole.setContentsMargins(12, 4, 4, 4)
+        self._whole.setSpacing(theme.UNIT // 2)
+        self._whole.addLayout(said, 1)
+        self._whole.addLayout(row)
+        self._has_actions = bool(actions)
         self.timer = QTimer(self)
         self.timer.setSingleShot(True)
         self.timer.timeout.connect(self.closed)
-        if message.level == "info" and not action:
-            self.timer.start(int(INFO_SECONDS * 1000))
+        if message.level == "info":
+            self.timer.start(int(INFO_SECONDS * 1000) * (_ACTION_FACTOR if actions else 1))
+
+    def fit(self, width: int) -> int:
+        """Fit the card to a width in pixels, and return its height. In a narrow card, buttons are below the text."""
+        direction = QBoxLayout.Direction
+        is_narrow = self._has_actions and width < _NARROW
+        self._whole.setDirection(direction.TopToBottom if is_narrow else direction.LeftToRight)
+        self.setFixedHeight(self._whole.totalHeightForWidth(width))
+        return self.height()
+
+    def _act(self, run: Callable[[], object]) -> None:
+        self.closed.emit()
+        run()

@@ -9,7 +9,7 @@ from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from clipseg_live.core.status import Message
-from clipseg_live.gui.output.recording_bar import RECORDING_TOPIC, RecordingBar
+from clipseg_live.gui.output.recording_bar import RECORDING_TOPIC, REPLAY_TOPIC, RecordingBar
 from clipseg_live.gui.output.virtual_camera_bar import VirtualCameraBar
 from clipseg_live.gui.state.preferences import PreferencesStore
 from clipseg_live.gui.state.services import Services
@@ -38,6 +38,7 @@ class OutputController(QObject):
         services: Services,
     ) -> None:
         super().__init__(bar)
+        self._bar = bar
         self._session = session
         self._preferences_store = preferences_store
         bar.recording_changed.connect(self._change)
@@ -52,6 +53,8 @@ class OutputController(QObject):
     def _change(self, settings: RecordingSettings) -> None:
         previous = self._preferences_store.value.recording
         self._preferences_store.update(recording=settings)
+        if settings.replay_seconds:
+            self.message.emit(Message(REPLAY_TOPIC, ""))  # it said that the replay is off
         replay_fields = ("replay_seconds", "codec", "encoder", "quality", "sound", "pattern")
         if any(getattr(previous, name) != getattr(settings, name) for name in replay_fields):
             self._session.set_replay(settings)
@@ -65,5 +68,6 @@ class OutputController(QObject):
     def _report_recovered(self, paths: Sequence[Path]) -> None:
         if paths:
             names = ", ".join(path.name for path in paths)
+            self._bar.last_folder = paths[0].parent
             text = self.tr("Recovered an interrupted recording: {0} in {1}.").format(names, paths[0].parent)
             self.message.emit(Message(RECORDING_TOPIC, text))

@@ -14,6 +14,7 @@ from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.status import Message, RecordingStatus
 from clipseg_live.core.system.times import format_time
 from clipseg_live.gui.canvas.canvas import Canvas
+from clipseg_live.gui.canvas.toasts import FRAME_TOPIC
 from clipseg_live.gui.output.recording_options import RecordingOptions
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.thread_bridge import BackgroundTask
@@ -24,6 +25,7 @@ from clipseg_live.gui.widgets.figures import size_text
 
 RECORDING_TOPIC = "recording"
 SNAPSHOT_TOPIC = "snapshot"
+REPLAY_TOPIC = "replay"
 
 
 class RecordingBar(QWidget):
@@ -119,7 +121,7 @@ class RecordingBar(QWidget):
         """Save the last seconds as a file."""
         if not self._recording().replay_seconds:
             self._notify(
-                RECORDING_TOPIC, self.tr("Instant replay is off. Turn it on in the recording options."), "warning"
+                REPLAY_TOPIC, self.tr("Instant replay is off. Turn it on in the recording options."), "warning"
             )
             return
         folder = self.recordings_folder()
@@ -140,7 +142,7 @@ class RecordingBar(QWidget):
         """Save the shown frame and each mask as PNG files."""
         picture, settings = self._canvas.frame, self._settings()
         if picture is None:
-            self._notify(SNAPSHOT_TOPIC, self.tr("There is no frame to save yet."), "warning")
+            self._notify(FRAME_TOPIC, self.tr("There is no frame to save yet."), "warning")
             return
         if self._task is not None:
             return
@@ -155,10 +157,10 @@ class RecordingBar(QWidget):
         """Copy the shown frame to the clipboard."""
         image = self._canvas.image()
         if image is None:
-            self._notify(SNAPSHOT_TOPIC, self.tr("There is no frame to copy yet."), "warning")
+            self._notify(FRAME_TOPIC, self.tr("There is no frame to copy yet."), "warning")
             return
         QGuiApplication.clipboard().setImage(image)
-        self._notify(SNAPSHOT_TOPIC, self.tr("Frame copied to the clipboard."))
+        self._notify("clipboard", self.tr("Frame copied to the clipboard."))
 
     def show_status(self, status: RecordingStatus) -> None:
         """Show duration, size and dropped frames of the running recording."""

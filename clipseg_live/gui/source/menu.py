@@ -62,7 +62,7 @@ class SourceMenu(QToolButton):
     Attributes:
         chosen: signal with a SourceSpec.
         camera_options_requested: signal, the user wants the options of the camera.
-        problem: signal with an error message for the user.
+        problem: signal with an error message for the user, "" when its cause is gone.
     """
 
     chosen = Signal(object)
@@ -159,6 +159,7 @@ class SourceMenu(QToolButton):
     def _show_cameras(self, cameras: Sequence[tuple[str, str]]) -> None:
         self._has_searched = True
         self._cameras = tuple(cameras)
+        self.problem.emit("")
         self._fill()
         self.show_source(self._spec)
 
