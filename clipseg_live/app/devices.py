@@ -1,6 +1,5 @@
 """Devices, models and snapshots for the window. Importing this module loads neither OpenCV nor PyAV nor Pillow."""
 
-import importlib.util
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,6 +13,7 @@ from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import ENGINES
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings
+from clipseg_live.core.system import packages
 from clipseg_live.core.system.files import replace_file
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def installed_engines() -> Sequence[str]:
 
 def has_screen() -> bool:
     """Return whether the optional package for screen capture is installed."""
-    return importlib.util.find_spec("mss") is not None
+    return packages.has_package("mss")
 
 
 def list_microphones() -> Sequence[str]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.errors import Failure, NoPrediction, UsageError
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.system.packages import missing_package
 from clipseg_live.core.system.png import figures
 from clipseg_live.core.system.quoting import one_line
 
@@ -115,7 +116,7 @@ class Segmentation:
         try:
             import supervision  # type: ignore[import-not-found,unused-ignore]
         except ImportError as error:
-            raise Failure("to_supervision() needs the package supervision: run 'pip install supervision'.") from error
+            raise Failure(missing_package("to_supervision()", "supervision")) from error
         maps, masks = self.at(), self.masks(threshold)
         indices = [index for index, mask in enumerate(masks) if mask.any()]
         return supervision.Detections(

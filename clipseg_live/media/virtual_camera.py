@@ -23,6 +23,7 @@ from clipseg_live.core.settings.virtual_camera import (
     VirtualCameraSettings,
     chosen_format,
 )
+from clipseg_live.core.system.packages import missing_package
 from clipseg_live.imaging.letterbox import cover, letterbox
 from clipseg_live.media.images.reader import read_image
 from clipseg_live.media.safe_card import placeholder_card
@@ -229,7 +230,7 @@ def _package() -> Any:
     try:
         return importlib.import_module("pyvirtualcam")
     except ImportError:
-        raise UsageError('A virtual camera needs an extra package: pip install "clipseg-live[virtualcam]"') from None
+        raise UsageError(missing_package("A virtual camera", "pyvirtualcam")) from None
 
 
 def _said(error: Exception) -> str:

@@ -76,7 +76,7 @@ def available_engines(device: str = "auto", dtype: str = "auto") -> tuple[str, .
 
 def _openvino(device: str, dtype: str) -> EngineChoice:
     if not library.is_installed():
-        raise UsageError(library.MISSING)
+        raise UsageError(library.missing())
     if device not in ("auto", "cpu"):
         raise UsageError(
             f"The engine openvino runs on the CPU, not on {device}: use --device cpu, or the engine torch."

@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import BinaryIO, Literal, NamedTuple
 
 HeifKind = Literal["avif", "heic"]
-INSTALL = "pip install pillow-heif"
 
 _AVIF = frozenset({b"avif", b"avis"})
 _HEIF = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"})

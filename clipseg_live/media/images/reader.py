@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Pixels
+from clipseg_live.core.system.packages import missing_package
 from clipseg_live.core.system.paths import check_input
 from clipseg_live.core.system.quoting import shorten
 from clipseg_live.media.colour.conversion import over_black
@@ -147,7 +148,7 @@ def _formats(file: BinaryIO, name: str) -> tuple[str, ...]:
     if heif_file.kind == "avif":
         return ("AVIF",)
     if not heif.can_read_heic():
-        raise SourceError(f"{name} is a HEIC image, which needs an extra package: run {heif.INSTALL!r} first.")
+        raise SourceError(missing_package(f"{name} is a HEIC image that", "pillow_heif"))
     if heif_file.is_cut_short:
         raise SourceError(f"{name} cannot be read: the image is damaged or truncated.")
     return ("HEIF",)

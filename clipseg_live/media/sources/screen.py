@@ -13,6 +13,7 @@ import numpy as np
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.system.packages import has_package, missing_package
 
 SCREEN_PREFIX = "screen:"
 DEFAULT_SCREEN_RATE = 30.0
@@ -67,8 +68,10 @@ class ScreenSource:
             rate: Frames per second.
 
         Raises:
-            UsageError: If the name is invalid.
+            UsageError: If the name is invalid, or if mss is not installed.
         """
+        if not has_package("mss"):  # before a model is loaded
+            raise UsageError(missing_package("Screen capture", "mss"))
         rest = name.removeprefix(SCREEN_PREFIX).strip()
         if not rest:
             return cls(None, rate)
@@ -192,6 +195,6 @@ def _mss() -> Any:
     try:
         mss = importlib.import_module("mss")
     except ImportError:
-        raise UsageError('Screen capture needs an extra package: pip install "clipseg-live[screen]"') from None
+        raise UsageError(missing_package("Screen capture", "mss")) from None
     with _in_words():
         return mss.MSS() if hasattr(mss, "MSS") else mss.mss()

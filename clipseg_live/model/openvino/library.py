@@ -9,28 +9,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 from clipseg_live.core.errors import UsageError
+from clipseg_live.core.system import packages
 
 _SENDER = "openvino_telemetry"
 _REPORTING = ("openvino.tools.ovc", "openvino.tools.ovc.convert_impl", "openvino.tools.ovc.telemetry_utils")
 """Modules of OpenVINO that report. Without the sender they use a stub of their own."""
 
-MISSING = (
-    "The engine openvino needs the package openvino, which is not installed: "
-    "run 'pip install \"openvino>=2026,<2027\"', or use the engine torch."
-)
-
 
 def is_installed() -> bool:
     """Return whether OpenVINO is installed, without importing it."""
-    try:
-        return find_spec("openvino") is not None
-    except (ImportError, ValueError):  # a package that is half removed
-        return False
+    return packages.has_package("openvino")
+
+
+def missing() -> str:
+    """Return one sentence on how OpenVINO is installed."""
+    return f"{packages.missing_package('The engine openvino', 'openvino')}, or use the engine torch."
 
 
 @cache
@@ -41,7 +38,7 @@ def load() -> ModuleType:
         UsageError: if OpenVINO is not installed.
     """
     if not is_installed():
-        raise UsageError(MISSING)
+        raise UsageError(missing())
     with _without_sender():
         library = import_module("openvino")
         stub = import_module("openvino.tools.ovc.telemetry_stub")

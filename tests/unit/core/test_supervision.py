@@ -70,5 +70,5 @@ def test_missing_package_gives_an_error(result, monkeypatch):
         return real(name, *arguments, **keywords)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(Failure, match="pip install supervision"):
+    with pytest.raises(Failure, match='pip install "supervision>='):
         result.to_supervision()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.media.sources import screen
 from clipseg_live.media.sources.screen import ScreenSource
 from tests.helpers.fakes import ManualClock
 
@@ -115,8 +116,11 @@ def test_a_missing_mss_names_the_package_to_install(monkeypatch: pytest.MonkeyPa
         return real(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(UsageError, match=r'pip install "clipseg-live\[screen\]"'):
+    with pytest.raises(UsageError, match='pip install "mss>='):
         ScreenSource().open()
+    monkeypatch.setattr(screen, "has_package", lambda module: False)
+    with pytest.raises(UsageError, match='pip install "mss>='):  # when it is named, before a model is loaded
+        ScreenSource.named("screen:")
 
 
 def test_screen_names_are_parsed():
