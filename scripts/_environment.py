@@ -62,7 +62,8 @@ def prepare(extras: Sequence[str] = ()) -> Path:
     with _locked(ROOT / ".venv.lock"):
         if is_ready(folder, wanted):  # another process has just created it
             return python
-        say("Installing clipseg-live into .venv (a few minutes the first time)...")
+        size = download_size(system=platform.system(), nvidia=has_nvidia())
+        say(f"Installing clipseg-live into .venv: up to {size} are downloaded, which takes a few minutes...")
         install_system_packages(extras)
         mark = folder / _MARK
         still_valid = _installed(mark) & stamps(EXTRAS)
@@ -109,6 +110,16 @@ def torch_arguments(version: str, *, system: str, nvidia: bool, reachable: bool)
     """
     index = {("Linux", False): CPU_INDEX, ("Windows", True): CUDA_INDEX}.get((system, nvidia))
     return [f"torch=={version}", *(["--extra-index-url", index] if index and reachable else [])]
+
+
+def download_size(*, system: str, nvidia: bool) -> str:
+    """Return how much a first installation downloads at most: the disk space that it needs, as in docs/install.md.
+
+    Args:
+        system: Name of the system, as ``platform.system`` returns it.
+        nvidia: Whether the machine has an NVIDIA GPU.
+    """
+    return "5.5 GB" if nvidia and system != "Darwin" else "1.7 GB"
 
 
 def missing_packages(extras: Sequence[str] = ()) -> list[str]:

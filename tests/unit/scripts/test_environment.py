@@ -21,6 +21,12 @@ def environment() -> ModuleType:
     return module
 
 
+def test_the_download_is_as_large_as_documented(environment: ModuleType) -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    for system, nvidia, size in (("Linux", False, "1.7 GB"), ("Linux", True, "5.5 GB"), ("Darwin", False, "1.7 GB")):
+        assert environment.download_size(system=system, nvidia=nvidia) == size and f"about {size}" in page
+
+
 @pytest.mark.parametrize(
     ("system", "nvidia", "reachable", "index"),
     [
