@@ -163,6 +163,7 @@ def _change_all_but_prompts(options: SegmentationOptions, base: "LiveSettings", 
         framing["crop"] = _parse_crop(framing["crop"])
     changed = {
         "effects": effects,
+        "disabled_effects": base.disabled_effects if effects == base.effects else (),
         "matte": _replaced(matte, given(options.matte)),
         "engine": _replaced(base.engine, engine),
         "framing": _replaced(base.framing, framing),

@@ -160,8 +160,8 @@ class DrawingOptions:
     preset: Annotated[
         str | None,
         option(
-            STYLE, "NAME", "Effects and mask settings for a purpose: default, broadcast, green screen, inspect, "
-            "privacy or highlight.", default="default",
+            STYLE, "NAME", "Effects and mask settings for a purpose: default, broadcast, green screen, "
+            "background blur, inspect, privacy or highlight.", default="default",
         ),
     ] = None  # fmt: skip
 

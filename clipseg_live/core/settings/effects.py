@@ -382,7 +382,8 @@ def _effect_of(value: object) -> object:
 
 
 Effect = Annotated[SerializeAsAny[EffectSettings], BeforeValidator(_effect_of)]
-Effects = Annotated[tuple[Effect, ...], Field(max_length=32)]
+LONGEST_EFFECT_LIST = 32
+Effects = Annotated[tuple[Effect, ...], Field(max_length=LONGEST_EFFECT_LIST)]
 
 DEFAULT_EFFECTS: tuple[EffectSettings, ...] = (Tint(), Outline())
 

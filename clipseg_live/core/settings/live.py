@@ -21,7 +21,7 @@ from clipseg_live.core.settings.base import (
     UnitInterval,
     renamed,
 )
-from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, Effects, is_private
+from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, LONGEST_EFFECT_LIST, Effect, Effects, is_private
 from clipseg_live.core.settings.rendering import Deinterlace, MatteSettings, RenderSettings
 
 MOST_ROWS = 16
@@ -176,12 +176,25 @@ class FrameTransform(Frozen):
         return self
 
 
+class DisabledEffect(Frozen):
+    """An effect that is kept in the list but not drawn.
+
+    Attributes:
+        effect: The effect.
+        position: Number of drawn effects before it in the list.
+    """
+
+    effect: Effect
+    position: Annotated[int, Field(ge=0, le=LONGEST_EFFECT_LIST)] = 0
+
+
 class LiveSettings(Frozen):
     """All settings of a live session, except its source. ``Session.apply`` is the only way to change them.
 
     Attributes:
         rows: Prompts.
         effects: Effects in drawing order.
+        disabled_effects: Effects that are kept but not drawn.
         matte: How probability maps become mattes.
         mode: "smooth" shows every captured frame at once with the newest mask. "locked" shows only frames that have
             their own mask.
@@ -191,6 +204,7 @@ class LiveSettings(Frozen):
 
     rows: Annotated[tuple[PromptRow, ...], Field(max_length=MOST_ROWS)] = ()
     effects: Effects = DEFAULT_EFFECTS
+    disabled_effects: Annotated[tuple[DisabledEffect, ...], Field(max_length=LONGEST_EFFECT_LIST)] = ()
     matte: MatteSettings = MatteSettings()
     mode: DisplayMode = "smooth"
     engine: EngineSettings = EngineSettings()

@@ -6,6 +6,7 @@ from clipseg_live.core.errors import UsageError
 from clipseg_live.core.settings.effects import (
     DEFAULT_EFFECTS,
     AnyEffect,
+    Blur,
     CutOut,
     Heatmap,
     Labels,
@@ -20,6 +21,7 @@ PRESETS: Mapping[str, tuple[tuple[AnyEffect, ...], MatteSettings]] = {
     "default": (DEFAULT_EFFECTS, MatteSettings()),
     "broadcast": ((CutOut(backdrop="checkerboard"),), MatteSettings(smoothing=0.7, auto_hide=True)),
     "green screen": ((CutOut(backdrop="colour"),), MatteSettings(smoothing=0.7)),
+    "background blur": ((Blur(),), MatteSettings(smoothing=0.7)),
     "inspect": (
         (Heatmap(), Outline(), Labels()),
         MatteSettings(smoothing=0.0, motion_tracking=False, edges="off"),
@@ -48,4 +50,4 @@ def with_preset(settings: LiveSettings, name: str) -> LiveSettings:
         UsageError: If there is no preset of this name.
     """
     effects, matte = find_preset(name)
-    return settings.model_copy(update={"effects": effects, "matte": matte})
+    return settings.model_copy(update={"effects": effects, "disabled_effects": (), "matte": matte})

@@ -13,7 +13,7 @@ from clipseg_live.core.system.quoting import shorten
 from clipseg_live.demo.language import is_known
 from clipseg_live.gui.prompts import edits
 from clipseg_live.gui.prompts.row_options import RowOptions
-from clipseg_live.gui.prompts.row_widgets import DragHandle, ImageDropFrame, PromptThumbnail
+from clipseg_live.gui.prompts.row_widgets import ImageDropFrame, PromptThumbnail
 from clipseg_live.gui.prompts.text_field import PromptField
 from clipseg_live.gui.state.prompt_history import PromptHistory
 from clipseg_live.gui.state.settings_store import Store
@@ -21,6 +21,7 @@ from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.accessible import ValueLabel
 from clipseg_live.gui.widgets.buttons import IconButton, hint_label, open_menu_below, position_below, to_hex
 from clipseg_live.gui.widgets.colour_picker import ColourChooser
+from clipseg_live.gui.widgets.drag_handle import DragHandle
 from clipseg_live.gui.widgets.number_range import PERCENT, NumberRange
 from clipseg_live.gui.widgets.slider_field import SliderField
 

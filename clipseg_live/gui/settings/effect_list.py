@@ -1,17 +1,20 @@
 """List of the effects of a session, in drawing order, with their options."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
-from PySide6.QtCore import QCoreApplication, Qt
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QCoreApplication, QPointF, Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from clipseg_live.core.settings.effects import EFFECT_KINDS, AnyEffect, EffectGroup, is_private
 from clipseg_live.core.settings.presets import PRESETS, with_preset
 from clipseg_live.gui.settings.effect_options import EffectOptions
+from clipseg_live.gui.settings.effect_rows import EffectRow, effect_rows, with_effect_moved, with_effect_rows
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import IconButton, hint_label
+from clipseg_live.gui.widgets.drag_handle import DragHandle
 
 MOST_EFFECTS = 16
 _GROUPS: dict[EffectGroup, str] = {
@@ -42,7 +45,12 @@ class EffectList(QWidget):
         super().__init__(parent)
         self._store = store
         self._open_index: int | None = None
-        self._kinds: list[str] = []
+        self._kinds: list[tuple[str, bool]] = []
+        self._row_widgets: list[QWidget] = []
+        self._gap = 0
+        self._drop_line = QFrame(self)
+        self._drop_line.setStyleSheet(f"background: {theme.ACCENT}; border-radius: 1px;")
+        self._drop_line.hide()
         self._options: EffectOptions | None = None
         self._rows = QVBoxLayout()
         self._rows.setSpacing(2)
@@ -97,17 +105,23 @@ class EffectList(QWidget):
 
     def add(self, kind: str) -> None:
         """Append an effect and show its options."""
-        effects = self._store.settings.effects
+        rows = self._items()
         effect = EFFECT_KINDS.get(kind)
-        if effect is not None and len(effects) < MOST_EFFECTS:
-            self._open_index = len(effects)
-            self._edit((*effects, effect()))
+        if effect is not None and len(rows) < MOST_EFFECTS:
+            self._open_index = len(rows)
+            self._edit((*rows, EffectRow(effect())))
 
     def remove(self, index: int) -> None:
         """Remove the effect at an index."""
-        effects = self._store.settings.effects
+        rows = self._items()
         self._open_index = None
-        self._edit((*effects[:index], *effects[index + 1 :]))
+        self._edit((*rows[:index], *rows[index + 1 :]))
+
+    def toggle_effect(self, index: int) -> None:
+        """Draw the effect at an index, or stop drawing it and keep it in the list."""
+        rows = self._items()
+        changed = replace(rows[index], enabled=not rows[index].enabled)
+        self._edit((*rows[:index], changed, *rows[index + 1 :]))
 
     def move_effect(self, index: int, step: int) -> None:
         """Move an effect one place. Nothing happens at the ends of the list.
@@ -116,12 +130,17 @@ class EffectList(QWidget):
             index: index of the effect.
             step: -1 for up, 1 for down.
         """
-        effects = list(self._store.settings.effects)
-        target = index + step
-        if 0 <= target < len(effects):
-            effects[index], effects[target] = effects[target], effects[index]
-            self._open_index = target if self._open_index == index else self._open_index
-            self._edit(tuple(effects))
+        if 0 <= index + step < len(self._items()):
+            self.move_to_gap(index, index + step + (step > 0))
+
+    def move_to_gap(self, index: int, gap: int) -> None:
+        """Move an effect to a gap: 0 is before the first effect."""
+        if gap in (index, index + 1):
+            return
+        if self._open_index is not None:
+            order = with_effect_moved(range(len(self._items())), index, gap)
+            self._open_index = order.index(self._open_index)
+        self._edit(with_effect_moved(self._items(), index, gap))
 
     def use_preset(self, name: str) -> None:
         """Replace effects and mask settings by those of a preset."""
@@ -133,62 +152,77 @@ class EffectList(QWidget):
         self._open_index = None if self._open_index == index else index
         self._build()
 
-    def _edit(self, effects: Sequence[AnyEffect], merge: str = "") -> None:
-        self._store.update(merge, effects=tuple(effects))
+    def _items(self) -> tuple[EffectRow, ...]:
+        return effect_rows(self._store.settings)
+
+    def _edit(self, rows: Sequence[EffectRow], merge: str = "") -> None:
+        self._store.edit(with_effect_rows(self._store.settings, rows), merge)
 
     def _change(self, values: dict[str, object], is_drag: bool) -> None:
         if self._open_index is None:
             return
-        effects = list(self._store.settings.effects)
-        before = effects[self._open_index]
-        effects[self._open_index] = type(before).model_validate({**dict(before), **values})
-        self._edit(effects, f"effect {self._open_index} {next(iter(values))}" if is_drag else "")
+        rows = list(self._items())
+        row = rows[self._open_index]
+        rows[self._open_index] = replace(row, effect=type(row.effect).model_validate({**dict(row.effect), **values}))
+        self._edit(rows, f"effect {self._open_index} {next(iter(values))}" if is_drag else "")
 
     def _show(self) -> None:
-        effects = self._store.settings.effects
-        kinds: list[str] = [effect.kind for effect in effects]
+        rows = self._items()
+        kinds = [(row.effect.kind, row.enabled) for row in rows]
         if kinds != self._kinds:
             self._kinds = kinds
             self._build()
         elif self._options is not None and self._open_index is not None:
-            self._options.show_effect(effects[self._open_index])
+            self._options.show_effect(rows[self._open_index].effect)
         hint = _tr("Privacy effects are drawn first. While the model is unsure, they hide the whole frame.")
-        private = is_private(effects)
+        private = is_private(self._store.settings.effects)
         self._privacy_hint.setText(hint if private else "")
         self._privacy_hint.setVisible(private)
-        self.add_button.setEnabled(len(effects) < MOST_EFFECTS)
+        self.add_button.setEnabled(len(rows) < MOST_EFFECTS)
 
     def _build(self) -> None:
         while (item := self._rows.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.hide()
                 widget.deleteLater()
-        effects = self._store.settings.effects
+        rows = self._items()
         self._options = None
-        if self._open_index is not None and self._open_index >= len(effects):
+        self._row_widgets = []
+        if self._open_index is not None and self._open_index >= len(rows):
             self._open_index = None
-        for index, effect in enumerate(effects):
-            self._rows.addWidget(self._row(index, effect))
-            if index == self._open_index and len(type(effect).model_fields) > 1:
-                self._options = EffectOptions(effect, self._change, self._store.end_merge, self)
+        for index, row in enumerate(rows):
+            self._row_widgets.append(self._row(index, row))
+            self._rows.addWidget(self._row_widgets[-1])
+            if index == self._open_index and len(type(row.effect).model_fields) > 1:
+                self._options = EffectOptions(row.effect, self._change, self._store.end_merge, self)
                 self._rows.addWidget(self._options)
 
-    def _row(self, index: int, effect: AnyEffect) -> QWidget:
-        row, title = QWidget(self), effect_title(effect.kind)
-        row.setStatusTip(effect_help(effect.kind))
+    def _row(self, index: int, item: EffectRow) -> QWidget:
+        row, title = QWidget(self), effect_title(item.effect.kind)
+        row.setStatusTip(effect_help(item.effect.kind))
         line = QHBoxLayout(row)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(2)
+        line.addWidget(self._drag_handle(index, row))
         name = QToolButton(row)
         name.setText(title)
         name.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         name.setIcon(theme.icon("down" if index == self._open_index else "right"))
         name.setIconSize(theme.icon_size())
-        name.setEnabled(len(type(effect).model_fields) > 1)
+        name.setEnabled(len(type(item.effect).model_fields) > 1)
         name.setAccessibleName(_tr("{0} options").format(title))
+        name.setStyleSheet("" if item.enabled else f"color: {theme.FAINT}")
         name.clicked.connect(lambda: self.toggle_options(index))
         line.addWidget(name)
         line.addStretch(1)
+        eye = IconButton(
+            "eye-off", _tr("Enable {0}").format(title), checked_icon="eye", checked_colour=theme.TEXT, parent=row
+        )
+        eye.setChecked(item.enabled)
+        if item.enabled:
+            eye.set_name(_tr("Disable {0}").format(title), _tr("Stop drawing {0}, and keep it here").format(title))
+        eye.clicked.connect(lambda: self.toggle_effect(index))
+        line.addWidget(eye)
         buttons = (
             ("up", _tr("Draw {0} earlier"), lambda: self.move_effect(index, -1)),
             ("down", _tr("Draw {0} later"), lambda: self.move_effect(index, 1)),
@@ -199,3 +233,28 @@ class EffectList(QWidget):
             button.clicked.connect(action)
             line.addWidget(button)
         return row
+
+    # ---- dragging
+
+    def _drag_handle(self, index: int, row: QWidget) -> DragHandle:
+        handle = DragHandle(_tr("Drag to reorder"), row)
+        handle.dragged.connect(self._show_gap)
+        handle.cancelled.connect(self._drop_line.hide)
+        handle.dropped.connect(lambda: self._drop(index))
+        return handle
+
+    def _gap_at(self, y: int) -> int:
+        """Return the gap between rows that is nearest to a height in this widget."""
+        return sum(row.geometry().center().y() < y for row in self._row_widgets)
+
+    def _show_gap(self, pointer: QPointF) -> None:
+        self._gap = self._gap_at(round(self.mapFromGlobal(pointer).y()))
+        rows = self._row_widgets
+        top = rows[self._gap].y() - 2 if self._gap < len(rows) else rows[-1].geometry().bottom() + 1
+        self._drop_line.setGeometry(0, max(top, 0), self.width(), 2)
+        self._drop_line.raise_()
+        self._drop_line.show()
+
+    def _drop(self, index: int) -> None:
+        self._drop_line.hide()
+        self.move_to_gap(index, self._gap)

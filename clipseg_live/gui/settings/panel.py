@@ -77,7 +77,7 @@ class SettingsPanel(QScrollArea):
         return button
 
     def _reset_effects(self) -> None:
-        self._store.update(effects=LiveSettings().effects)
+        self._store.update(effects=LiveSettings().effects, disabled_effects=())
 
     def _make_display(self) -> None:
         names = {"smooth": self.tr("Smooth"), "locked": self.tr("Locked")}
@@ -173,7 +173,8 @@ class SettingsPanel(QScrollArea):
 
     def _show(self) -> None:
         settings = self._store.settings
-        self.reset_effects.setEnabled(settings.effects != LiveSettings().effects)
+        is_changed = settings.effects != LiveSettings().effects or bool(settings.disabled_effects)
+        self.reset_effects.setEnabled(is_changed)
         self.reset_masks.setEnabled(settings.matte != LiveSettings().matte)
         fixed = settings.display != settings.mode or is_private(settings.effects)
         self.mode.show_value(settings.display)

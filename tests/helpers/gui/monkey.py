@@ -57,6 +57,7 @@ from clipseg_live.core.status import Message, RecordingStatus, SourceState, Sour
 from clipseg_live.gui.app import Startable, panels_for
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.prompts.row import PromptRowWidget
+from clipseg_live.gui.settings.effect_rows import effect_rows
 from clipseg_live.gui.state.preferences import Preferences, PreferencesStore
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.settings_store import Store
@@ -472,7 +473,7 @@ class Monkey:
         assert look.resize_mode.currentData() == settings.engine.resize_mode
         assert look.detail.currentData() == settings.engine.detail
         assert look.mode.button(settings.display).isChecked()
-        assert look.effects._kinds == [effect.kind for effect in settings.effects]
+        assert look.effects._kinds == [(row.effect.kind, row.enabled) for row in effect_rows(settings)]
         assert len(window.toasts.texts()) <= 4
 
     def settle(self) -> None:
