@@ -155,13 +155,14 @@ def bridge_message(session: LiveSession, text: str) -> None:
 
 
 def panels_for(folder: Path) -> MakePanels:
-    """Return a function that creates the panels. The prompt history is kept in ``folder``."""
+    """Return a function that creates the panels. The prompt history and the presets are kept in ``folder``."""
 
     def make(store: Store, models: Models) -> tuple[Any, QWidget]:
         from clipseg_live.app import devices
         from clipseg_live.gui.prompts.panel import PromptPanel
         from clipseg_live.gui.settings.panel import SettingsPanel
         from clipseg_live.gui.state.prompt_history import PromptHistory
+        from clipseg_live.gui.state.user_presets import UserPresets
 
         history = PromptHistory(folder / "prompts.json")
         prompts = PromptPanel(store, history)
@@ -171,6 +172,7 @@ def panels_for(folder: Path) -> MakePanels:
             models=models,
             devices=devices.available_devices(),
             engines=devices.installed_engines(),
+            presets=UserPresets(folder / "presets.json"),
         )
 
     return make

@@ -1,17 +1,19 @@
 """List of the effects of a session, in drawing order, with their options."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import QCoreApplication, QPointF, Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QInputDialog, QMenu, QToolButton, QVBoxLayout, QWidget
 
+from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.settings.effects import EFFECT_KINDS, AnyEffect, EffectGroup, is_private
 from clipseg_live.core.settings.presets import PRESETS, with_preset
 from clipseg_live.gui.settings.effect_options import EffectOptions
 from clipseg_live.gui.settings.effect_rows import EffectRow, effect_rows, with_effect_moved, with_effect_rows
 from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.state.user_presets import UserPresets
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import IconButton, hint_label
 from clipseg_live.gui.widgets.drag_handle import DragHandle
@@ -41,9 +43,10 @@ def effect_help(kind: str) -> str:
 class EffectList(QWidget):
     """List with one row for each effect. The options of the open row are shown below it."""
 
-    def __init__(self, store: Store, parent: QWidget) -> None:
+    def __init__(self, store: Store, presets: UserPresets, parent: QWidget) -> None:
         super().__init__(parent)
         self._store = store
+        self._presets = presets
         self._open_index: int | None = None
         self._kinds: list[tuple[str, bool]] = []
         self._row_widgets: list[QWidget] = []
@@ -55,7 +58,9 @@ class EffectList(QWidget):
         self._rows = QVBoxLayout()
         self._rows.setSpacing(2)
         self.add_button = self._menu_button(_tr("Add effect"), self._add_menu())
-        self.preset_button = self._menu_button(_tr("Preset"), self._preset_menu())
+        self.preset_button = self._menu_button(_tr("Preset"), QMenu(self))
+        self._fill_preset_menu()
+        self.preset_button.menu().aboutToShow.connect(self._fill_preset_menu)  # other windows save presets too
         self.add_button.setStatusTip(_tr("Adds an effect. Effects are drawn from top to bottom."))
         self.preset_button.setStatusTip(_tr("Replaces the effects and mask settings with a preset."))
         buttons = QHBoxLayout()
@@ -68,7 +73,11 @@ class EffectList(QWidget):
         column.setSpacing(6)
         column.addLayout(self._rows)
         column.addLayout(buttons)
+        self._problem = hint_label("", self)
+        theme.set_kind(self._problem, "problem")
+        self._problem.hide()
         column.addWidget(self._privacy_hint)
+        column.addWidget(self._problem)
         store.changed.connect(self._show)
         self._show()
 
@@ -97,11 +106,23 @@ class EffectList(QWidget):
                 if effect.info.group == group:
                     menu.addAction(effect_title(kind), partial(self.add, kind)).setStatusTip(effect_help(kind))
 
-    def _preset_menu(self) -> QMenu:
-        menu = QMenu(self)
+    def _fill_preset_menu(self) -> None:
+        menu, own = self.preset_button.menu(), self._presets.names()
+        menu.clear()
         for name in PRESETS:
             menu.addAction(_tr(name.capitalize()), partial(self.use_preset, name))
-        return menu
+        if own:
+            menu.addSection(_tr("My presets"))
+        for name in own:
+            menu.addAction(name.replace("&", "&&"), partial(self.use_own_preset, name))
+        menu.addSeparator()
+        menu.addAction(theme.icon("save"), _tr("Save as preset…"), self.ask_preset_name)
+        if own:
+            removal = QMenu(_tr("Delete preset"), menu)
+            removal.setIcon(theme.icon("delete"))
+            for name in own:
+                removal.addAction(name.replace("&", "&&"), partial(self._change_presets, self._presets.delete, name))
+            menu.addMenu(removal)
 
     def add(self, kind: str) -> None:
         """Append an effect and show its options."""
@@ -146,6 +167,32 @@ class EffectList(QWidget):
         """Replace effects and mask settings by those of a preset."""
         self._open_index = None
         self._store.edit(with_preset(self._store.settings, name))
+
+    def use_own_preset(self, name: str) -> None:
+        """Replace effects and mask settings by those of a preset of the user."""
+        self._open_index = None
+        self._store.edit(self._presets.apply(self._store.settings, name))
+
+    def ask_preset_name(self) -> None:
+        """Let the user name a preset of the drawn effects and the mask settings, and save it."""
+        dialog = QInputDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle(_tr("Save as preset"))
+        dialog.setLabelText(_tr("Name of the preset. An own preset of this name is replaced."))
+        dialog.textValueSelected.connect(
+            lambda name: self._change_presets(self._presets.save, name, self._store.settings)
+        )
+        dialog.open()
+
+    def _change_presets(self, change: Callable[..., None], *arguments: object) -> None:
+        """Change the presets of the user, and show why that is not possible."""
+        try:
+            change(*arguments)
+        except ClipsegLiveError as error:
+            self._problem.setText(str(error))
+            self._problem.show()
+        else:
+            self._problem.hide()
 
     def toggle_options(self, index: int) -> None:
         """Show or hide the options of the effect at an index."""

@@ -13,6 +13,7 @@ from clipseg_live.gui.settings.effect_list import EffectList
 from clipseg_live.gui.settings.mask_settings import LABEL_WIDTH, MaskSettings
 from clipseg_live.gui.state.models import Models
 from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.state.user_presets import UserPresets
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import ChoiceBox, IconButton, SegmentedControl, hint_label, panel_style_sheet
 
@@ -28,6 +29,7 @@ class SettingsPanel(QScrollArea):
         models: the models.
         devices: names of the devices, "auto" first.
         engines: names of the engines, "auto" first.
+        presets: presets of the user; None keeps them in memory.
         parent: parent widget.
     """
 
@@ -38,6 +40,7 @@ class SettingsPanel(QScrollArea):
         models: Models,
         devices: Sequence[str],
         engines: Sequence[str],
+        presets: UserPresets | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -45,6 +48,7 @@ class SettingsPanel(QScrollArea):
         self._models = models
         self._devices = tuple(devices)
         self._engines = tuple(engines)
+        self._presets = presets or UserPresets(None)
         self.setStyleSheet(panel_style_sheet())
         self.setMinimumWidth(300)
         self.setAccessibleName(self.tr("Settings"))
@@ -66,7 +70,7 @@ class SettingsPanel(QScrollArea):
     # ---- construction
 
     def _make_rendering(self) -> None:
-        self.effects = EffectList(self._store, self._body)
+        self.effects = EffectList(self._store, self._presets, self._body)
         self.masks = MaskSettings(self._store, self._body)
         self.reset_effects = self._reset_button(self.tr("Reset effects"), self._reset_effects)
         self.reset_masks = self._reset_button(self.tr("Reset mask settings"), self.masks.reset)

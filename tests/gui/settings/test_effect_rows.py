@@ -17,6 +17,7 @@ from clipseg_live.core.settings.presets import with_preset
 from clipseg_live.gui.settings.effect_list import EffectList
 from clipseg_live.gui.settings.effect_rows import EffectRow, effect_rows, with_effect_moved, with_effect_rows
 from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.state.user_presets import UserPresets
 from clipseg_live.gui.widgets.drag_handle import DragHandle
 from tests.helpers.gui.panel_tools import click, drag, show
 
@@ -50,7 +51,7 @@ def test_positions_after_the_end_are_the_end() -> None:
 def effects(qtbot: QtBot) -> EffectList:
     parent = QWidget()
     parent.store = Store(LiveSettings(effects=(Tint(), Outline(), Glow())))
-    widget = EffectList(parent.store, parent)
+    widget = EffectList(parent.store, UserPresets(None), parent)
     widget.resize(320, 400)
     show(qtbot, parent, (340, 420))
     widget.kept = parent
