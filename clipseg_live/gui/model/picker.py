@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
@@ -24,6 +25,8 @@ from clipseg_live.gui.widgets.controls import ElidedLabel, line
 from clipseg_live.gui.widgets.figures import parse_progress, size_text
 
 PICKER_WIDTH = 440
+_BUTTON_MARGINS = 40
+"""Width of the margins and the arrow of the button, in pixels."""
 
 
 def _tr(text: str) -> str:
@@ -252,7 +255,9 @@ class ModelButton(QPushButton):
     def __init__(self, models: Models, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._models = models
+        self._text = ""
         theme.set_kind(self, "choice")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setStatusTip(_tr("The model that runs. Press the button to choose or download another one."))
         self.clicked.connect(self.open_picker)
         models.changed.connect(self._show)
@@ -268,9 +273,19 @@ class ModelButton(QPushButton):
         text, _ = worker_text(self._models.worker)
         if self._models.running:
             text = model_title(self._models.running)
-        self.setText(text)
+        self._text = text
+        self._fit()
         self.setAccessibleName(_tr("Model: {0}").format(text))
-        self.setToolTip(self._models.problem or self._models.running)
+        self.setToolTip(self._models.problem or self._models.running or text)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the text to the new width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        room = self.width() - _BUTTON_MARGINS
+        self.setText(self.fontMetrics().elidedText(self._text, Qt.TextElideMode.ElideRight, room))
 
 
 def _place_at(button: QWidget, popup: QWidget) -> QPoint:

@@ -119,7 +119,7 @@ class SettingsPanel(QScrollArea):
         self._section(column, self.tr("Effects"), self.reset_effects)
         column.addWidget(self.effects)
         column.addSpacing(10)
-        self._section(column, self.tr("Masks"), self.reset_masks)
+        self._section(column, self.tr("Mask quality"), self.reset_masks)
         column.addWidget(self.masks)
         column.addSpacing(10)
         display = self._section(column, self.tr("Display"))
@@ -127,7 +127,7 @@ class SettingsPanel(QScrollArea):
         display.addWidget(self.mode, 0, 1)
         display.addWidget(self.mode_hint, 1, 1)
         column.addSpacing(10)
-        engine = self._section(column, self.tr("Inference"))
+        engine = self._section(column, self.tr("Model"))
         rows: tuple[tuple[str, QWidget], ...] = (
             (self.tr("Model"), self.model), (self.tr("Device"), self.device),
             (self.tr("Engine"), self.engine), (self.tr("Precision"), self.precision),

@@ -114,11 +114,20 @@ def test_a_folder_is_chosen_and_listed(qtbot: QtBot, models: Models, button: Mod
     wait_closed(qtbot, dialog)
     assert models._store.settings.engine.model == str(tmp_path)
     models.show_worker(replace(READY, model=str(tmp_path)))
-    assert button.text() == tmp_path.name and button.toolTip() == str(tmp_path)
+    assert button.accessibleName() == f"Model: {tmp_path.name}" and button.toolTip() == str(tmp_path)
     click(qtbot, button)
     picker = top_level(qtbot, ModelPicker)
     qtbot.waitUntil(lambda: len(picker.rows) == 5)
     assert shown(picker.rows[str(tmp_path)])[0] == "Running"
+
+
+def test_a_long_state_fits_the_button(qtbot: QtBot, models: Models, button: ModelButton) -> None:
+    text = "Converting CIDAS/clipseg-rd64-refined for OpenVINO, once"
+    models.show_worker(WorkerStatus(WorkerState.LOADING, text))
+    assert button.text().endswith("…") and button.fontMetrics().horizontalAdvance(button.text()) < button.width()
+    assert text in button.accessibleName() and button.toolTip() == text
+    button.resize(600, 40)
+    assert button.text() == text
 
 
 def test_an_alias_is_the_model_that_it_names(qtbot: QtBot, models: Models) -> None:

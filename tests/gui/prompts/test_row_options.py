@@ -100,6 +100,17 @@ def test_each_matte_slider_is_one_undo_step(panel: PromptPanel, qtbot: QtBot, na
     assert getattr(options, name).value() == round(100 * getattr(MatteShape(), name))
 
 
+def test_a_number_beyond_the_slider_can_be_typed(panel: PromptPanel, qtbot: QtBot) -> None:
+    options = open_options(qtbot, panel)
+    click(qtbot, options.grow)
+    qtbot.keyClicks(options.grow.editor, "-8")
+    qtbot.keyClick(options.grow.editor, Qt.Key.Key_Return)
+    assert style(panel).shape.grow == -8.0 and options.grow.value_text() == "-8 %"
+    click(qtbot, options.grow)
+    qtbot.keyClick(options.grow.editor, Qt.Key.Key_Escape)
+    assert options.isVisible() and style(panel).shape.grow == -8.0, "Escape closes the number only"
+
+
 @pytest.mark.slow
 def test_reset_restores_all_defaults(panel: PromptPanel, qtbot: QtBot) -> None:
     options = open_options(qtbot, panel)
