@@ -245,7 +245,7 @@ class Monkey:
     def move_row(self, one: int, two: int) -> None:
         cards = self.window.prompts.list.rows
         if cards and self.window.prompts.isVisible():
-            grip = cards[one % len(cards)].grip
+            grip = cards[one % len(cards)].drag_handle
             drag(grip, grip.rect().center(), QPoint(4, two % 500 - 250))
 
     def press_button(self, one: int, two: int) -> None:
