@@ -18,6 +18,7 @@ from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.status import Message
 from clipseg_live.core.system import logs, signals
 from clipseg_live.gui.display import make_application
+from clipseg_live.gui.files.media_types import is_list
 from clipseg_live.gui.main_layout import MakePanels
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.qt_log import qt_messages_logged
@@ -95,7 +96,7 @@ def _run(
     try:
         session.start()
         spec = _requested_source(source) or (None if problem else _first_source(saved))
-        if spec is not None:
+        if spec is not None and not is_list(spec):  # the window searches for the files of a list
             try:
                 session.open(spec)  # opens in the background while the window is built
             except (ClipsegLiveError, ValueError, OSError) as error:
@@ -108,7 +109,9 @@ def _run(
         window = MainWindow(
             session, bridge, store, preferences_store, services or real_services(), panels_for(path.parent)
         )
-        if spec is not None:
+        if spec is not None and is_list(spec):
+            window.open_source(spec)
+        elif spec is not None:
             window.show_source(spec)
         if problem:
             window.show_message(Message("preferences", problem, "warning"))

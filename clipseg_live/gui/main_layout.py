@@ -10,6 +10,8 @@ from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.canvas.toasts import Toasts
+from clipseg_live.gui.files.model import FileModel
+from clipseg_live.gui.files.panel import FilePanel
 from clipseg_live.gui.output.recording_bar import RecordingBar
 from clipseg_live.gui.output.virtual_camera_bar import VirtualCameraBar
 from clipseg_live.gui.source.menu import FramingMenu, SourceMenu
@@ -48,6 +50,8 @@ class WindowBody(QWidget):
         self.canvas = Canvas()
         self.toasts = Toasts()
         self.playback_bar = PlaybackBar(session)
+        self.file_model = FileModel(self)
+        self.file_panel = FilePanel(self.file_model)
         self.stats_panel = StatsPanel()
         self.stats_panel.hide()
         self.status_line = StatusLine()
@@ -113,10 +117,16 @@ class WindowBody(QWidget):
 
     def _splitter(self) -> QSplitter:
         left = QWidget()
-        column = _column(left)
+        row = QHBoxLayout(left)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self.file_panel)
+        column = QVBoxLayout()
+        column.setSpacing(0)
         column.addWidget(self.canvas, 1)
         column.addWidget(self.toasts)
         column.addWidget(self.playback_bar)
+        row.addLayout(column, 1)
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setHandleWidth(1)
         for number, widget in enumerate((left, self.panel)):

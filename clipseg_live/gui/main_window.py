@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, QMimeDatabase, QSize, Qt, QTimer, QUrl
+from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer, QUrl
 from PySide6.QtGui import (
     QCloseEvent,
     QDesktopServices,
@@ -16,7 +16,6 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 
-from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.session_file import is_session_name
 from clipseg_live.core.settings.base import BUILT_IN_MODEL
@@ -29,6 +28,8 @@ from clipseg_live.gui.actions import ShortcutsDialog, make_actions
 from clipseg_live.gui.canvas import overlay_notice
 from clipseg_live.gui.canvas.drops import dropped_paths
 from clipseg_live.gui.canvas.toasts import FRAME_TOPIC
+from clipseg_live.gui.files.controller import FileController
+from clipseg_live.gui.files.media_types import spec_of
 from clipseg_live.gui.main_layout import MakePanels, WindowBody
 from clipseg_live.gui.message_controller import MessageController
 from clipseg_live.gui.model.picker import ModelPicker
@@ -94,6 +95,7 @@ class MainWindow(QMainWindow):
         self.recording_bar = body.recording_bar
         self.setCentralWidget(body)
         self.setAcceptDrops(True)
+        self.file_list = FileController(session, body.file_model, body.file_panel)
         self.picture_tools = PictureTools(body, store, services)
         self.output_controller = OutputController(
             session, preferences_store, body.recording_bar, body.camera_bar, self.files, services
@@ -139,7 +141,7 @@ class MainWindow(QMainWindow):
             if self.models.loading not in ("", BUILT_IN_MODEL):
                 text = self.tr("Masks appear when the model is loaded. The demo model is there at once.")
                 self.show_message(Message("demo", text))
-        self._session.open(spec)
+        self.file_list.open(spec)
         self.show_source(spec)
         self.canvas.box_tool.cancel()
         self.refresh()
@@ -152,14 +154,17 @@ class MainWindow(QMainWindow):
         """Update all widgets that show the state of the session. An error in one does not stop the others."""
         status = self._session.status()
         self._ticks += 1
-        for show in (self._show_source_state, self._show_rates, self._show_presence):
+        for show in (self._show_files, self._show_source_state, self._show_rates, self._show_presence):
             try:
                 show(status)
             except Exception:
                 logger.exception("A part of the window could not be updated")
 
+    def _show_files(self, status: SessionStatus) -> None:
+        self.file_list.show_status(status.source)
+
     def _show_source_state(self, status: SessionStatus) -> None:
-        title = self.source_menu.title() or status.source.name
+        title = self.file_list.title or self.source_menu.title() or status.source.name
         self.setWindowTitle(f"{title} – clipseg-live" if title else "clipseg-live")
         has_frame, is_demo = (
             self.canvas.frame is not None,
@@ -259,6 +264,8 @@ class MainWindow(QMainWindow):
             {
                 "source": self.source_menu.showMenu, "open_file": self.source_menu.ask_file,
                 "open_address": self.source_menu.ask_address, "demo": self.source_menu.choose_demo,
+                "next_file": lambda: self.file_list.step(1), "previous_file": lambda: self.file_list.step(-1),
+                "files": self.file_list.toggle_panel,
                 "camera": self._open_camera_options, "mirror": self.framing_menu.mirror, "turn": self.framing_menu.turn,
                 "crop": self.picture_tools.begin_crop, "uncrop": self.framing_menu.uncrop,
                 "new_prompt": self._focus_new_prompt, "box_prompt": self.picture_tools.begin_prompt,
@@ -343,13 +350,11 @@ class MainWindow(QMainWindow):
         if is_session_name(str(paths[0])):
             self.files.open(paths[0])
         else:
-            photos = [path for path in paths if _is_image(path)]
-            first, *more = (SourceName(str(path)) for path in (photos if len(photos) > 1 else paths[:1]))
-            self.open_source(SourceSpec(name=first, more=tuple(more)))
+            self.open_source(spec_of(paths))
 
     def _run_notice_action(self, name: str) -> None:
         if name == overlay_notice.RETRY and self._spec is not None:
-            self.open_source(self._spec)
+            self.file_list.reopen()
         elif name == overlay_notice.DEMO_ACTION:
             self.open_source(DEMO_ENTRY)
         elif name == overlay_notice.OPEN_FILE:
@@ -401,15 +406,10 @@ class MainWindow(QMainWindow):
         is_full_screen = not self.isFullScreen()
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
         self.body.show_canvas_only(is_full_screen)
+        self.file_list.show_canvas_only(is_full_screen)
         self.canvas.setFocus()
         self.refresh()
 
 
 def _is_demo(spec: SourceSpec) -> bool:
     return spec.name.startswith(str(DEMO_ENTRY.name))
-
-
-def _is_image(path: Path) -> bool:
-    """Return whether a file is an image, judging by its name."""
-    kind = QMimeDatabase().mimeTypeForFile(str(path), QMimeDatabase.MatchMode.MatchExtension)
-    return kind.name().startswith("image/")

@@ -105,9 +105,9 @@ class SourceMenu(QToolButton):
         return source_title(self._spec, self._cameras) if self._spec is not None else ""
 
     def ask_file(self) -> None:
-        """Let the user choose a video or image file."""
-        dialog = QFileDialog(self.window(), self.tr("Open video or image"))
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        """Let the user choose video or image files."""
+        dialog = QFileDialog(self.window(), self.tr("Open videos or images"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         dialog.setNameFilters(
             [
                 self.tr("Videos and images")
@@ -117,16 +117,20 @@ class SourceMenu(QToolButton):
             ]
         )
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda path: self.chosen.emit(SourceSpec(name=SourceName(path))))
+        dialog.filesSelected.connect(self._choose_files)
         dialog.open()
 
     def ask_folder(self) -> None:
-        """Let the user choose a folder of photos."""
-        dialog = QFileDialog(self.window(), self.tr("Open photo folder"))
+        """Let the user choose a folder of photos or videos."""
+        dialog = QFileDialog(self.window(), self.tr("Open folder"))
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(lambda path: self.chosen.emit(SourceSpec(name=SourceName(path))))
         dialog.open()
+
+    def _choose_files(self, paths: Sequence[str]) -> None:
+        first, *more = map(SourceName, paths)
+        self.chosen.emit(SourceSpec(name=first, more=tuple(more)))
 
     def ask_address(self) -> None:
         """Let the user type the address of a stream."""
@@ -181,7 +185,7 @@ class SourceMenu(QToolButton):
         options.setEnabled(self._spec is not None and self._spec.name.startswith("camera:"))
         menu.addSeparator()
         menu.addAction(theme.icon("file"), self.tr("Open file…"), self.ask_file)
-        menu.addAction(theme.icon("folder"), self.tr("Open photo folder…"), self.ask_folder)
+        menu.addAction(theme.icon("folder"), self.tr("Open folder…"), self.ask_folder)
         menu.addAction(theme.icon("link"), self.tr("Open address…"), self.ask_address)
         if self._services.has_screen():
             self._add(menu, "screen", self.tr("Screen"), SourceSpec(name=SourceName("screen:")))

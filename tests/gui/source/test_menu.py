@@ -46,7 +46,7 @@ def open_menu(menu: SourceMenu, qtbot: QtBot) -> QMenu:
 def test_the_menu_lists_all_sources(menu: SourceMenu, qtbot: QtBot) -> None:
     open_menu(menu, qtbot)
     assert entries(menu) == [
-        "Front Camera", "Desk Camera", "Camera options…", "Open file…", "Open photo folder…",
+        "Front Camera", "Desk Camera", "Camera options…", "Open file…", "Open folder…",
         "Open address…", "Screen",
         "Screen region…", "Demo scene", "walk.mp4", "rtsp://cam/one",
     ]  # fmt: skip
