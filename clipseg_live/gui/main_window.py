@@ -128,6 +128,7 @@ class MainWindow(QMainWindow):
         """
         self._spec = spec
         self._has_frame = False
+        self.file_list.note_source(spec)
         self.source_menu.show_source(spec)
 
     def _remember_source(self) -> None:
@@ -178,6 +179,7 @@ class MainWindow(QMainWindow):
             has_frame = False
         notice = overlay_notice.source_notice(source, title, has_frame=has_frame, is_demo=is_demo)
         self.canvas.show_notice(notice or (overlay_notice.hidden_notice(status.hidden) if has_frame else None))
+        self.playback_bar.show_file(self.file_list.source_name)
         self.playback_bar.show_status(status.source)
         if self.isFullScreen():
             self.playback_bar.hide()
@@ -274,6 +276,7 @@ class MainWindow(QMainWindow):
                 "play": bar.toggle, "play_anywhere": bar.toggle, "back": lambda: bar.step(-1),
                 "on": lambda: bar.step(1), "skip_back": lambda: bar.skip(-SKIP_SECONDS),
                 "skip_on": lambda: bar.skip(SKIP_SECONDS), "loop": bar.loop_button.toggle,
+                "set_first": bar.set_first, "set_last": bar.set_last, "clear_range": bar.clear_range,
                 "slower": lambda: bar.change_speed(-1), "faster": lambda: bar.change_speed(1),
                 "record": self.recording_bar.toggle, "pause_recording": self.recording_bar.toggle_pause,
                 "recording_options": self.recording_bar.open_options, "replay": self.recording_bar.save_replay,

@@ -18,3 +18,15 @@ def format_time(seconds: Fraction | float, decimals: int = 0) -> str:
     front = f"{hours}:{minutes:02}" if hours else f"{minutes}"
     end = f".{part:0{decimals}}" if decimals else ""
     return f"{'-' if total < 0 else ''}{front}:{whole:02}{end}"
+
+
+def frame_number(time: Fraction, rate: Fraction) -> int:
+    """Return the number of the frame at a time, from 0, in a file with this average frame rate.
+
+    It is exact if all frames have the same duration and the first is at 0 s.
+
+    Args:
+        time: Time of the frame in seconds.
+        rate: Frames per second.
+    """
+    return round(time * rate)

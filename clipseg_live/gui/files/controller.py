@@ -72,9 +72,20 @@ class FileController(QObject):
         return self._model.files[self._row] if self.has_list else None
 
     @property
+    def source_name(self) -> str:
+        """Name of the source that is open in the session: the file of a list, or the source itself; "" for none."""
+        if self.file is not None and not self._is_photo_set:
+            return str(self.file)
+        return self._spec.name.reveal() if self._spec is not None else ""
+
+    @property
     def title(self) -> str:
         """Name of the shown file of a list with videos, else ""."""
         return self.file.name if self.file is not None and not self._is_photo_set else ""
+
+    def note_source(self, spec: SourceSpec) -> None:
+        """Take note of the source that is open in the session, which ``open`` has not opened."""
+        self._spec = spec
 
     def open(self, spec: SourceSpec) -> None:
         """Open a source. The files of a list are found in the background."""

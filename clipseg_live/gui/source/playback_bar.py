@@ -3,42 +3,30 @@
 import time
 from fractions import Fraction
 
-from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtGui import QMouseEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QSlider, QStyle, QStyleOptionSlider, QWidget
+from PySide6.QtCore import QSignalBlocker, QSize
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QLayout, QWidget
 
 from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.status import SourceState, SourceStatus
-from clipseg_live.core.system.times import format_time
+from clipseg_live.core.system.times import format_time, frame_number
+from clipseg_live.gui.source.playback_range import WHOLE_FILE, PlaybackRange
+from clipseg_live.gui.source.seek_bar import SEEK_STEPS, SeekBar
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.controls import ElidedLabel, tool_button
 
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 SKIP_SECONDS = 5
-_STEPS = 10_000
 _HOLD_SECONDS = 0.4
-
-
-class SeekBar(QSlider):
-    """Slider that jumps to the position of a click."""
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Jump to the pointer and begin a drag."""
-        if event.button() == Qt.MouseButton.LeftButton:
-            option = QStyleOptionSlider()
-            self.initStyleOption(option)
-            part = QStyle.SubControl.SC_SliderHandle
-            handle = self.style().subControlRect(QStyle.ComplexControl.CC_Slider, option, part, self)
-            if not handle.contains(event.position().toPoint()):
-                share = (event.position().x() - handle.width() / 2) / max(self.width() - handle.width(), 1)
-                self.setValue(round(min(max(share, 0.0), 1.0) * self.maximum()))
-        super().mousePressEvent(event)
+_NARROW, _NARROWEST = 680, 440
+"""Widths in pixels below which the frame number and the buttons of the in and out points are hidden, and the speed."""
 
 
 class PlaybackBar(QFrame):
     """Bar that shows a ``SourceStatus`` and controls playback. It is hidden for sources without a timeline.
 
-    For a set of photos it shows the number of the photo and its file name instead of a timeline.
+    For a set of photos it shows the number of the photo and its file name instead of a timeline. It keeps the in and
+    out points of each file while the window is open.
     """
 
     def __init__(self, session: LiveSession, parent: QWidget | None = None) -> None:
@@ -47,19 +35,26 @@ class PlaybackBar(QFrame):
         self._session = session
         self._status = SourceStatus()
         self._ignore_until = 0.0
+        self._file = ""
+        self._ranges: dict[str, PlaybackRange] = {}
         self.back_button = tool_button("step-back", self.tr("Previous frame"))
         self.play_button = tool_button("play", self.tr("Play"))
         self.forward_button = tool_button("step-forward", self.tr("Next frame"))
         self.loop_button = tool_button("loop", self.tr("Loop"), checkable=True)
-        self.seek_bar = SeekBar(Qt.Orientation.Horizontal)
+        self.first_button = tool_button("mark-in", self.tr("Set in point (I)"))
+        self.last_button = tool_button("mark-out", self.tr("Set out point (O)"))
+        self.clear_button = tool_button("close", self.tr("Clear in and out points (X)"))
+        self.seek_bar = SeekBar()
         self.seek_bar.setAccessibleName(self.tr("Position"))
-        self.seek_bar.setRange(0, _STEPS)
-        self.seek_bar.setPageStep(_STEPS // 20)
-        self.seek_bar.setSingleStep(_STEPS // 200)
         self.time = QLabel("0:00")
         theme.set_kind(self.time, "figure")
         self.time.setFont(theme.figure_font())
         self.time.setAccessibleName(self.tr("Time"))
+        self.frame = QLabel()
+        theme.set_kind(self.frame, "figure")
+        self.frame.setFont(theme.figure_font())
+        self.frame.setAccessibleName(self.tr("Frame number"))
+        self.frame.setToolTip(self.tr("Frame number, counted from 0 at the average frame rate"))
         self.speed_box = QComboBox()
         self.speed_box.setAccessibleName(self.tr("Speed"))
         self.speed_box.setToolTip(self.tr("Speed"))
@@ -73,6 +68,7 @@ class PlaybackBar(QFrame):
         self.file = ElidedLabel()
         self.file.setAccessibleName(self.tr("File"))
         layout = QHBoxLayout(self)
+        layout.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)  # the bar may be narrower than its controls
         layout.setContentsMargins(theme.UNIT, theme.UNIT // 2, theme.UNIT, theme.UNIT // 2)
         layout.setSpacing(theme.UNIT // 2)
         for button in (self.back_button, self.play_button, self.forward_button):
@@ -85,9 +81,13 @@ class PlaybackBar(QFrame):
         layout.addSpacing(theme.UNIT)
         layout.addWidget(self.time)
         layout.addSpacing(theme.UNIT)
+        layout.addWidget(self.frame)
+        for button in (self.first_button, self.last_button, self.clear_button):
+            layout.addWidget(button)
         layout.addWidget(self.loop_button)
         layout.addWidget(self.speed_box)
         self._timeline_widgets = (self.play_button, self.seek_bar, self.time, self.loop_button, self.speed_box)
+        self._wide_widgets = (self.frame, self.first_button, self.last_button)
         self._photo_widgets = (self.photo, self.file)
         self._show_kind(photos=False)
         self.play_button.clicked.connect(self.toggle)
@@ -96,6 +96,10 @@ class PlaybackBar(QFrame):
         self.loop_button.toggled.connect(session.set_loop)
         self.speed_box.currentIndexChanged.connect(lambda index: session.set_speed(SPEEDS[index]))
         self.seek_bar.valueChanged.connect(self._seek)
+        self.seek_bar.range_dragged.connect(self._drag_range)
+        self.first_button.clicked.connect(self.set_first)
+        self.last_button.clicked.connect(self.set_last)
+        self.clear_button.clicked.connect(self.clear_range)
         self.hide()
 
     def toggle(self) -> None:
@@ -118,6 +122,29 @@ class PlaybackBar(QFrame):
             self._session.step(1 if seconds > 0 else -1)
         elif self._status.seekable:
             self._session.seek(max(self._status.position + seconds, Fraction(0)))
+
+    @property
+    def playback_range(self) -> PlaybackRange:
+        """The part between the in and out points of the shown file."""
+        return self._ranges.get(self._file, WHOLE_FILE)
+
+    def show_file(self, name: str) -> None:
+        """Show the in and out points of another file."""
+        self._file = name
+
+    def set_first(self) -> None:
+        """Set the in point at the shown frame."""
+        if self._has_timeline:
+            self._set_range(self.playback_range.with_first(self._status.position))
+
+    def set_last(self) -> None:
+        """Set the out point at the shown frame."""
+        if self._has_timeline:
+            self._set_range(self.playback_range.with_last(self._status.position))
+
+    def clear_range(self) -> None:
+        """Remove the in and out points."""
+        self._set_range(WHOLE_FILE)
 
     def change_speed(self, steps: int) -> None:
         """Go up in the list of speeds by a number of steps, negative for down."""
@@ -145,10 +172,43 @@ class PlaybackBar(QFrame):
         if not self.seek_bar.isSliderDown() and time.monotonic() >= self._ignore_until:
             with QSignalBlocker(self.seek_bar):
                 share = float(status.position / status.duration) if status.duration else 0.0
-                self.seek_bar.setValue(round(share * _STEPS))
+                self.seek_bar.setValue(round(share * SEEK_STEPS))
         self.seek_bar.setEnabled(bool(status.duration))
         duration = "" if status.duration is None else f" / {format_time(int(status.duration))}"
         self.time.setText(f"{format_time(int(status.position))}{duration}")
+        self.frame.setText(
+            self.tr("frame {0}").format(frame_number(status.position, status.rate)) if status.rate else ""
+        )
+        self._show_range()
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a width at which the bar is still usable. Narrower than its controls, it hides some of them."""
+        return QSize(240, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Hide what does not fit."""
+        super().resizeEvent(event)
+        self._show_range()
+
+    @property
+    def _has_timeline(self) -> bool:
+        return self._status.seekable and not self._status.photos and bool(self._status.duration)
+
+    def _set_range(self, playback_range: PlaybackRange) -> None:
+        self._ranges[self._file] = playback_range
+        self._show_range()
+
+    def _drag_range(self, playback_range: PlaybackRange, time: Fraction) -> None:
+        self._set_range(playback_range)
+        self._session.seek(time)  # show the frame at the point
+
+    def _show_range(self) -> None:
+        shown = self.playback_range
+        for widget in self._wide_widgets:
+            widget.setVisible(self._has_timeline and self.width() >= _NARROW)
+        self.speed_box.setVisible(not self._status.photos and self.width() >= _NARROWEST)
+        self.clear_button.setVisible(self._has_timeline and not shown.is_whole)
+        self.seek_bar.show_range(shown, self._status.duration)
 
     def _show_kind(self, photos: bool) -> None:
         """Show the controls for a timeline or for a set of photos."""
@@ -177,4 +237,4 @@ class PlaybackBar(QFrame):
     def _seek(self, value: int) -> None:
         if self._status.duration:
             self._ignore_until = time.monotonic() + _HOLD_SECONDS
-            self._session.seek(self._status.duration * Fraction(value, _STEPS))
+            self._session.seek(self._status.duration * Fraction(value, SEEK_STEPS))

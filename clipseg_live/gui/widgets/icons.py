@@ -77,6 +77,8 @@ _SHAPES = {
     'C20.5 7 16.7 3.5 12 3.5z"/><path d="M7.8 12v.1M10 8v.1M14.5 8v.1"/>',
     "broadcast": '<rect x="2.5" y="8" width="9.5" height="8.5" rx="1.8"/><path d="M12 11l3.2-1.9v6.3L12 13.5"/>'
     '<path d="M18 8.2a6.5 6.5 0 0 1 0 8M20.6 6a10 10 0 0 1 0 12.4"/>',
+    "mark-in": '<path d="M11 4.5H6.5v15H11"/><path d="M12 8l5 4-5 4z" fill="C"/>',
+    "mark-out": '<path d="M13 4.5h4.5v15H13"/><path d="M12 8l-5 4 5 4z" fill="C"/>',
     "panel": '<rect x="3" y="5" width="18" height="14" rx="2"/><path d="M15 5v14"/>',
 }
 

@@ -16,6 +16,7 @@ from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.core.status import SourceState, SourceStatus
 from clipseg_live.gui.files.model import NOTE_ROLE, PROBLEM_ROLE
 from clipseg_live.gui.main_window import MainWindow
+from clipseg_live.gui.source.playback_range import PlaybackRange
 from tests.gui.canvas.test_canvas import drop, files
 from tests.helpers.gui.fake_session import FakeSession, file_status, rendered_frame
 
@@ -106,9 +107,8 @@ def test_videos_are_opened_one_at_a_time(
     window.canvas.setFocus()
     qtbot.keyClick(window.canvas, Qt.Key.Key_PageDown)
     assert opened(session)[-1] == SourceSpec(name=str(path / "b.mp4")) and "seek" not in session.names()
-    qtbot.wait_until(lambda: not window.file_list._timer.isActive(), timeout=2000)
     qtbot.keyClick(window.canvas, Qt.Key.Key_PageUp)
-    assert opened(session)[-1].name == str(path / "a.mp4")
+    qtbot.waitUntil(lambda: opened(session)[-1].name == str(path / "a.mp4"), timeout=2000)
     assert session.last_argument("seek") == 12  # where it was left
     qtbot.keyClick(window.canvas, Qt.Key.Key_PageUp)  # the first
     assert window.file_panel.position.text() == "1 of 3" and len(opened(session)) == 3
@@ -288,3 +288,28 @@ def test_the_list_is_opened_at_the_start(tmp_path: Path, folder: Folder) -> None
     for name in ("camera:0", "demo:", "screen:", "rtsp://cam.local/live", str(path / "a.mp4"), "missing.mp4"):
         assert not is_list(SourceSpec(name=name))
     assert not is_list(SourceSpec(name=str(path), sequence=Fraction(25)))
+
+
+def test_retry_opens_the_source_of_the_start_again(window: MainWindow, session: FakeSession) -> None:
+    window.show_source(SourceSpec(name="gone.mp4"))  # the session has opened it before there was a window
+    window._run_notice_action("retry")
+    assert opened(session) == [SourceSpec(name="gone.mp4")]
+
+
+def test_in_and_out_points_are_kept_by_file(
+    window: MainWindow, session: FakeSession, qtbot: QtBot, folder: Folder
+) -> None:
+    open_folder(window, session, qtbot, folder("a.mp4", "b.mp4"))
+    session.set_status(file_status(position=12))
+    window.refresh()
+    window.canvas.setFocus()
+    qtbot.keyClick(window.canvas, Qt.Key.Key_I)
+    bar = window.playback_bar
+    assert bar.playback_range == PlaybackRange(Fraction(12))
+    click_row(window, qtbot, 1)
+    window.refresh()
+    assert bar.playback_range.is_whole
+    click_row(window, qtbot, 0)
+    qtbot.waitUntil(lambda: window.file_list.title == "a.mp4", timeout=2000)
+    window.refresh()
+    assert bar.playback_range == PlaybackRange(Fraction(12))

@@ -9,6 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.status import SourceState, SourceStatus
 from clipseg_live.gui.source.playback_bar import SPEEDS, PlaybackBar
+from clipseg_live.gui.source.playback_range import PlaybackRange
 from tests.helpers.gui.fake_session import FakeSession, file_status, live_status
 
 LEFT = Qt.MouseButton.LeftButton
@@ -165,3 +166,72 @@ def test_a_long_file_name_is_shortened_with_a_tooltip(bar: PlaybackBar) -> None:
     name = f"<b>{'x' * 300}</b>.png"
     bar.show_status(replace(photos(), file=name))
     assert "…" in bar.file.text() and bar.file.toolTip() == name
+
+
+# frame numbers, in and out points
+
+
+def test_the_frame_number_is_shown(bar: PlaybackBar) -> None:
+    bar.show_status(replace(file_status(), rate=Fraction(30000, 1001), position=Fraction(1001 * 361, 30000)))
+    assert bar.frame.isVisible() and bar.frame.text() == "frame 361"
+    bar.show_status(replace(file_status(), rate=None))
+    assert bar.frame.text() == ""
+
+
+def test_buttons_set_and_clear_in_and_out_points(bar: PlaybackBar, qtbot: QtBot) -> None:
+    assert bar.playback_range.is_whole and not bar.clear_button.isVisible()
+    qtbot.mouseClick(bar.first_button, LEFT)
+    bar.show_status(file_status(30))
+    qtbot.mouseClick(bar.last_button, LEFT)
+    assert bar.playback_range == PlaybackRange(Fraction(12), Fraction(30))
+    assert bar.playback_range.end(Fraction(30)) == 30 + Fraction(1, 60)
+    bar.show_status(file_status(5))
+    qtbot.mouseClick(bar.last_button, LEFT)  # before the in point, which it removes
+    assert bar.playback_range == PlaybackRange(None, Fraction(5))
+    bar.show_status(file_status(6))
+    qtbot.mouseClick(bar.first_button, LEFT)
+    assert bar.playback_range == PlaybackRange(Fraction(6), None)
+    qtbot.mouseClick(bar.clear_button, LEFT)
+    assert bar.playback_range.is_whole and not bar.clear_button.isVisible()
+
+
+def test_points_are_dragged_and_do_not_cross(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
+    for position, button in ((12, bar.first_button), (30, bar.last_button)):
+        bar.show_status(file_status(position))
+        qtbot.mouseClick(button, LEFT)
+    slider = bar.seek_bar
+
+    def at(time: float) -> QPoint:
+        return QPoint(round(slider.x_of(Fraction(time))), slider.height() - 3)
+
+    qtbot.mousePress(slider, LEFT, pos=at(12))
+    qtbot.mouseMove(slider, at(20))
+    assert float(bar.playback_range.first) == pytest.approx(20, abs=0.3)  # type: ignore[arg-type]
+    assert session.last_argument("seek") == bar.playback_range.first  # the frame at the point is shown
+    qtbot.mouseMove(slider, at(50))
+    qtbot.mouseRelease(slider, LEFT, pos=at(50))
+    assert bar.playback_range == PlaybackRange(Fraction(30), Fraction(30))
+    qtbot.mouseMove(slider, at(5))  # the button was released
+    assert bar.playback_range.first == 30
+
+
+def test_parts_outside_the_range_are_dimmed(bar: PlaybackBar, qtbot: QtBot) -> None:
+    slider = bar.seek_bar
+    x, y = round(slider.x_of(Fraction(55))), slider.height() // 2
+    before = slider.grab().toImage().pixelColor(x, y)
+    bar.show_status(file_status(30))
+    qtbot.mouseClick(bar.last_button, LEFT)
+    assert slider.grab().toImage().pixelColor(x, y) != before
+
+
+def test_a_source_without_duration_has_no_points(bar: PlaybackBar) -> None:
+    bar.show_status(replace(file_status(3), duration=None))
+    bar.set_first()
+    assert bar.playback_range.is_whole and not bar.first_button.isVisible()
+
+
+def test_a_narrow_bar_hides_the_frame_number(bar: PlaybackBar, qtbot: QtBot) -> None:
+    assert bar.frame.isVisible() and bar.first_button.isVisible()
+    bar.resize(400, 44)
+    assert not any(widget.isVisible() for widget in (bar.frame, bar.first_button, bar.speed_box))
+    qtbot.waitUntil(lambda: bar.seek_bar.width() > 60, timeout=2000)
