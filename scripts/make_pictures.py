@@ -158,6 +158,7 @@ class WindowPictures:
             yield 50
         yield 3000
         self._save(self._grab_without_rates(), "window.png")
+        yield from self._export()
         yield from self._record()
         field = next(each for each in self.window.prompts.findChildren(QLineEdit) if each.text() == PHRASES[1])
         yield from self._film(8)
@@ -168,6 +169,16 @@ class WindowPictures:
             yield from self._film(1)
         QTest.keyClick(field, Qt.Key.Key_Return)
         yield from self._film(22)
+
+    def _export(self) -> Iterator[int]:
+        """Save an image of the export dialog."""
+        exports = self.window.exports
+        exports.open_dialog()
+        exports.dialog.show_folder(Path("~/Videos/clipseg-live exports"))
+        exports.dialog.resize(520, 480)
+        yield 500
+        self._save(self._grab(exports.dialog), "export.png")
+        exports.dialog.close()
 
     def _record(self) -> Iterator[int]:
         """Save an image of the window during a recording with blur, and restore the settings."""
@@ -207,8 +218,8 @@ class WindowPictures:
         whole = self._grab()
         return whole.crop((0, 0, whole.width, whole.height - 40))
 
-    def _grab(self) -> Image.Image:
-        grabbed = self.window.grab().toImage().convertToFormat(_rgb())
+    def _grab(self, widget: Any = None) -> Image.Image:
+        grabbed = (widget or self.window).grab().toImage().convertToFormat(_rgb())
         data = np.frombuffer(grabbed.constBits(), np.uint8).reshape(grabbed.height(), grabbed.bytesPerLine())
         return Image.fromarray(data[:, : 3 * grabbed.width()].reshape(grabbed.height(), grabbed.width(), 3).copy())
 

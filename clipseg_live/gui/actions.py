@@ -98,6 +98,7 @@ TABLE: tuple[Shortcut, ...] = (
     Shortcut(
         "virtual_camera_options", ("Ctrl+Alt+G",), QT_TRANSLATE_NOOP("Shortcuts", "Virtual camera options"), _OUTPUT
     ),
+    Shortcut("export", ("Ctrl+Shift+X",), QT_TRANSLATE_NOOP("Shortcuts", "Export…"), _OUTPUT, "save"),
     Shortcut("snapshot", ("Ctrl+S",), QT_TRANSLATE_NOOP("Shortcuts", "Save frame and masks"), _OUTPUT, "snapshot"),
     Shortcut("copy", ("Ctrl+Shift+C",), QT_TRANSLATE_NOOP("Shortcuts", "Copy frame"), _OUTPUT, "copy"),
     Shortcut("folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Choose output folder…"), _OUTPUT, "folder"),

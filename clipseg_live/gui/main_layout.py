@@ -61,6 +61,7 @@ class WindowBody(QWidget):
             session, self.canvas, services, lambda: store.settings, lambda: files.folder, lambda: files.recording, self
         )
         self.camera_bar = VirtualCameraBar(session, services, lambda: files.camera, self)
+        self.export_button = tool_button("save", self.tr("Export files"))
         self.panel_button = tool_button("panel", self.tr("Show or hide side panel"))
         self.menu_button = tool_button("menu", self.tr("Menu"))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -147,6 +148,7 @@ class WindowBody(QWidget):
         row.addStretch(1)
         row.addWidget(self.camera_bar)
         row.addWidget(self.recording_bar)
+        row.addWidget(self.export_button)
         row.addWidget(self.panel_button)
         row.addWidget(self.menu_button)
         return bar

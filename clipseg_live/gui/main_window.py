@@ -18,9 +18,9 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 
 from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.session_file import is_session_name
-from clipseg_live.core.settings.base import BUILT_IN_MODEL
+from clipseg_live.core.settings.base import BUILT_IN_MODEL, DEFAULT_MODEL
 from clipseg_live.core.settings.effects import is_private
-from clipseg_live.core.settings.live import SourceSpec
+from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.status import Message, SessionStatus, SourceState, WorkerState
 from clipseg_live.core.system import logs
 from clipseg_live.demo.example import with_demo_prompts
@@ -28,6 +28,8 @@ from clipseg_live.gui.actions import ShortcutsDialog, make_actions
 from clipseg_live.gui.canvas import overlay_notice
 from clipseg_live.gui.canvas.drops import dropped_paths
 from clipseg_live.gui.canvas.toasts import FRAME_TOPIC
+from clipseg_live.gui.export.controller import ExportableSource, ExportController
+from clipseg_live.gui.export.run import ExportQueue
 from clipseg_live.gui.files.controller import FileController
 from clipseg_live.gui.files.media_types import spec_of
 from clipseg_live.gui.main_layout import MakePanels, WindowBody
@@ -110,6 +112,14 @@ class MainWindow(QMainWindow):
             },
             lambda: session.status().worker.state is WorkerState.WAITING,
         )  # fmt: skip
+        self.exports = ExportController(
+            ExportQueue(),
+            preferences_store,
+            self._exportable,
+            self._export_settings,
+            body.recording_bar.recordings_folder,
+            self,
+        )
         self._connect()
         self.setMinimumSize(760, 480)
         self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize()))
@@ -163,6 +173,7 @@ class MainWindow(QMainWindow):
 
     def _show_files(self, status: SessionStatus) -> None:
         self.file_list.show_status(status.source)
+        self.exports.refresh()
 
     def _show_source_state(self, status: SessionStatus) -> None:
         title = self.file_list.title or self.source_menu.title() or status.source.name
@@ -203,6 +214,20 @@ class MainWindow(QMainWindow):
             presence = {row_id: presence_by_id[row_id] for row_id in picture.drawn_ids if row_id in presence_by_id}
             self.prompts.show_areas(dict(zip(picture.ids, picture.areas, strict=True)), presence)
 
+    def _exportable(self) -> ExportableSource:
+        shown, rate = self.playback_bar.playback_range, self._session.status().source.rate
+        files = self.file_list
+        return ExportableSource(
+            files.spec, files.file, self.body.file_model.files, files.is_photo_set, shown.first, shown.end(rate)
+        )
+
+    def _export_settings(self) -> LiveSettings:
+        """Return the settings of the session, with the model that runs in place of a missing one."""
+        settings, model = self._store.settings, self._session.status().worker.model
+        if model != BUILT_IN_MODEL or settings.engine.model != DEFAULT_MODEL:
+            return settings
+        return settings.model_copy(update={"engine": settings.engine.model_copy(update={"model": model})})
+
     def shut_down(self) -> None:
         """Stop the session and save the preferences. Further calls have no effect."""
         if self._is_shut_down:
@@ -217,6 +242,7 @@ class MainWindow(QMainWindow):
         )
         self._preferences_store.write()
         self.hide()
+        self.exports.shut_down()
         self._session.stop()
 
     def event(self, event: QEvent) -> bool:
@@ -248,6 +274,8 @@ class MainWindow(QMainWindow):
         self.recording_bar.message.connect(self.show_message)
         self.output_controller.message.connect(self.show_message)
         self.files.message.connect(self.show_message)
+        self.exports.message.connect(self.show_message)
+        self.exports.file_exported.connect(self.body.file_model.show_export)
         self.status_line.restart_requested.connect(self._session.restart_worker)
         self.status_line.models_requested.connect(self._open_models)
         self.models.retry_requested.connect(self._session.restart_worker)
@@ -282,7 +310,7 @@ class MainWindow(QMainWindow):
                 "recording_options": self.recording_bar.open_options, "replay": self.recording_bar.save_replay,
                 "snapshot": self.recording_bar.snapshot, "virtual_camera": self.body.camera_bar.toggle,
                 "virtual_camera_options": self.body.camera_bar.open_options,
-                "copy": self.recording_bar.copy, "folder": self.files.ask_folder,
+                "copy": self.recording_bar.copy, "export": self.exports.open_dialog, "folder": self.files.ask_folder,
                 "show_folder": self.recording_bar.show_folder, "picture": view.setFocus,
                 "prompts": lambda: self.body.show_tab(0), "look": lambda: self.body.show_tab(1),
                 "panels": self.body.toggle_panel,
@@ -296,10 +324,12 @@ class MainWindow(QMainWindow):
         )  # fmt: skip
         self.canvas.notice_action.connect(self._run_notice_action)
         self.body.panel_button.clicked.connect(self.body.toggle_panel)
+        self.body.export_button.clicked.connect(self.exports.open_dialog)
         menu = QMenu(self)
         for names in (
             ("undo", "redo"), ("open_session", "save_session"),
-            ("recording_options", "replay", "virtual_camera", "virtual_camera_options", "folder", "show_folder"),
+            ("export", "recording_options", "replay"),
+            ("virtual_camera", "virtual_camera_options", "folder", "show_folder"),
             ("statistics", "diagnostics", "log_folder", "restart"), ("full_screen", "help", "quit"),
         ):  # fmt: skip
             for name in names:

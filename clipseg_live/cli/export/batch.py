@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from clipseg_live.cli.export.events import JsonEvents
 from clipseg_live.core.system.times import format_time
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def run_many(
     masks: Path | None,
     data: "Sequence[DataFormat]",
     jobs: int,
+    json_output: bool = False,
 ) -> None:
     """Export all inputs into a folder, and report on each one. The exit code is 1 if a result is missing.
 
@@ -48,6 +50,7 @@ def run_many(
         masks: "jsonl" or "png" for masks next to each result, or None.
         data: Formats of data next to each result.
         jobs: Number of exports that run at the same time.
+        json_output: Print events as JSON lines in place of bars and a report.
 
     Raises:
         ClipsegLiveError: No export can start.
@@ -62,6 +65,13 @@ def run_many(
             f"With --into, masks are written next to each result: give --masks jsonl or --masks png, not {kind}."
         )
     batch = plan_batch(inputs, into, template, suffix=suffix, masks=kind, data=data, jobs=jobs)  # type: ignore[arg-type]
+    if json_output:
+        events = JsonEvents(batch)
+        report = run_batch(batch, events)
+        events.finished(report)
+        if not report.is_whole:
+            raise typer.Exit(1)
+        return
     with _display(batch) as watch:
         report = run_batch(batch, watch)
     for notice in report.notices:

@@ -52,7 +52,16 @@ def export(
     else:
         jobs = 1 if places.jobs is None else places.jobs
         formats = [form for form, _ in data]
-        run_many(sources, places.into, request, suffix=places.suffix, masks=places.masks, data=formats, jobs=jobs)
+        run_many(
+            sources,
+            places.into,
+            request,
+            suffix=places.suffix,
+            masks=places.masks,
+            data=formats,
+            jobs=jobs,
+            json_output=places.json_output,
+        )
 
 
 def _export_settings(

@@ -47,6 +47,9 @@ class PlaceOptions:
             default="1",
         ),
     ] = None  # fmt: skip
+    json_output: Annotated[
+        bool, option(RESULT, None, "With --into: print the progress and outcome of each input as JSON lines.", "--json")
+    ] = False
     masks: Annotated[
         Path | None,
         option(
@@ -173,6 +176,8 @@ def check_places(sources: Sequence[str], places: PlaceOptions, sequence: "Fracti
         )
     if into is None and places.suffix is not None and not photos:
         raise UsageError("--suffix is for several inputs: give --into FOLDER as well.")
+    if into is None and places.json_output:
+        raise UsageError("--json is for several inputs: give --into FOLDER as well.")
     if into is None and places.jobs not in (None, 1):
         raise UsageError("--jobs is for several inputs: give --into FOLDER as well.")
 

@@ -67,6 +67,16 @@ class FileController(QObject):
         return len(self._model.files) > 1
 
     @property
+    def spec(self) -> SourceSpec | None:
+        """The source as it was opened, which may be a list; None for none."""
+        return self._spec
+
+    @property
+    def is_photo_set(self) -> bool:
+        """Return whether the list is a set of photos, which are one source of the session."""
+        return self.has_list and self._is_photo_set
+
+    @property
     def file(self) -> Path | None:
         """The file of the list that is shown; None without a list."""
         return self._model.files[self._row] if self.has_list else None

@@ -1,5 +1,6 @@
 """Model of the file list: files with thumbnails, which are read in the background when they are shown."""
 
+import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ THUMBNAIL_SIDE = 144
 """Longest side of a thumbnail in pixels, twice the size at which it is drawn."""
 MOST_THUMBNAILS = 600
 """Largest number of thumbnails in memory, about 50 MB."""
-_MOST_WAITING = 40
+_MOST_WAITING = 24
 PROBLEM_ROLE = Qt.ItemDataRole.UserRole + 1
 NOTE_ROLE = Qt.ItemDataRole.UserRole + 2
 
@@ -42,8 +43,8 @@ class _Pictures:
 class FileModel(QAbstractListModel):
     """The files of a list, each with a thumbnail, a problem and a note.
 
-    A view asks for the thumbnails of the rows that it paints. They are read one after the other in the background, the
-    newest request first. Requests for rows that were scrolled away are dropped.
+    A view asks for the thumbnails of the rows that it paints. They are read one after the other in the background.
+    Requests for rows that were scrolled away are dropped.
     """
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -84,6 +85,18 @@ class FileModel(QAbstractListModel):
         if file in self.files:
             self._update(self.files.index(file))
 
+    def show_export(self, file: str, problem: str) -> None:
+        """Note the outcome of the export of a file.
+
+        Args:
+            file: absolute path.
+            problem: why the result is missing, "" if it is complete.
+        """
+        note = self.tr("Export failed: {0}").format(problem) if problem else self.tr("Exported")
+        for listed in self.files:
+            if os.path.abspath(listed) == file:
+                self.set_note(listed, note)
+
     def rowCount(self, parent: ModelIndex = _ROOT) -> int:
         """Return the number of files."""
         return 0 if parent.isValid() else len(self.files)
@@ -122,7 +135,7 @@ class FileModel(QAbstractListModel):
     def _read_next(self) -> None:
         if self._task is not None or not self._waiting:
             return
-        row, _ = self._waiting.popitem()
+        row, _ = self._waiting.popitem(last=False)
         generation, file = self._generation, self.files[row]
         task = self._task = BackgroundTask(lambda: _read(file), self)
         task.succeeded.connect(lambda image: self._finish(generation, row, image, ""))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from PySide6.QtCore import QObject, QTimer
 
 from clipseg_live.core.addresses import REVEAL
+from clipseg_live.core.settings.export_choices import ExportChoices
 from clipseg_live.core.settings.external_references import ExternalReference
 from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
@@ -38,6 +39,8 @@ class Preferences(BaseModel):
         folder: folder for recordings and snapshots, "" for the default folders.
         recording: settings of recordings.
         camera: settings of the virtual camera.
+        export: options of exports.
+        export_folder: folder for the results of exports, "" for the default folder.
         allowed: external references that sessions may use, newest first. The user allowed them or saved them here.
     """
 
@@ -50,6 +53,8 @@ class Preferences(BaseModel):
     folder: str = ""
     recording: RecordingSettings = Field(default_factory=RecordingSettings)
     camera: VirtualCameraSettings = Field(default_factory=VirtualCameraSettings)
+    export: ExportChoices = Field(default_factory=ExportChoices)
+    export_folder: str = ""
     allowed: tuple[ExternalReference, ...] = ()
 
     def with_source(self, spec: SourceSpec) -> "Preferences":

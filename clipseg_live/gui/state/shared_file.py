@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import QLockFile
 
 _LOCK_MILLISECONDS = 2000
-_NESTED = ("settings", "recording", "camera")
+_NESTED = ("settings", "recording", "camera", "export")
 """Fields that are merged field by field."""
 
 

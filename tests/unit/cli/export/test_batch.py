@@ -1,17 +1,20 @@
 """The report of a batch, and the choice of output paths, without heavy imports."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from clipseg_live.app.batch.plan import BatchRequest
 from clipseg_live.app.batch.runner import BatchReport, Ending, Outcome
 from clipseg_live.app.export import ExportRequest
 from clipseg_live.cli.export.batch import report_lines
+from clipseg_live.cli.export.events import JsonEvents
 from clipseg_live.cli.export.options import PlaceOptions, check_places
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.settings.rendering import ExportSettings
-from clipseg_live.runtime.export import ExportResult
+from clipseg_live.runtime.export import ExportResult, Progress
 
 
 def report(*outcomes: Outcome, seconds: float = 3725.0) -> BatchReport:
@@ -56,6 +59,7 @@ def test_a_report_of_one_input_is_short() -> None:
         (["a"], PlaceOptions(), "-o out.mp4, --into FOLDER"),
         (["a"], PlaceOptions(output=Path("o.mp4"), suffix=".mkv"), "--suffix is for several inputs"),
         (["a"], PlaceOptions(output=Path("o.mp4"), jobs=2), "--jobs is for several inputs"),
+        (["a"], PlaceOptions(output=Path("o.mp4"), json_output=True), "--json is for several inputs"),
     ],
 )
 def test_ambiguous_output_paths_are_rejected(sources: list[str], places: PlaceOptions, words: str) -> None:
@@ -67,3 +71,30 @@ def test_output_paths_are_chosen_from_the_options() -> None:
     check_places(["a"], PlaceOptions(output=Path("o.mp4"), jobs=1))
     check_places(["a", "b"], PlaceOptions(into=Path("out"), suffix=".mkv", jobs=3))
     check_places(["a"], PlaceOptions(data=["coco:x"]))
+
+
+def test_events_are_json_lines_and_progress_is_limited(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [10.0]
+    monkeypatch.setattr("clipseg_live.cli.export.events.time.monotonic", lambda: now[0])
+    done = Outcome(Ending.DONE, result=ExportResult(9, 1.0, Fraction(0)), notices=("Sound was converted.",))
+    whole = report(done, seconds=2.5)
+    events = JsonEvents(BatchRequest(whole.exports, Path("out")))
+    events.stage("Loading")
+    events.begun(0)
+    for frames in range(3):
+        events.progressed(0, Progress(frames, 9, 2.0, None))
+        now[0] += 0.15
+    events.ended(0, done)
+    events.ended(0, Outcome(Ending.FINISHED_BEFORE))
+    events.finished(whole)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == {"event": "planned", "sources": [{"source": "in/a.mov", "photos": 0}]}
+    assert [line["frames"] for line in lines if line["event"] == "progress"] == [0, 2]
+    assert lines[-3:] == [
+        {"event": "ended", "number": 0, "ending": "done", "sentence": "", "frames": 9,
+         "notices": ["Sound was converted."]},
+        {"event": "ended", "number": 0, "ending": "finished_before", "sentence": "", "frames": 0, "notices": []},
+        {"event": "finished", "stopped": False, "seconds": 2.5, "notices": []},
+    ]  # fmt: skip
