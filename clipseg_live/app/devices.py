@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import ENGINES
+from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings
 from clipseg_live.core.system import packages
 from clipseg_live.core.system.files import replace_file
@@ -80,18 +82,31 @@ def crop_of(box: CropBox, framing: FrameTransform) -> CropBox:
     return to_source(*box, framing)
 
 
-def save_snapshot(folder: Path, rendered: RenderedFrame, settings: LiveSettings) -> Sequence[Path]:
-    """Write a rendered frame as PNG, and the matte of each drawn prompt (grey, 0 to 255) at the frame's size.
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Files of a snapshot.
 
-    File names begin with the name of the photo, if it is one, and the date and time. A missing folder is made.
+    Attributes:
+        rendered: Frame with effects.
+        original: Frame without effects; None if it was left out because an effect hides something.
+        masks: Matte of each drawn prompt.
+    """
+
+    rendered: Path
+    original: Path | None
+    masks: tuple[Path, ...]
+
+
+def save_snapshot(folder: Path, rendered: RenderedFrame, settings: LiveSettings) -> Snapshot:
+    """Write a rendered frame as PNG, the frame without effects, and the matte of each drawn prompt (grey, 0 to 255).
+
+    The frame without effects is left out while an effect hides something. File names begin with the name of the photo,
+    if it is one, and the date and time. A missing folder is made.
 
     Args:
         folder: Folder for the files.
         rendered: Rendered frame.
         settings: Current settings of the session.
-
-    Returns:
-        Paths of the files.
 
     Raises:
         SinkError: The files cannot be written, or the frame shows something that an effect hides by now.
@@ -105,18 +120,23 @@ def save_snapshot(folder: Path, rendered: RenderedFrame, settings: LiveSettings)
         photo_stem = rendered.file.stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
         stem = f"{photo_stem} {stem}"
     images: list[tuple[Path, Pixels]] = [(folder / f"{stem}.png", rendered.composed)]
+    original = None if is_private(settings.effects) else folder / f"{stem} original.png"
+    if original is not None:
+        images.append((original, rendered.original))
+    masks: list[Path] = []
     rows = {row.id: row for row in settings.shown()}
     for number, (row_id, matte) in enumerate(zip(rendered.drawn_ids, rendered.mattes.each, strict=True), start=1):
         if row_id in rows:
             name = slug(rows[row_id].text or "picture")
-            images.append((folder / f"{stem} mask {number} {name}.png", matte.alpha))
+            masks.append(folder / f"{stem} mask {number} {name}.png")
+            images.append((masks[-1], matte.alpha))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, pixels in images:
             _write(path, pixels)
     except OSError as error:
         raise SinkError(f"The frame could not be saved in {folder}: {error.strerror or error}.") from error
-    return [path for path, _ in images]
+    return Snapshot(images[0][0], original, tuple(masks))
 
 
 def _write(path: Path, pixels: Pixels) -> None:

@@ -51,7 +51,7 @@ class PictureTools(QObject):
             self.message.emit(Message("box", text, "warning"))
         else:
             self._body.toasts.remove("box")
-            self._body.canvas.box_tool.begin(purpose)
+            self._body.canvas.box_tool.begin(purpose, on_original=purpose != _CROP)
 
     def _use_box(self, purpose: object, box: QRectF) -> None:
         picture = self._body.canvas.frame
@@ -61,7 +61,11 @@ class PictureTools(QObject):
             self._store.update(framing=framing.model_copy(update={"crop": crop}))
         elif isinstance(purpose, tuple) and picture is not None:
             self._body.show_tab(0)
-            self._body.prompts.set_image(purpose[1], crop_prompt_image(picture.original, box))
+            image = crop_prompt_image(picture.original, box)
+            if purpose[1] is None:
+                self._body.prompts.add_crop(image)
+            else:
+                self._body.prompts.set_image(purpose[1], image)
 
     def _move_wipe(self, position: float) -> None:
         effects = self._store.settings.effects

@@ -13,6 +13,7 @@ from PySide6.QtCore import QStandardPaths, Signal
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from clipseg_live.app.devices import Snapshot
 from clipseg_live.core.settings.live import LiveSettings, PromptImage
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.state.preferences import Preferences, PreferencesStore
@@ -43,6 +44,9 @@ class FakePanel(QWidget):
 
     def set_image(self, row_id: int | None, picture: PromptImage) -> None:
         self.pictures.append((row_id, picture))
+
+    def add_crop(self, picture: PromptImage) -> None:
+        self.pictures.append((None, picture))
 
     def focus_new_row(self) -> None:
         self.new_rows += 1
@@ -75,11 +79,11 @@ class FakeServices:
             raise self.camera_problem
         return self.cameras
 
-    def _snapshot(self, folder: Path, picture: object, settings: LiveSettings) -> Sequence[Path]:
+    def _snapshot(self, folder: Path, picture: object, settings: LiveSettings) -> Snapshot:
         if self.snapshot_problem is not None:
             raise self.snapshot_problem
         self.snapshots.append((folder, picture, settings))
-        return [folder / "picture.png", folder / "mask.png"]
+        return Snapshot(folder / "picture.png", folder / "original.png", (folder / "mask.png",))
 
     def _crop(self, box: tuple[float, float, float, float], framing: object) -> tuple[float, float, float, float]:
         self.crops.append((box, framing))

@@ -221,13 +221,22 @@ def test_a_stopped_worker_is_restarted_from_the_status_line(
 
 def test_a_box_becomes_a_new_image_prompt(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     with_picture(window, session, qtbot, value=200)
+    window.canvas.show_frame(replace(window.canvas.frame, composed=np.zeros_like(window.canvas.frame.composed)))
     key(qtbot, window, "box_prompt")
+    corner = QPoint(window.canvas.image().width() - 4, 4)
+    assert window.canvas.image().pixelColor(corner).red() == 200  # the frame without effects
     area = window.canvas.viewport.frame_rect().toRect()
     drag(qtbot, window.canvas, area.center() + QPoint(1, 1), area.bottomRight() - QPoint(4, 4))
     ((row_id, made),) = window.prompts.pictures
     assert row_id is None
     assert made.width == pytest.approx(160, abs=3) and made.height == pytest.approx(90, abs=3)
     assert (made.pixels[:, 2:] == 200).all()
+    assert window.canvas.image().pixelColor(corner).red() == 0
+    key(qtbot, window, "box_prompt")
+    assert window.canvas.comparing
+    qtbot.keyClick(window.canvas, Qt.Key.Key_Escape)
+    key(qtbot, window, "crop")
+    assert not window.canvas.comparing
 
 
 @pytest.mark.slow

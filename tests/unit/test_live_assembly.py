@@ -21,7 +21,7 @@ from clipseg_live.core.metrics import Budget
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import DEFAULT_MODEL, EngineSettings, PromptStyle, Reuse
-from clipseg_live.core.settings.effects import Glow, Outline, Tint
+from clipseg_live.core.settings.effects import BlackOut, Glow, Outline, Tint
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.model.openvino import library
 from clipseg_live.runtime.session import Session
@@ -112,13 +112,13 @@ def test_the_engine_of_the_worker_reuses_tokens_if_it_is_told_to(reuse: Reuse) -
 
 
 def picture(**values: object) -> RenderedFrame:
-    pixels = np.full((6, 8, 3), 9, np.uint8)
+    original, composed = np.full((6, 8, 3), 5, np.uint8), np.full((6, 8, 3), 9, np.uint8)
     maps = np.zeros((2, 3, 4), np.float32)
     maps[0, :, 2:] = 1
     alpha = np.repeat(np.array([[0, 0, 0, 0, 90, 255, 255, 255]], np.uint8), 6, axis=0)
     mattes = Mattes(6, 8, (Matte(alpha, ((4, 0, 8, 6),)),), maps[:1], (1.0,))
     given = {"maps": maps, "ids": (4, 7), "mattes": mattes, "drawn_ids": (4,), **values}
-    return RenderedFrame(Frame(pixels, 0, Fraction(0)), pixels, **given)  # type: ignore[arg-type]
+    return RenderedFrame(Frame(original, 0, Fraction(0)), composed, **given)  # type: ignore[arg-type]
 
 
 def test_a_snapshot_has_the_shown_frame_and_masks(tmp_path: Path) -> None:
@@ -128,16 +128,24 @@ def test_a_snapshot_has_the_shown_frame_and_masks(tmp_path: Path) -> None:
         PromptRow(id=4, text="Red / circle", style=PromptStyle(threshold=0.5)),
         PromptRow(id=7, text="hidden", visible=False),
     )
-    paths = devices.save_snapshot(tmp_path / "new", picture(), LiveSettings(rows=rows))
-    assert sorted(paths) == sorted((tmp_path / "new").iterdir()) and len(paths) == 2
-    composed, mask = (np.asarray(Image.open(path)) for path in paths)
-    assert (composed == 9).all()
-    assert b"sRGB" in paths[0].read_bytes()
-    assert "red-circle" in paths[1].name
+    saved = devices.save_snapshot(tmp_path / "new", picture(), LiveSettings(rows=rows))
+    assert saved.original is not None
+    paths = (saved.rendered, saved.original, *saved.masks)
+    assert sorted(paths) == sorted((tmp_path / "new").iterdir()) and len(paths) == 3
+    composed, original, mask = (np.asarray(Image.open(path)) for path in paths)
+    assert (composed == 9).all() and (original == 5).all()
+    assert b"sRGB" in saved.rendered.read_bytes()
+    assert "red-circle" in saved.masks[0].name and saved.original.name.endswith(" original.png")
     assert set(np.unique(mask)) == {0, 90, 255} and mask[0, -1] == 255 and mask[0, 0] == 0
     (tmp_path / "file").touch()
     with pytest.raises(SinkError, match="could not be saved"):
         devices.save_snapshot(tmp_path / "file", picture(), LiveSettings())
+
+
+def test_a_snapshot_with_a_privacy_effect_leaves_out_the_original_frame(tmp_path: Path) -> None:
+    settings = LiveSettings(effects=(BlackOut(),))
+    saved = devices.save_snapshot(tmp_path, picture(settings=settings), settings)
+    assert saved.original is None and list(tmp_path.iterdir()) == [saved.rendered]
 
 
 @pytest.mark.slow
@@ -229,8 +237,10 @@ def test_each_photo_of_a_folder_is_independent(tmp_path: Path, mode: Literal["lo
         edited = settings.model_copy(update={"rows": (PromptRow(id=5, text="red"), PromptRow(id=6, text="green"))})
         session.apply(edited)  # the same photo is segmented again
         check(seen("IMG_10.png", 2), edited)
-        paths = devices.save_snapshot(tmp_path / "kept", seen("IMG_10.png", 2), edited)
-        assert all(path.name.startswith("IMG_10 clipseg-live ") for path in paths) and len(paths) == 3
+        saved = devices.save_snapshot(tmp_path / "kept", seen("IMG_10.png", 2), edited)
+        assert saved.original is not None
+        paths = (saved.rendered, saved.original, *saved.masks)
+        assert all(path.name.startswith("IMG_10 clipseg-live ") for path in paths) and len(paths) == 4
     finally:
         assert session.stop() == ()
     assert any("1 file was skipped" in message.text for message in said)

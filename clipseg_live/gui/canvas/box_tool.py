@@ -30,10 +30,13 @@ class BoxTool(QObject):
         viewport: position and zoom of the frame.
 
     Attributes:
+        shows_original: the box is drawn on the frame without effects.
+        changed: signal, drawing has begun or ended.
         drawn: signal with the purpose and the box, a QRectF in shares (0 to 1) of the frame.
         cancelled: signal with the purpose.
     """
 
+    changed = Signal()
     drawn = Signal(object, QRectF)
     cancelled = Signal(object)
 
@@ -42,6 +45,7 @@ class BoxTool(QObject):
         self._canvas = canvas
         self._viewport = viewport
         self._purpose: object = None
+        self.shows_original = False
         self._corner: QPointF | None = None
         self._box: QRectF | None = None
 
@@ -60,15 +64,22 @@ class BoxTool(QObject):
         """Return True during a drag."""
         return self._corner is not None
 
-    def begin(self, purpose: object) -> None:
-        """Let the user draw a box; the signals pass on the purpose. Nothing happens without a frame."""
+    def begin(self, purpose: object, *, on_original: bool = False) -> None:
+        """Let the user draw a box. Nothing happens without a frame.
+
+        Args:
+            purpose: passed on by the signals.
+            on_original: show the frame without effects until the end.
+        """
         if not self._viewport.has_frame or purpose is None:
             return
         self._purpose = purpose
+        self.shows_original = on_original
         self._corner = self._box = None
         self._canvas.setCursor(Qt.CursorShape.CrossCursor)
         self._canvas.setFocus()
         self._canvas.update()
+        self.changed.emit()
 
     def cancel(self) -> None:
         """Cancel the box that is being drawn, if any."""
@@ -141,8 +152,10 @@ class BoxTool(QObject):
     def _end(self) -> object:
         purpose = self._purpose
         self._purpose = self._corner = self._box = None
+        self.shows_original = False
         self._canvas.unsetCursor()
         self._canvas.update()
+        self.changed.emit()
         return purpose
 
 

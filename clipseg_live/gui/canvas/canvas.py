@@ -61,6 +61,7 @@ class Canvas(FileDropTarget):
         self.viewport = Viewport(self)
         self.viewport.changed.connect(self.update)
         self.box_tool = BoxTool(self, self.viewport)
+        self.box_tool.changed.connect(lambda: self._show_comparison(not self.comparing))
         self.wipe_tool = WipeTool(self, self.viewport)
         self._pan_tool = PanTool(self.viewport)
         self._tools: tuple[MouseTool, ...] = (self.box_tool, self.wipe_tool, self._pan_tool)
@@ -90,7 +91,8 @@ class Canvas(FileDropTarget):
     @property
     def comparing(self) -> bool:
         """Return True while the original frame is shown."""
-        return self._wants_original and not is_private(self._settings.effects)
+        wanted = self._wants_original or self.box_tool.shows_original
+        return wanted and not is_private(self._settings.effects)
 
     def image(self) -> QImage | None:
         """Return a copy of the shown image at the frame's size; None without one."""

@@ -7,6 +7,7 @@ from PySide6.QtCore import QStandardPaths, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
+from clipseg_live.app.devices import Snapshot
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.settings.live import LiveSettings
@@ -139,7 +140,7 @@ class RecordingBar(QWidget):
         return options
 
     def snapshot(self) -> None:
-        """Save the shown frame and each mask as PNG files."""
+        """Save the shown frame, the frame without effects and each mask as PNG files."""
         picture, settings = self._canvas.frame, self._settings()
         if picture is None:
             self._notify(FRAME_TOPIC, self.tr("There is no frame to save yet."), "warning")
@@ -227,12 +228,14 @@ class RecordingBar(QWidget):
             return True
         return False
 
-    def _report_snapshot(self, paths: list[Path]) -> None:
+    def _report_snapshot(self, saved: Snapshot) -> None:
         self._task = None
-        self.last_folder = paths[0].parent
-        masks = len(paths) - 1
-        with_masks = self.tr(" with 1 mask") if masks == 1 else self.tr(" with {0} masks").format(masks)
-        self._notify(SNAPSHOT_TOPIC, self.tr("Saved {0}{1}.").format(paths[0], with_masks if masks else ""))
+        self.last_folder = saved.rendered.parent
+        count = len(saved.masks)
+        parts = [self.tr("the original frame")] if saved.original is not None else []
+        parts += [self.tr("1 mask") if count == 1 else self.tr("{0} masks").format(count)] if count else []
+        with_parts = self.tr(" with {0}").format(self.tr(" and ").join(parts)) if parts else ""
+        self._notify(SNAPSHOT_TOPIC, self.tr("Saved {0}{1}.").format(saved.rendered, with_parts))
 
     def _show_snapshot_error(self, problem: str) -> None:
         self._task = None

@@ -1,5 +1,7 @@
 """Edits of the prompt list as pure functions from settings to settings."""
 
+from itertools import count
+
 from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow
 
 
@@ -20,6 +22,20 @@ def with_new_row(settings: LiveSettings, text: str = "", image: PromptImage | No
         UsageError: if the list is full.
     """
     return _with_rows(settings, (*settings.rows, settings.new_row(text, image)))
+
+
+def with_new_crop(settings: LiveSettings, image: PromptImage) -> LiveSettings:
+    """Return the settings with a new row at the end that looks for a part of a frame, with a name of its own.
+
+    The name is only the label of the row, because the image has the full weight.
+
+    Raises:
+        UsageError: if the list is full.
+    """
+    texts = {row.text for row in settings.rows}
+    name = next(name for number in count(1) if (name := f"crop {number}") not in texts)
+    row = settings.new_row(name, image).model_copy(update={"share": 1.0})
+    return _with_rows(settings, (*settings.rows, row))
 
 
 def with_duplicate(settings: LiveSettings, row_id: int) -> LiveSettings:

@@ -28,7 +28,7 @@ class PromptPanel(QWidget):
 
     Attributes:
         box_requested: signal with the id of the row to draw a box for, None for a new row. The window answers with
-            ``set_image``.
+            ``set_image`` or ``add_crop``.
     """
 
     box_requested = Signal(object)
@@ -101,6 +101,14 @@ class PromptPanel(QWidget):
         row = edits.row_of(self._store.settings, row_id)
         if row is not None:
             self._store.edit_row(row.model_copy(update={"image": picture}))
+
+    def add_crop(self, picture: PromptImage) -> None:
+        """Add a row for a part of a frame, and select its name."""
+        rows = len(self._store.settings.rows)
+        self._try(lambda: self._store.edit(edits.with_new_crop(self._store.settings, picture)))
+        if len(self._store.settings.rows) > rows:
+            self._focus_index(rows)
+            self.list.rows[rows].field.selectAll()
 
     def focus_new_row(self) -> None:
         """Focus the field of the new row, or the last prompt if the list is full."""

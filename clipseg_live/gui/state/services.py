@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipseg_live.app.devices import CropBox
+from clipseg_live.app.devices import CropBox, Snapshot
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings
 
@@ -20,8 +20,8 @@ class Services:
     Attributes:
         list_cameras: returns (name for a SourceSpec, name shown to the user) of each camera; slow, may raise
             ClipsegLiveError.
-        save_snapshot: writes the rendered frame and each mask into a folder and returns the files; slow, may raise
-            ClipsegLiveError or OSError.
+        save_snapshot: writes the rendered frame, the frame without effects and each mask into a folder; slow, may
+            raise ClipsegLiveError or OSError.
         crop_of: converts a box on the transformed frame (shares, 0 to 1) to a crop of the source.
         has_screen: returns whether the screen can be a source.
         list_microphones: returns their names; slow, may raise ClipsegLiveError.
@@ -31,7 +31,7 @@ class Services:
     """
 
     list_cameras: Callable[[], Sequence[tuple[str, str]]]
-    save_snapshot: Callable[[Path, RenderedFrame, LiveSettings], Sequence[Path]]
+    save_snapshot: Callable[[Path, RenderedFrame, LiveSettings], Snapshot]
     crop_of: Callable[[CropBox, FrameTransform], CropBox]
     has_screen: Callable[[], bool]
     list_microphones: Callable[[], Sequence[str]]

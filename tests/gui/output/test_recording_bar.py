@@ -129,7 +129,8 @@ def test_a_snapshot_saves_the_shown_frame(
     with qtbot.waitSignal(bar.message, timeout=2000):
         qtbot.mouseClick(bar.snapshot_button, LEFT)
     assert services.snapshots == [(tmp_path / "films", shown, LiveSettings())]
-    assert messages == [Message("snapshot", f"Saved {tmp_path / 'films' / 'picture.png'} with 1 mask.")]
+    saved = tmp_path / "films" / "picture.png"
+    assert messages == [Message("snapshot", f"Saved {saved} with the original frame and 1 mask.")]
 
 
 def test_a_failed_snapshot_is_reported_and_can_be_repeated(

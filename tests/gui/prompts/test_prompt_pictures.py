@@ -7,6 +7,7 @@ from PySide6.QtGui import QColor, QDragLeaveEvent, QDropEvent, QGuiApplication, 
 from PySide6.QtWidgets import QApplication, QFileDialog
 
 from clipseg_live.core.errors import Failure, UsageError
+from clipseg_live.core.prompts import Prompt
 from clipseg_live.gui.prompts.thumbnails import (
     LONGEST_SIDE,
     clipboard_image,
@@ -156,6 +157,29 @@ def test_a_box_is_requested_from_the_window(qtbot):
     assert panel.store.settings.rows[2].image == sample_image((1, 2, 3))
     panel.set_image(77, sample_image())  # its row was deleted
     assert len(panel.store.settings.rows) == 3
+
+
+def test_a_new_crop_has_a_name_that_is_selected_for_typing(qtbot):
+    panel = make_panel(qtbot, "a", "crop 1")
+    panel.add_crop(sample_image())
+    row = panel.store.settings.rows[2]
+    assert row.text == "crop 2" and row.image == sample_image()
+    assert row.prompt.label == "crop 2" and row.prompt.key == Prompt.image(sample_image().pixels).key  # the image alone
+    field = card(panel, 2).field
+    qtbot.waitUntil(field.hasFocus)
+    assert field.selectedText() == "crop 2"
+    qtbot.keyClicks(field, "mug")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert panel.store.settings.rows[2].text == "mug" and panel.store.settings.rows[2].prompt.key == row.prompt.key
+    for _ in range(2):
+        panel.store.undo()
+    assert len(panel.store.settings.rows) == 2
+
+
+def test_a_crop_for_a_full_list_is_refused(qtbot):
+    panel = make_panel(qtbot, *(f"{number}" for number in range(16)))
+    panel.add_crop(sample_image())
+    assert len(panel.store.settings.rows) == 16 and panel.problem.isVisible()
 
 
 def test_the_menu_of_the_thumbnail_removes_the_image(qtbot):
