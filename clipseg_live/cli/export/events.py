@@ -1,12 +1,17 @@
 """Progress of a batch as JSON lines, for programs that run ``export --into``.
 
-Each line is an object with ``event``: ``planned`` (``sources``), ``stage`` (``text``), ``begun`` (``number``),
-``progress`` (``number``, ``frames``, ``total``, ``seconds_left``), ``ended`` (``number``, ``ending``, ``sentence``,
-``frames``, ``notices``) and ``finished`` (``stopped``, ``seconds``, ``notices``). ``number`` is the index in
-``sources``. ``seconds_left`` is in seconds, null while unknown.
+Each line is an object with ``event`` and its values. ``number`` is the index in ``sources``.
+
+- ``planned``: ``sources``, each with ``source`` and the files of its ``photos``.
+- ``stage``: ``text``.
+- ``begun``: ``number``.
+- ``progress``: ``number``, ``frames``, ``total``, ``seconds_left`` (in seconds; null while unknown).
+- ``ended``: ``number``, ``ending``, ``sentence``, ``frames``, ``problems`` (of single photos), ``notices``.
+- ``finished``: ``stopped``, ``seconds``, ``notices``.
 """
 
 import json
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -25,7 +30,11 @@ class JsonEvents:
 
     def __init__(self, batch: "BatchRequest") -> None:
         self._last_times: dict[int, float] = {}
-        _print("planned", sources=[{"source": each.source, "photos": len(each.photos)} for each in batch.exports])
+        sources = [
+            {"source": each.source, "photos": [os.path.abspath(photo.file) for photo in each.photos]}
+            for each in batch.exports
+        ]
+        _print("planned", sources=sources)
 
     def stage(self, text: str) -> None:
         """Print the present stage."""
@@ -50,14 +59,15 @@ class JsonEvents:
 
     def ended(self, number: int, outcome: "Outcome") -> None:
         """Print the outcome of an export."""
-        frames = 0 if outcome.result is None else outcome.result.frames
+        frames, problems = (0, ()) if outcome.result is None else (outcome.result.frames, outcome.result.problems)
         _print(
             "ended",
             number=number,
             ending=outcome.ending.name.lower(),
             sentence=outcome.sentence,
             frames=frames,
-            notices=list(outcome.notices),
+            problems=list(problems),
+            notices=[notice for notice in outcome.notices if notice not in problems],
         )
 
     def finished(self, report: "BatchReport") -> None:

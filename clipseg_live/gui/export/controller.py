@@ -193,7 +193,7 @@ class ExportController(QObject):
             self.dialog.show_folder(self.folder)
 
     def _watch(self, run: ExportRun) -> None:
-        run.input_ended.connect(self.file_exported)
+        run.file_ended.connect(self.file_exported)
         run.ended.connect(lambda: self._report(run))
 
     def _report(self, run: ExportRun) -> None:

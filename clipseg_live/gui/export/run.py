@@ -47,7 +47,7 @@ class RunStatus:
         finished: number of inputs that have ended.
         progress: finished part of the run, 0 to 1.
         seconds_left: expected remaining seconds of the running inputs; None while unknown.
-        frames: number of frames written.
+        results: number of inputs with a result, which may lack some photos.
         problems: one sentence for each input that failed, and for what went wrong as a whole.
         notices: other sentences for the user.
     """
@@ -58,7 +58,7 @@ class RunStatus:
     finished: int = 0
     progress: float = 0.0
     seconds_left: float | None = None
-    frames: int = 0
+    results: int = 0
     problems: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
@@ -68,12 +68,13 @@ class ExportRun(QObject):
 
     Attributes:
         changed: signal, the status has changed.
-        input_ended: signal with the input and the reason why its result is missing, "" if it is complete.
+        file_ended: signal with an input, or a photo of a set, and the reason why its result is missing, "" if it is
+            complete.
         ended: signal, the process has ended.
     """
 
     changed = Signal()
-    input_ended = Signal(str, str)
+    file_ended = Signal(str, str)
     ended = Signal()
 
     def __init__(self, job: ExportJob, program: Sequence[str], parent: QObject | None = None) -> None:
@@ -82,7 +83,7 @@ class ExportRun(QObject):
         self.status = RunStatus()
         self._program = program
         self._process: QProcess | None = None
-        self._sources: list[str] = []
+        self._sources: list[dict[str, Any]] = []
         self._parts: dict[int, float] = {}
         self._errors = b""
         self._is_stop_requested = False
@@ -155,7 +156,7 @@ class ExportRun(QObject):
         """Take one line of ``clipseg_live.cli.export.events``."""
         kind, status = event["event"], self.status
         if kind == "planned":
-            self._sources = [source["source"] for source in event["sources"]]
+            self._sources = list(event["sources"])
             self._set(replace(status, inputs=len(self._sources)))
         elif kind == "stage":
             self._set(replace(status, stage=str(event["text"])))
@@ -170,28 +171,29 @@ class ExportRun(QObject):
 
     def _take_outcome(self, event: dict[str, Any]) -> None:
         number, ending = int(event["number"]), event["ending"]
-        source, sentence = self._sources[number], str(event["sentence"])
+        source, sentence = str(self._sources[number]["source"]), str(event["sentence"])
         status = self.status
         self._parts[number] = 1.0
-        notices = tuple(str(notice) for notice in event["notices"])
-        problems = status.problems
-        if ending == "partly":
-            problems, notices = (*problems, *notices), ()
-        elif ending not in (*_DONE, "stopped"):
-            problems = (*problems, sentence or f"{Path(source).name} was not exported.")
+        problems = [str(problem) for problem in event["problems"]]
+        if ending not in (*_DONE, "partly", "stopped"):
+            problems.append(sentence or f"{Path(source).name} was not exported.")
         self._set(
             self._with_progress(
                 replace(
                     status,
                     finished=status.finished + 1,
-                    frames=status.frames + int(event["frames"]),
-                    problems=problems,
-                    notices=(*status.notices, *notices),
+                    results=status.results + (ending in (*_DONE, "partly")),
+                    problems=(*status.problems, *problems),
+                    notices=(*status.notices, *map(str, event["notices"])),
                 )
             )
         )
-        if ending != "stopped":
-            self.input_ended.emit(source, "" if ending in (*_DONE, "partly") else sentence)
+        photos = [str(photo) for photo in self._sources[number]["photos"]]
+        if ending in (*_DONE, "partly"):
+            for file in photos or [source]:
+                self.file_ended.emit(file, _problem_of(file, problems))
+        elif ending != "stopped" and not photos:
+            self.file_ended.emit(source, problems[-1])
 
     def _with_progress(self, status: RunStatus) -> RunStatus:
         return replace(status, progress=sum(self._parts.values()) / max(status.inputs, 1))
@@ -231,6 +233,12 @@ class ExportRun(QObject):
         if status != self.status:
             self.status = status
             self.changed.emit()
+
+
+def _problem_of(file: str, problems: Sequence[str]) -> str:
+    """Return the sentence that names a photo of a set, "" if there is none."""
+    name = Path(file).name
+    return next((problem for problem in problems if name in problem), "")
 
 
 class ExportQueue(QObject):

@@ -79,6 +79,7 @@ class RunCard(QFrame):
         self._show_sentences(self.problems, status.problems)
         self._show_sentences(self.notices, () if active else status.notices)
         self.stop_button.setVisible(active)
+        self.resume_button.setText(self.tr("Retry") if status.state is RunState.FAILED else self.tr("Resume"))
         self.resume_button.setVisible(status.state in (RunState.STOPPED, RunState.FAILED))
         self.folder_button.setVisible(not active)
         self.remove_button.setVisible(not active)
@@ -92,8 +93,10 @@ class RunCard(QFrame):
         if status.state is RunState.DONE:
             return self.tr("Done")
         if status.state is RunState.FAILED:
-            failed = len(status.problems)
-            return self.tr("Failed") if status.inputs <= 1 else self.tr("Done with {0} problems").format(failed)
+            if not status.results:
+                return self.tr("Failed")
+            count = len(status.problems)
+            return self.tr("Done with 1 problem") if count == 1 else self.tr("Done with {0} problems").format(count)
         if status.stage or not status.inputs:
             return status.stage or self.tr("Starting")
         parts = [f"{status.progress:.0%}"]

@@ -99,7 +99,6 @@ class FileController(QObject):
 
     def open(self, spec: SourceSpec) -> None:
         """Open a source. The files of a list are found in the background."""
-        self._leave()
         self._spec = spec
         self._wanted = None
         self._pending = None

@@ -51,16 +51,18 @@ class FileModel(QAbstractListModel):
         super().__init__(parent)
         self.files: tuple[Path, ...] = ()
         self._problems: dict[int, str] = {}
-        self._notes: dict[Path, str] = {}
+        self._notes: dict[str, str] = {}
         self._pictures = _Pictures()
         self._waiting: OrderedDict[int, None] = OrderedDict()
         self._generation = 0
+        self._rows: dict[str, int] = {}
         self._task: BackgroundTask | None = None
 
     def set_files(self, files: Sequence[Path]) -> None:
         """Show other files. Notes are kept by file."""
         self.beginResetModel()
         self.files = tuple(files)
+        self._rows = {os.path.abspath(file): row for row, file in enumerate(self.files)}
         self._problems = {}
         self._pictures = _Pictures()
         self._waiting.clear()
@@ -79,23 +81,19 @@ class FileModel(QAbstractListModel):
                 self._problems[row] = problem
             self._update(row)
 
-    def set_note(self, file: Path, note: str) -> None:
-        """Show a short note below the name of a file, such as the outcome of its export; "" removes it."""
-        self._notes[file] = note
-        if file in self.files:
-            self._update(self.files.index(file))
-
     def show_export(self, file: str, problem: str) -> None:
-        """Note the outcome of the export of a file.
+        """Note the outcome of the export of a file below its name. It is kept when another list is shown.
 
         Args:
             file: absolute path.
             problem: why the result is missing, "" if it is complete.
         """
-        note = self.tr("Export failed: {0}").format(problem) if problem else self.tr("Exported")
-        for listed in self.files:
-            if os.path.abspath(listed) == file:
-                self.set_note(listed, note)
+        self._notes[file] = self.tr("Export failed: {0}").format(problem) if problem else self.tr("Exported")
+        if file in self._rows:
+            self._update(self._rows[file])
+
+    def _note(self, row: int) -> str:
+        return self._notes.get(os.path.abspath(self.files[row]), "")
 
     def rowCount(self, parent: ModelIndex = _ROOT) -> int:
         """Return the number of files."""
@@ -114,8 +112,8 @@ class FileModel(QAbstractListModel):
         if role == PROBLEM_ROLE:
             return self.problem(row)
         if role == NOTE_ROLE:
-            return self._notes.get(file, "")
-        texts = [text for text in (self.problem(row), self._notes.get(file, "")) if text]
+            return self._note(row)
+        texts = [text for text in (self.problem(row), self._note(row)) if text]
         if role == Qt.ItemDataRole.ToolTipRole:
             return "\n".join([str(file), *texts])
         if role == Qt.ItemDataRole.AccessibleTextRole:

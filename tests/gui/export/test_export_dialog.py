@@ -55,12 +55,13 @@ def script(results: Path, *events: Event) -> None:
 
 
 def planned(*sources: Path) -> Event:
-    return {"event": "planned", "sources": [{"source": str(source), "photos": 0} for source in sources]}
+    return {"event": "planned", "sources": [{"source": str(source), "photos": []} for source in sources]}
 
 
-def ended(number: int, ending: str = "done", sentence: str = "", *notices: str) -> Event:
+def ended(number: int, ending: str = "done", sentence: str = "", *problems: str) -> Event:
     return {
-        "event": "ended", "number": number, "ending": ending, "sentence": sentence, "frames": 9, "notices": notices,
+        "event": "ended", "number": number, "ending": ending, "sentence": sentence, "frames": 9, "notices": [],
+        "problems": problems,
     }  # fmt: skip
 
 
@@ -249,16 +250,22 @@ def test_an_export_needs_a_prompt(window: MainWindow, session: FakeSession, qtbo
 def test_a_set_of_photos_is_one_input(
     window: MainWindow, session: FakeSession, qtbot: QtBot, tmp_path: Path, results: Path
 ) -> None:
-    for name in ("a.png", "b.png"):
-        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    photos = [tmp_path / "a.png", tmp_path / "b.png"]
+    for photo in photos:
+        Image.new("RGB", (8, 8)).save(photo)
     window.open_source(SourceSpec(name=str(tmp_path / "*.png")))
     qtbot.waitUntil(window.body.file_panel.isVisible, timeout=5000)
     dialog = open_dialog(window, qtbot)
-    script(results, planned(tmp_path), ended(0, "partly", "", "b.png is damaged."), FINISHED)
+    sources = [{"source": "*.png", "photos": [str(photo) for photo in photos]}]
+    script(results, {"event": "planned", "sources": sources}, ended(0, "partly", "", "b.png is damaged."), FINISHED)
     wait_for(export(dialog, qtbot, LIST), "Done", qtbot)
-    wait_for(export(dialog, qtbot, FILE), "Done", qtbot)
-    assert [call[1] for call in calls(results)] == [str(tmp_path / "*.png"), str(tmp_path / "a.png")]
+    model = window.body.file_model
+    assert [model.data(model.index(row), NOTE_ROLE) for row in (0, 1)] == [
+        "Exported", "Export failed: b.png is damaged."
+    ]  # fmt: skip
     assert dialog.cards()[0].problems.text() == "b.png is damaged."
+    wait_for(export(dialog, qtbot, FILE), "Done", qtbot)
+    assert [call[1] for call in calls(results)] == [str(tmp_path / "*.png"), str(photos[0])]
 
 
 def test_the_model_that_runs_is_exported(window: MainWindow, session: FakeSession, qtbot: QtBot, results: Path) -> None:

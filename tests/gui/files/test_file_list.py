@@ -274,7 +274,7 @@ def test_retry_opens_the_same_file(window: MainWindow, session: FakeSession, qtb
 def test_notes_are_kept_by_file(window: MainWindow, session: FakeSession, qtbot: QtBot, folder: Folder) -> None:
     path = folder("a.mp4", "b.mp4")
     model = window.body.file_model
-    model.set_note(path / "b.mp4", "Exported")
+    model.show_export(str(path / "b.mp4"), "")
     open_folder(window, session, qtbot, path)
     assert model.data(model.index(1), NOTE_ROLE) == "Exported" and model.data(model.index(0), NOTE_ROLE) == ""
 

@@ -26,7 +26,7 @@ def main() -> int:
             return 2
         sys.stdout.write(json.dumps(event) + "\n")
         sys.stdout.flush()
-        is_whole = is_whole and event.get("ending") != "failed"
+        is_whole = is_whole and event.get("ending") not in ("failed", "partly")
     return int(not is_whole)
 
 

@@ -78,7 +78,9 @@ def test_events_are_json_lines_and_progress_is_limited(
 ) -> None:
     now = [10.0]
     monkeypatch.setattr("clipseg_live.cli.export.events.time.monotonic", lambda: now[0])
-    done = Outcome(Ending.DONE, result=ExportResult(9, 1.0, Fraction(0)), notices=("Sound was converted.",))
+    problem = "b.png is damaged."
+    result = ExportResult(9, 1.0, Fraction(0), (problem,))
+    done = Outcome(Ending.DONE, result=result, notices=("Sound was converted.", problem))
     whole = report(done, seconds=2.5)
     events = JsonEvents(BatchRequest(whole.exports, Path("out")))
     events.stage("Loading")
@@ -90,11 +92,12 @@ def test_events_are_json_lines_and_progress_is_limited(
     events.ended(0, Outcome(Ending.FINISHED_BEFORE))
     events.finished(whole)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == {"event": "planned", "sources": [{"source": "in/a.mov", "photos": 0}]}
+    assert lines[0] == {"event": "planned", "sources": [{"source": "in/a.mov", "photos": []}]}
     assert [line["frames"] for line in lines if line["event"] == "progress"] == [0, 2]
     assert lines[-3:] == [
         {"event": "ended", "number": 0, "ending": "done", "sentence": "", "frames": 9,
-         "notices": ["Sound was converted."]},
-        {"event": "ended", "number": 0, "ending": "finished_before", "sentence": "", "frames": 0, "notices": []},
+         "problems": ["b.png is damaged."], "notices": ["Sound was converted."]},
+        {"event": "ended", "number": 0, "ending": "finished_before", "sentence": "", "frames": 0, "problems": [],
+         "notices": []},
         {"event": "finished", "stopped": False, "seconds": 2.5, "notices": []},
     ]  # fmt: skip
