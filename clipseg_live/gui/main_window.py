@@ -253,7 +253,10 @@ class MainWindow(QMainWindow):
         return super().event(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Shut down."""
+        """Shut down, unless an export is running and the user wants to keep it."""
+        if not self.exports.may_close():
+            event.ignore()
+            return
         self.shut_down()
         event.accept()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QMessageBox, QWidget
 
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.session_file import SESSION_SUFFIX, save_session
@@ -83,6 +83,7 @@ class ExportController(QObject):
         self._default_folder = default_folder
         self._window = window
         self.dialog: ExportDialog | None = None
+        self.question: QMessageBox | None = None
         queue.added.connect(self._watch)
 
     @property
@@ -121,6 +122,34 @@ class ExportController(QObject):
         job = self._job(part)
         if job is not None:
             self.queue.add(job)
+
+    def may_close(self) -> bool:
+        """Return whether no export would be lost with the window. If not, ask the user, who may close it then."""
+        if not self.queue.is_active:
+            return True
+        if self.question is None:
+            question = self.question = QMessageBox(
+                QMessageBox.Icon.Question,
+                self.tr("Export"),
+                self.tr("An export is running. Stop it and close the window?"),
+                QMessageBox.StandardButton.Cancel,
+                self._window,
+            )
+            question.setInformativeText(self.tr("Finished results are kept. The same export continues later."))
+            question.addButton(self.tr("Stop and close"), QMessageBox.ButtonRole.AcceptRole)
+            question.accepted.connect(self._stop_and_close)
+            question.finished.connect(self._forget_question)
+            question.open()
+        return False
+
+    def _stop_and_close(self) -> None:
+        self.queue.end_now()
+        self._window.close()
+
+    def _forget_question(self) -> None:
+        if self.question is not None:
+            self.question.deleteLater()
+            self.question = None
 
     def shut_down(self) -> None:
         """End running exports."""

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QFileDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.session_file import load_session
@@ -311,7 +311,7 @@ def test_a_folder_that_cannot_be_made_is_reported(
     assert dialog.cards() == [] and "cannot be created" in window.toasts.texts()[0]
 
 
-def test_closing_the_window_ends_the_export(
+def test_closing_the_window_asks_before_it_ends_an_export(
     window: MainWindow, session: FakeSession, qtbot: QtBot, clips: Path, results: Path
 ) -> None:
     window.open_source(SourceSpec(name=str(clips / "a.mp4")))
@@ -319,7 +319,18 @@ def test_closing_the_window_ends_the_export(
     script(results, planned(clips / "a.mp4"), progress(0, 1), {"event": "hold"})
     wait_for(export(dialog, qtbot), "1%", qtbot)
     window.close()
-    assert not window.exports.queue.is_active and session.stops == 1
+    question = window.exports.question
+    assert question is not None and question.isVisible() and window.isVisible() and session.stops == 0
+    qtbot.mouseClick(question.button(QMessageBox.StandardButton.Cancel), LEFT)
+    assert window.exports.question is None and window.exports.queue.is_active
+    window.close()
+    question = window.exports.question
+    assert question is not None
+    (accept,) = (
+        button for button in question.buttons() if question.buttonRole(button) is QMessageBox.ButtonRole.AcceptRole
+    )
+    qtbot.mouseClick(accept, LEFT)
+    assert not window.exports.queue.is_active and not window.isVisible() and session.stops == 1
 
 
 def test_more_options_are_folded(window: MainWindow, qtbot: QtBot) -> None:
