@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QStringListModel, Qt, Signal
 from PySide6.QtGui import QImage, QPixmap
 
 from clipseg_live.gui.state.thread_bridge import BackgroundTask
@@ -20,7 +20,6 @@ PROBLEM_ROLE = Qt.ItemDataRole.UserRole + 1
 NOTE_ROLE = Qt.ItemDataRole.UserRole + 2
 
 ModelIndex = QModelIndex | QPersistentModelIndex
-_ROOT = QModelIndex()
 
 
 @dataclass(slots=True)
@@ -40,12 +39,21 @@ class _Pictures:
             self.by_row.popitem(last=False)
 
 
-class FileModel(QAbstractListModel):
+class FileModel(QStringListModel):
     """The files of a list, each with a thumbnail, a problem and a note.
 
     A view asks for the thumbnails of the rows that it paints. They are read one after the other in the background.
     Requests for rows that were scrolled away are dropped.
+
+    Names and the number of rows are in the base class, whose methods need no Python code: views call them once for each
+    row, and each call would wait for background threads.
+
+    Attributes:
+        row_changed: signal with a row that looks different. It replaces ``dataChanged``, after which a QListView lays
+            out all rows again, which takes a tenth of a second for 10,000 files.
     """
+
+    row_changed = Signal(int)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -60,14 +68,13 @@ class FileModel(QAbstractListModel):
 
     def set_files(self, files: Sequence[Path]) -> None:
         """Show other files. Notes are kept by file."""
-        self.beginResetModel()
         self.files = tuple(files)
-        self._rows = {os.path.abspath(file): row for row, file in enumerate(self.files)}
+        self._rows = {}
         self._problems = {}
         self._pictures = _Pictures()
         self._waiting.clear()
         self._generation += 1
-        self.endResetModel()
+        self.setStringList([shown_name(file) for file in self.files])
 
     def problem(self, row: int) -> str:
         """Return why a file cannot be read, "" if nothing is known against it."""
@@ -79,7 +86,7 @@ class FileModel(QAbstractListModel):
             self._problems.pop(row, None)
             if problem:
                 self._problems[row] = problem
-            self._update(row)
+            self.row_changed.emit(row)
 
     def show_export(self, file: str, problem: str) -> None:
         """Note the outcome of the export of a file below its name. It is kept when another list is shown.
@@ -89,15 +96,13 @@ class FileModel(QAbstractListModel):
             problem: why the result is missing, "" if it is complete.
         """
         self._notes[file] = self.tr("Export failed: {0}").format(problem) if problem else self.tr("Exported")
+        if not self._rows:
+            self._rows = {os.path.abspath(listed): row for row, listed in enumerate(self.files)}
         if file in self._rows:
-            self._update(self._rows[file])
+            self.row_changed.emit(self._rows[file])
 
     def _note(self, row: int) -> str:
         return self._notes.get(os.path.abspath(self.files[row]), "")
-
-    def rowCount(self, parent: ModelIndex = _ROOT) -> int:
-        """Return the number of files."""
-        return 0 if parent.isValid() else len(self.files)
 
     def data(self, index: ModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         """Return the name, thumbnail, problem or note of a file."""
@@ -105,8 +110,6 @@ class FileModel(QAbstractListModel):
         if not index.isValid() or row >= len(self.files):
             return None
         file = self.files[row]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return file.name
         if role == Qt.ItemDataRole.DecorationRole:
             return self._thumbnail(row)
         if role == PROBLEM_ROLE:
@@ -115,10 +118,10 @@ class FileModel(QAbstractListModel):
             return self._note(row)
         texts = [text for text in (self.problem(row), self._note(row)) if text]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return "\n".join([str(file), *texts])
+            return "\n".join([shown_name(file, whole=True), *texts])
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return ", ".join([file.name, *texts])
-        return None
+            return ", ".join([shown_name(file), *texts])
+        return super().data(index, role)
 
     def _thumbnail(self, row: int) -> QPixmap | None:
         picture = self._pictures.get(row)
@@ -147,13 +150,14 @@ class FileModel(QAbstractListModel):
         if generation == self._generation:
             if image is not None:
                 self._pictures.put(row, QPixmap.fromImage(image))
-                self._update(row)
+                self.row_changed.emit(row)
             self.set_problem(row, problem)
         self._read_next()
 
-    def _update(self, row: int) -> None:
-        index = self.index(row)
-        self.dataChanged.emit(index, index)
+
+def shown_name(file: Path, *, whole: bool = False) -> str:
+    """Return the name of a file for display, which may have bytes that are not text; with ``whole`` its path."""
+    return os.fsencode(file if whole else file.name).decode(errors="replace")
 
 
 def _read(file: Path) -> QImage:

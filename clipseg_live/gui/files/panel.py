@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from clipseg_live.gui.files.model import NOTE_ROLE, PROBLEM_ROLE, FileModel, ModelIndex
-from clipseg_live.gui.widgets import icons, theme
+from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.controls import tool_button
 
 FILE_PANEL_WIDTH = 216
@@ -51,11 +51,13 @@ class FilePanel(QFrame):
         self.view.setModel(model)
         self.view.setItemDelegate(_Delegate(self.view))
         self.view.setUniformItemSizes(True)
+        self.view.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
         self.view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setAccessibleName(self.tr("Files"))
         self.view.setStyleSheet("QListView { border: none; background: transparent; }")
         self.view.chosen.connect(self.chosen)
+        model.row_changed.connect(lambda row: self.view.update(model.index(row)))
         header = QHBoxLayout()
         header.setContentsMargins(2 * theme.UNIT, theme.UNIT // 2, theme.UNIT // 2, theme.UNIT // 2)
         header.setSpacing(theme.UNIT // 2)
@@ -136,10 +138,9 @@ class _Delegate(QStyledItemDelegate):
             painter.drawPixmap(QRect(corner, size), picture)
             return
         name, colour = ("warning", theme.WARNING) if index.data(PROBLEM_ROLE) else ("image", theme.FAINT)
-        ratio = painter.device().devicePixelRatioF()
-        sign = icons.pixmap(name, colour, theme.ICON, ratio)
-        corner = frame.center() - QRect(0, 0, theme.ICON, theme.ICON).center()
-        painter.drawPixmap(corner, sign)
+        area = QRect(0, 0, theme.ICON, theme.ICON)
+        area.moveCenter(frame.center())
+        theme.icon(name, colour).paint(painter, area)
 
     def _paint_texts(self, painter: QPainter, area: QRect, index: ModelIndex) -> None:
         problem, note = str(index.data(PROBLEM_ROLE) or ""), str(index.data(NOTE_ROLE) or "")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 from clipseg_live.core.errors import PhotoError, SourceError
@@ -100,6 +101,7 @@ def natural_order(path: Path) -> tuple[object, ...]:
     return tuple(_natural(part) for part in path.parts), path.parts
 
 
+@lru_cache(maxsize=4096)  # the folders of files in a list are the same ones again and again
 def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
     parts = re.split(r"(\d+)", name.casefold())
     return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts)

@@ -1,6 +1,7 @@
 """The file list of the window: folders, several files, keys, thumbnails, and files that cannot be read."""
 
 import os
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -313,3 +314,16 @@ def test_in_and_out_points_are_kept_by_file(
     qtbot.waitUntil(lambda: window.file_list.title == "a.mp4", timeout=2000)
     window.refresh()
     assert bar.playback_range == PlaybackRange(Fraction(12))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text on other systems")
+def test_names_that_are_no_text_are_shown(
+    window: MainWindow, session: FakeSession, qtbot: QtBot, folder: Folder
+) -> None:
+    path = folder("a.png", "b.png")
+    (path / "b.png").rename(Path(os.fsdecode(os.fsencode(path) + b"/b\xff.png")))
+    open_folder(window, session, qtbot, path)
+    model = window.body.file_model
+    index = model.index(1)
+    assert index.data() == "b\ufffd.png" and index.data(Qt.ItemDataRole.ToolTipRole).endswith("/b\ufffd.png")
+    qtbot.waitUntil(lambda: index.data(Qt.ItemDataRole.DecorationRole) is not None, timeout=5000)
