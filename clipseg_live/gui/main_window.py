@@ -12,6 +12,7 @@ from PySide6.QtGui import (
     QDropEvent,
     QGuiApplication,
     QKeyEvent,
+    QResizeEvent,
     QStatusTipEvent,
 )
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
@@ -52,6 +53,8 @@ logger = logging.getLogger(__name__)
 
 REFRESH_MILLISECONDS = 66
 _TIMINGS_EVERY = 4
+NARROW_WIDTH = 1100
+"""Width in pixels below which the file list shows thumbnails alone."""
 
 
 class MainWindow(QMainWindow):
@@ -251,6 +254,11 @@ class MainWindow(QMainWindow):
             self.body.help_line.point(event.tip())
             return True
         return super().event(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave room for the video in a narrow window."""
+        super().resizeEvent(event)
+        self.body.file_panel.set_compact(self.width() < NARROW_WIDTH)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Shut down, unless an export is running and the user wants to keep it."""

@@ -18,7 +18,8 @@ from clipseg_live.gui.files.model import NOTE_ROLE, PROBLEM_ROLE, FileModel, Mod
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.controls import tool_button
 
-FILE_PANEL_WIDTH = 216
+FILE_PANEL_WIDTH, COMPACT_WIDTH = 216, 112
+"""Widths in pixels, with names and with thumbnails alone."""
 ROW_HEIGHT = 64
 _PICTURE = QSize(72, 48)
 
@@ -70,6 +71,12 @@ class FilePanel(QFrame):
         column.addLayout(header)
         column.addWidget(self.view, 1)
 
+    def set_compact(self, compact: bool) -> None:
+        """Show only thumbnails, for narrow windows. Names are in the tool tips."""
+        self.setFixedWidth(COMPACT_WIDTH if compact else FILE_PANEL_WIDTH)
+        self.previous_button.setVisible(not compact)
+        self.next_button.setVisible(not compact)
+
     def show_row(self, row: int) -> None:
         """Mark a row as the file that is shown."""
         count = self._model.rowCount()
@@ -109,7 +116,7 @@ class _Delegate(QStyledItemDelegate):
 
     def sizeHint(self, option: QStyleOptionViewItem, index: ModelIndex) -> QSize:
         """Return the size of every row."""
-        return QSize(FILE_PANEL_WIDTH - 2 * theme.UNIT, ROW_HEIGHT)
+        return QSize(_PICTURE.width(), ROW_HEIGHT)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: ModelIndex) -> None:
         """Paint a row."""
@@ -125,7 +132,9 @@ class _Delegate(QStyledItemDelegate):
         top = rect.top() + (rect.height() - _PICTURE.height()) // 2
         frame = QRect(rect.left() + 2 * theme.UNIT, top, _PICTURE.width(), _PICTURE.height())
         self._paint_picture(painter, frame, index)
-        self._paint_texts(painter, rect.adjusted(frame.right() - rect.left() + theme.UNIT, 0, -theme.UNIT, 0), index)
+        if rect.width() > COMPACT_WIDTH:
+            left = frame.right() - rect.left() + theme.UNIT
+            self._paint_texts(painter, rect.adjusted(left, 0, -theme.UNIT, 0), index)
         painter.restore()
 
     def _paint_picture(self, painter: QPainter, frame: QRect, index: ModelIndex) -> None:

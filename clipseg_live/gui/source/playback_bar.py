@@ -18,8 +18,8 @@ from clipseg_live.gui.widgets.controls import ElidedLabel, tool_button
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 SKIP_SECONDS = 5
 _HOLD_SECONDS = 0.4
-_NARROW, _NARROWEST = 680, 440
-"""Widths in pixels below which the frame number and the buttons of the in and out points are hidden, and the speed."""
+_WIDTHS = (680, 480, 360)
+"""Widths in pixels below which these are hidden: frame number, in and out buttons; speed and clear button; loop."""
 
 
 class PlaybackBar(QFrame):
@@ -183,7 +183,7 @@ class PlaybackBar(QFrame):
 
     def minimumSizeHint(self) -> QSize:
         """Return a width at which the bar is still usable. Narrower than its controls, it hides some of them."""
-        return QSize(240, super().minimumSizeHint().height())
+        return QSize(200, super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Hide what does not fit."""
@@ -203,11 +203,12 @@ class PlaybackBar(QFrame):
         self._session.seek(time)  # show the frame at the point
 
     def _show_range(self) -> None:
-        shown = self.playback_range
+        shown, timeline, width = self.playback_range, not self._status.photos, self.width()
         for widget in self._wide_widgets:
-            widget.setVisible(self._has_timeline and self.width() >= _NARROW)
-        self.speed_box.setVisible(not self._status.photos and self.width() >= _NARROWEST)
-        self.clear_button.setVisible(self._has_timeline and not shown.is_whole)
+            widget.setVisible(self._has_timeline and width >= _WIDTHS[0])
+        self.clear_button.setVisible(self._has_timeline and not shown.is_whole and width >= _WIDTHS[1])
+        self.speed_box.setVisible(timeline and width >= _WIDTHS[1])
+        self.loop_button.setVisible(timeline and width >= _WIDTHS[2])
         self.seek_bar.show_range(shown, self._status.duration)
 
     def _show_kind(self, photos: bool) -> None:

@@ -16,6 +16,7 @@ from pytestqt.qtbot import QtBot
 from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.core.status import SourceState, SourceStatus
 from clipseg_live.gui.files.model import NOTE_ROLE, PROBLEM_ROLE
+from clipseg_live.gui.files.panel import COMPACT_WIDTH, FILE_PANEL_WIDTH
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.source.playback_range import PlaybackRange
 from tests.gui.canvas.test_canvas import drop, files
@@ -240,6 +241,21 @@ def test_the_list_can_be_hidden(window: MainWindow, session: FakeSession, qtbot:
     assert not window.file_panel.isVisible()
     window.actions_by_name["full_screen"].trigger()
     assert window.file_panel.isVisible()
+
+
+def test_a_narrow_window_shows_thumbnails_alone(
+    window: MainWindow, session: FakeSession, qtbot: QtBot, folder: Folder
+) -> None:
+    open_folder(window, session, qtbot, folder("a.mp4", "b.mp4"))
+    session.set_status(file_status())
+    window.refresh()
+    assert window.file_panel.width() == FILE_PANEL_WIDTH and window.playback_bar.frame.isVisible()
+    window.resize(760, 480)
+    qtbot.waitUntil(lambda: window.file_panel.width() == COMPACT_WIDTH, timeout=2000)
+    assert window.width() == 760 and window.canvas.width() > 300
+    qtbot.waitUntil(lambda: window.playback_bar.seek_bar.width() > 60, timeout=2000)
+    click_row(window, qtbot, 1)
+    assert window.file_panel.position.text() == "2 of 2"
 
 
 def test_another_source_replaces_the_list(
