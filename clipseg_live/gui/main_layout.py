@@ -76,6 +76,12 @@ class WindowBody(QWidget):
             column.addWidget(widget, 1 if widget is self.splitter else 0)
         self._panel_visible = True
 
+    def show_export(self, progress: str) -> None:
+        """Show the progress of the running export beside the icon of its button, "" for none."""
+        with_text, icon_only = Qt.ToolButtonStyle.ToolButtonTextBesideIcon, Qt.ToolButtonStyle.ToolButtonIconOnly
+        self.export_button.setText(progress)
+        self.export_button.setToolButtonStyle(with_text if progress else icon_only)
+
     def show_tab(self, tab: int) -> None:
         """Show a panel (0: prompts, 1: settings) and focus it."""
         self._panel_visible = True

@@ -286,6 +286,7 @@ class MainWindow(QMainWindow):
         self.output_controller.message.connect(self.show_message)
         self.files.message.connect(self.show_message)
         self.exports.message.connect(self.show_message)
+        self.exports.progress_changed.connect(self.body.show_export)
         self.exports.file_exported.connect(self.body.file_model.show_export)
         self.status_line.restart_requested.connect(self._session.restart_worker)
         self.status_line.models_requested.connect(self._open_models)

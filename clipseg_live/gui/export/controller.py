@@ -60,10 +60,12 @@ class ExportController(QObject):
 
     Attributes:
         message: signal with a Message for the user.
+        progress_changed: signal with the progress of the running export as text, "" without one.
         file_exported: signal with an exported file and the reason why its result is missing, "" if it is complete.
     """
 
     message = Signal(object)
+    progress_changed = Signal(str)
     file_exported = Signal(str, str)
 
     def __init__(
@@ -223,6 +225,7 @@ class ExportController(QObject):
 
     def _watch(self, run: ExportRun) -> None:
         run.file_ended.connect(self.file_exported)
+        run.changed.connect(lambda: self.progress_changed.emit(f"{run.status.progress:.0%}" if run.is_active else ""))
         run.ended.connect(lambda: self._report(run))
 
     def _report(self, run: ExportRun) -> None:

@@ -166,11 +166,13 @@ def test_a_list_is_exported_with_progress_and_its_failures_are_shown(
     card = export(dialog, qtbot, LIST)
     wait_for(card, "70%  ·  1 of 2 files  ·  1:15 left", qtbot)
     assert card.bar.value() == 700 and card.problems.text() == "a.mp4 is empty."
+    assert window.body.export_button.text() == "70%"
     model = window.body.file_model
     assert model.data(model.index(0), NOTE_ROLE) == "Export failed: a.mp4 is empty."
     assert calls(results)[0][1:3] == [str(clips / "a.mp4"), str(clips / "b.mp4")]
     qtbot.mouseClick(card.stop_button, LEFT)
     wait_for(card, "Stopped", qtbot)
+    assert window.body.export_button.text() == ""
     script(
         results, planned(clips / "a.mp4", clips / "b.mp4"), ended(0, "failed", "a.mp4 is empty."), ended(1), FINISHED
     )
