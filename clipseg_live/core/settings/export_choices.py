@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from clipseg_live.core.settings.annotations import InstanceRule, SegmentationForm
-from clipseg_live.core.settings.base import Codec, DataFormat, Frozen
+from clipseg_live.core.settings.base import Codec, DataFormat, Frozen, SequenceRate
 from clipseg_live.core.settings.rendering import HDRMode, TemporalMode
 
 MaskFiles = Literal["jsonl", "png"]
@@ -23,6 +23,8 @@ class ExportChoices(Frozen):
         alpha: Write the cut-out with a transparent background.
         hdr: Convert HDR video to SDR, or keep it.
         temporal: Use later frames, or not.
+        sequence: The images of a folder or pattern are the frames of one video.
+        rate: Frames per second of that video; None for the default.
         masks: Files with masks next to each result.
         data: Data formats next to each result.
         every: Masks and data are written for every N-th frame.
@@ -42,6 +44,8 @@ class ExportChoices(Frozen):
     alpha: bool = False
     hdr: HDRMode = "sdr"
     temporal: TemporalMode = "lookahead"
+    sequence: bool = False
+    rate: SequenceRate | None = None
     masks: MaskFiles | None = None
     data: tuple[DataFormat, ...] = ()
     every: Annotated[int, Field(ge=1)] = 1
@@ -58,7 +62,7 @@ class ExportChoices(Frozen):
         """Return the options as arguments of the command, without those that have their default."""
         arguments: list[str] = []
         for name, value in self:
-            if value == type(self).model_fields[name].default:
+            if value == type(self).model_fields[name].default or (name == "rate" and not self.sequence):
                 continue
             option = f"--{name.replace('_', '-')}"
             if value is True:

@@ -1,6 +1,7 @@
 """Form with the options of an export."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from pydantic import ValidationError
 from PySide6.QtCore import Signal
@@ -15,6 +16,7 @@ from clipseg_live.gui.widgets.number_range import NumberRange
 from clipseg_live.gui.widgets.slider_field import SliderField
 
 _DEFAULT_QUALITY = 70
+_RATES = ("10", "12", "15", "24000/1001", "24", "30000/1001", "30", "50", "60")
 _SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".webp", ".gif", ".png", ".jpg")
 _CODECS = (
     ("h264", "H.264"), ("h265", "H.265"), ("av1", "AV1"), ("vp9", "VP9"), ("prores", "ProRes"), ("ffv1", "FFV1"),
@@ -99,6 +101,10 @@ class ExportForm(QWidget):
         self.temporal = self._segments(
             "temporal", self.tr("Masks use"), [("lookahead", self.tr("Later frames")), ("causal", self.tr("As live"))]
         )
+        self.sequence = self._check("sequence", self.tr("Photos"), self.tr("As the frames of one video"))
+        rates: list[tuple[object, str]] = [(None, self.tr("25 fps"))]
+        rates += [(Fraction(rate), f"{float(Fraction(rate)):.5g} fps") for rate in _RATES]
+        self.rate = self._choice("rate", self.tr("Their frame rate"), rates)
         self.every = self._number("every", self.tr("Data of"), self.tr("every {0} frames"), 1, 10_000)
         self.every.setSpecialValueText(self.tr("every frame"))
         self.only_present = self._check("only_present", self.tr("Data only"), self.tr("Frames with a detection"))
@@ -132,7 +138,7 @@ class ExportForm(QWidget):
         self._labels[control] = label
         control.setAccessibleName(name)
 
-    def _choice(self, field: str, name: str, choices: list[tuple[str | None, str]]) -> ChoiceBox:
+    def _choice(self, field: str, name: str, choices: Sequence[tuple[object, str]]) -> ChoiceBox:
         box = ChoiceBox(name, self)
         box.set_choices(choices)
         box.picked.connect(self._editor(field))
@@ -183,10 +189,11 @@ class ExportForm(QWidget):
 
     def _show(self) -> None:
         choices = self._choices
-        for name in ("suffix", "codec", "masks", "hdr", "temporal", "segmentation", "instances"):
+        for name in ("suffix", "codec", "masks", "hdr", "temporal", "segmentation", "instances", "rate"):
             getattr(self, name).show_value(getattr(choices, name))
-        for name in ("overwrite", "alpha", "only_present", "keep_partial"):
+        for name in ("overwrite", "alpha", "only_present", "keep_partial", "sequence"):
             getattr(self, name).setChecked(getattr(choices, name))
+        self.rate.setEnabled(choices.sequence)
         for name in ("every", "seed", "jobs"):
             getattr(self, name).setValue(getattr(choices, name))
         self.split.setValue(choices.split or 0.0)

@@ -344,5 +344,11 @@ def test_more_options_are_folded(window: MainWindow, qtbot: QtBot) -> None:
     form.every.setFocus()
     qtbot.keyClick(form.every, Qt.Key.Key_Up)
     qtbot.keyClick(form.split, Qt.Key.Key_Up)
-    assert form.choices.arguments() == ["--temporal", "causal", "--every", "2", "--split", "0.05"]
+    assert not form.rate.isEnabled()
+    qtbot.mouseClick(form.sequence, LEFT, pos=QPoint(8, form.sequence.height() // 2))
+    form.rate.setFocus()
+    qtbot.keyClick(form.rate, Qt.Key.Key_Down)
+    assert form.choices.arguments() == [
+        "--temporal", "causal", "--sequence", "--rate", "10", "--every", "2", "--split", "0.05",
+    ]  # fmt: skip
     assert window.preferences_store.value.export == form.choices
