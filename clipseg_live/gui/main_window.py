@@ -370,6 +370,7 @@ class MainWindow(QMainWindow):
         settings = self._store.settings
         self._session.apply(settings)
         self.canvas.show_settings(settings)
+        self.body.file_model.hide_thumbnails(is_private(settings.effects))
         if not is_private(settings.effects):
             self.messages.settle("box")
         self._preferences_store.update(settings=settings)

@@ -51,9 +51,11 @@ class FileModel(QStringListModel):
     Attributes:
         row_changed: signal with a row that looks different. It replaces ``dataChanged``, after which a QListView lays
             out all rows again, which takes a tenth of a second for 10,000 files.
+        all_changed: signal, all rows look different.
     """
 
     row_changed = Signal(int)
+    all_changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -65,6 +67,7 @@ class FileModel(QStringListModel):
         self._generation = 0
         self._rows: dict[str, int] = {}
         self._task: BackgroundTask | None = None
+        self._hides_thumbnails = False
 
     def set_files(self, files: Sequence[Path]) -> None:
         """Show other files. Notes are kept by file."""
@@ -75,6 +78,12 @@ class FileModel(QStringListModel):
         self._waiting.clear()
         self._generation += 1
         self.setStringList([shown_name(file) for file in self.files])
+
+    def hide_thumbnails(self, hidden: bool) -> None:
+        """Show no thumbnails, because an effect hides something in the frames that they would show."""
+        if hidden != self._hides_thumbnails:
+            self._hides_thumbnails = hidden
+            self.all_changed.emit()
 
     def problem(self, row: int) -> str:
         """Return why a file cannot be read, "" if nothing is known against it."""
@@ -111,7 +120,7 @@ class FileModel(QStringListModel):
             return None
         file = self.files[row]
         if role == Qt.ItemDataRole.DecorationRole:
-            return self._thumbnail(row)
+            return None if self._hides_thumbnails else self._thumbnail(row)
         if role == PROBLEM_ROLE:
             return self.problem(row)
         if role == NOTE_ROLE:

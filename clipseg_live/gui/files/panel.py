@@ -58,6 +58,7 @@ class FilePanel(QFrame):
         self.view.setAccessibleName(self.tr("Files"))
         self.view.setStyleSheet("QListView { border: none; background: transparent; }")
         self.view.chosen.connect(self.chosen)
+        model.all_changed.connect(self.view.viewport().update)
         model.row_changed.connect(lambda row: self.view.update(model.index(row)))
         header = QHBoxLayout()
         header.setContentsMargins(2 * theme.UNIT, theme.UNIT // 2, theme.UNIT // 2, theme.UNIT // 2)

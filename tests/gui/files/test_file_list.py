@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
+from clipseg_live.core.settings.effects import BlackOut
 from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.core.status import SourceState, SourceStatus
 from clipseg_live.gui.files.model import NOTE_ROLE, PROBLEM_ROLE
@@ -228,6 +229,21 @@ def test_thumbnails_are_read_for_visible_rows_of_a_huge_folder(
     qtbot.waitUntil(lambda: model.data(last, Qt.ItemDataRole.DecorationRole) is not None, timeout=5000)
     qtbot.waitUntil(lambda: model._task is None, timeout=10000)
     assert len(read) < 60
+
+
+def test_thumbnails_are_hidden_with_a_privacy_effect(
+    window: MainWindow, session: FakeSession, qtbot: QtBot, folder: Folder
+) -> None:
+    open_folder(window, session, qtbot, folder("a.png", "b.png"))
+    model, view = window.body.file_model, window.file_panel.view
+    index = model.index(1)
+    qtbot.waitUntil(lambda: index.data(Qt.ItemDataRole.DecorationRole) is not None, timeout=5000)
+    place = view.visualRect(index).topLeft() + QPoint(30, 20)
+    assert view.grab().toImage().pixelColor(place).red() == 20
+    window.store.update(effects=(BlackOut(),))
+    assert index.data(Qt.ItemDataRole.DecorationRole) is None and view.grab().toImage().pixelColor(place).red() != 20
+    window.store.undo()
+    assert view.grab().toImage().pixelColor(place).red() == 20
 
 
 def test_the_list_can_be_hidden(window: MainWindow, session: FakeSession, qtbot: QtBot, folder: Folder) -> None:
