@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer
 
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.protocols import LiveSession
@@ -33,12 +33,7 @@ class FileController(QObject):
 
     Photos are one source of the session, which goes through them. Of a list with videos, one file is open at a time. It
     continues at the position at which it was left.
-
-    Attributes:
-        file_changed: signal, another file of the list is shown.
     """
-
-    file_changed = Signal()
 
     def __init__(self, session: LiveSession, model: FileModel, panel: FilePanel) -> None:
         super().__init__(panel)
@@ -51,7 +46,7 @@ class FileController(QObject):
         self._wanted: _Request | None = None
         self._positions: dict[Path, Fraction] = {}
         self._status = SourceStatus()
-        self._is_hidden_by_user = False
+        self._is_hidden_by_user = self._is_canvas_only = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_STEP_MILLISECONDS)
@@ -143,11 +138,12 @@ class FileController(QObject):
         """Show or hide the list."""
         if self.has_list:
             self._is_hidden_by_user = not self._is_hidden_by_user
-            self._panel.setVisible(not self._is_hidden_by_user)
+            self._show_panel()
 
     def show_canvas_only(self, canvas_only: bool) -> None:
         """Hide the list in full screen."""
-        self._panel.setVisible(self.has_list and not canvas_only and not self._is_hidden_by_user)
+        self._is_canvas_only = canvas_only
+        self._show_panel()
 
     def show_status(self, status: SourceStatus) -> None:
         """Follow the session to the photo that it shows, and mark a file that it cannot read."""
@@ -162,8 +158,11 @@ class FileController(QObject):
                 self._set_row(row)
             if self._wanted is None:
                 self._model.set_problem(row, status.problem)
-        elif not self._is_photo_set and status.state is SourceState.FAILED and self._pending is None:
-            self._model.set_problem(self._row, status.problem)
+        elif not self._is_photo_set and self._pending is None:
+            if status.state is SourceState.FAILED:
+                self._model.set_problem(self._row, status.problem)
+            elif status.state in (SourceState.RUNNING, SourceState.PAUSED):
+                self._model.set_problem(self._row, "")
 
     def _when_current(
         self, spec: SourceSpec, task: BackgroundTask, action: Callable[[Any], None]
@@ -200,10 +199,12 @@ class FileController(QObject):
         self._is_photo_set = is_photo_set
         self._row = 0
         self._model.set_files(files)
-        self._panel.setVisible(self.has_list and not self._is_hidden_by_user)
+        self._show_panel()
         if self.has_list:
             self._panel.show_row(0)
-            self.file_changed.emit()
+
+    def _show_panel(self) -> None:
+        self._panel.setVisible(self.has_list and not self._is_canvas_only and not self._is_hidden_by_user)
 
     def _open_pending(self) -> None:
         if self._pending is not None:
@@ -225,7 +226,11 @@ class FileController(QObject):
 
     def _leave(self) -> None:
         """Keep the position of the file that is left."""
-        if self.file is not None and not self._is_photo_set and self._status.seekable:
+        if self.file is None or self._is_photo_set or not self._status.seekable:
+            return
+        if self._status.state is SourceState.ENDED:
+            self._positions.pop(self.file, None)  # it starts again
+        else:
             self._positions[self.file] = self._status.position
 
     def _set_row(self, row: int) -> None:
@@ -233,7 +238,6 @@ class FileController(QObject):
             return
         self._row = row
         self._panel.show_row(row)
-        self.file_changed.emit()
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,21 @@ def test_files_that_cannot_be_read_are_marked(
     window.refresh()
     assert model.problem(0) == "a.png was deleted."
     assert window.canvas.notice is not None and window.canvas.notice.title == "Cannot open a.png"
+    session.set_status(file_status())  # it was put back
+    window.refresh()
+    assert not model.problem(0)
+
+
+def test_a_file_that_has_ended_starts_again(
+    window: MainWindow, session: FakeSession, qtbot: QtBot, folder: Folder
+) -> None:
+    open_folder(window, session, qtbot, folder("a.mp4", "b.mp4"))
+    session.set_status(file_status(position=60, state=SourceState.ENDED))
+    window.refresh()
+    click_row(window, qtbot, 1)
+    click_row(window, qtbot, 0)
+    qtbot.waitUntil(lambda: window.file_list.title == "a.mp4", timeout=2000)
+    assert "seek" not in session.names()
 
 
 def test_the_problem_of_a_photo_is_marked_until_it_is_read(
