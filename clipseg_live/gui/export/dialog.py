@@ -87,7 +87,6 @@ class ExportDialog(QDialog):
         self.copy_button.setToolTip(self.tr("Copy a command that writes the same results."))
         self.copy_button.clicked.connect(lambda: self.copy_requested.emit(self._chosen))
         self.export_button = QPushButton(self.tr("Export"))
-        self.export_button.setDefault(True)
         theme.set_kind(self.export_button, "primary")
         self.export_button.clicked.connect(lambda: self.export_requested.emit(self._chosen))
         self.problem = hint_label("", self)
@@ -97,6 +96,8 @@ class ExportDialog(QDialog):
             self.add_run(run)
         queue.added.connect(self.add_run)
         self.show_folder(folder)
+        for button in self.findChildren(QPushButton):
+            button.setAutoDefault(False)  # Enter ends the input of a number, and must not start an export
         screen = QGuiApplication.primaryScreen().availableGeometry()
         self.resize(_WIDTH, min(680, screen.height() - 40))
 

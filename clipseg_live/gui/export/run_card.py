@@ -125,5 +125,6 @@ class RunCard(QFrame):
     def _button(self, text: str, signal: SignalInstance) -> QPushButton:
         button = QPushButton(text)
         button.setAccessibleName(f"{text}: {self.run.job.title}")
+        button.setAutoDefault(False)
         button.clicked.connect(lambda: signal.emit())
         return button

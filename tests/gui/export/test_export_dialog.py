@@ -336,13 +336,17 @@ def test_closing_the_window_asks_before_it_ends_an_export(
 
 
 def test_more_options_are_folded(window: MainWindow, qtbot: QtBot) -> None:
-    form = open_dialog(window, qtbot).form
+    window.open_source(SourceSpec(name="walk.mp4"))
+    dialog = open_dialog(window, qtbot)
+    form = dialog.form
     assert form.suffix.isVisible() and not form.jobs.isVisible()
     qtbot.mouseClick(form.more_button, LEFT)
     assert form.jobs.isVisible()
     qtbot.mouseClick(form.temporal.button("causal"), LEFT)
     form.every.setFocus()
     qtbot.keyClick(form.every, Qt.Key.Key_Up)
+    qtbot.keyClick(form.every, Qt.Key.Key_Return)
+    assert dialog.cards() == []  # Enter does not start an export
     qtbot.keyClick(form.split, Qt.Key.Key_Up)
     assert not form.rate.isEnabled()
     qtbot.mouseClick(form.sequence, LEFT, pos=QPoint(8, form.sequence.height() // 2))
