@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from pydantic import ValidationError
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QLabel, QMenu, QPushButton, QSpinBox, QWidget
 
 from clipseg_live.core.settings.data_formats import FORMAT_SPECS
@@ -21,6 +22,20 @@ _SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".webp", ".gif", ".png", ".jpg")
 _CODECS = (
     ("h264", "H.264"), ("h265", "H.265"), ("av1", "AV1"), ("vp9", "VP9"), ("prores", "ProRes"), ("ffv1", "FFV1"),
 )  # fmt: skip
+
+
+class _NumberBox(QSpinBox):
+    """Spin box that leaves the wheel to the dialog, so that scrolling changes no value under the pointer."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
+class _ShareBox(QDoubleSpinBox):
+    """As ``_NumberBox``, for shares."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
 
 
 class ExportForm(QWidget):
@@ -116,7 +131,7 @@ class ExportForm(QWidget):
             self.tr("Annotations"),
             [("component", self.tr("Connected parts")), ("prompt", self.tr("Whole prompts"))],
         )
-        self.split = QDoubleSpinBox(self)
+        self.split = _ShareBox(self)
         self.split.setRange(0.0, 0.99)
         self.split.setSingleStep(0.05)
         self.split.setSpecialValueText(self.tr("All"))
@@ -137,6 +152,9 @@ class ExportForm(QWidget):
         self._grid.addWidget(control, row, 1)
         self._labels[control] = label
         control.setAccessibleName(name)
+        if isinstance(control, QSpinBox | QDoubleSpinBox):
+            control.setFixedHeight(theme.CONTROL)
+            control.lineEdit().setTextMargins(theme.UNIT - 2, 0, 0, 0)
 
     def _choice(self, field: str, name: str, choices: Sequence[tuple[object, str]]) -> ChoiceBox:
         box = ChoiceBox(name, self)
@@ -159,7 +177,7 @@ class ExportForm(QWidget):
         return box
 
     def _number(self, field: str, name: str, pattern: str, low: int, top: int) -> QSpinBox:
-        box = QSpinBox(self)
+        box = _NumberBox(self)
         box.setRange(low, top)
         before, _, after = pattern.partition("{0}")
         box.setPrefix(before)
