@@ -155,7 +155,8 @@ class PlaybackBar(QFrame):
         """Show the status of the source."""
         if bool(self._status.photos) != bool(status.photos):
             self._show_kind(bool(status.photos))
-        self._status = status
+        previous, self._status = self._status, status
+        self._loop_range(previous.position)
         self.setVisible(status.seekable)
         self._show_photo(status)
         playing = status.state is SourceState.RUNNING
@@ -197,6 +198,19 @@ class PlaybackBar(QFrame):
     def _set_range(self, playback_range: PlaybackRange) -> None:
         self._ranges[self._file] = playback_range
         self._show_range()
+
+    def _loop_range(self, previous: Fraction) -> None:
+        """Continue at the in point if a looped file has left its range since the previous position."""
+        status, shown = self._status, self.playback_range
+        is_looping = status.loop and status.state is SourceState.RUNNING and self._has_timeline
+        if not is_looping or self.seek_bar.isSliderDown() or time.monotonic() < self._ignore_until:
+            return
+        start = shown.first or Fraction(0)
+        is_after = shown.last is not None and status.position > shown.last
+        has_wrapped = status.position < start <= previous
+        if is_after or has_wrapped:
+            self._ignore_until = time.monotonic() + _HOLD_SECONDS
+            self._session.seek(start)
 
     def _drag_range(self, playback_range: PlaybackRange, time: Fraction) -> None:
         self._set_range(playback_range)

@@ -235,3 +235,29 @@ def test_a_narrow_bar_hides_the_frame_number(bar: PlaybackBar, qtbot: QtBot) -> 
     bar.resize(400, 44)
     assert not any(widget.isVisible() for widget in (bar.frame, bar.first_button, bar.speed_box))
     qtbot.waitUntil(lambda: bar.seek_bar.width() > 60, timeout=2000)
+
+
+def test_a_loop_stays_between_the_points(
+    bar: PlaybackBar, session: FakeSession, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("clipseg_live.gui.source.playback_bar.time.monotonic", lambda: now[0])
+    qtbot.mouseClick(bar.first_button, LEFT)
+    bar.show_status(file_status(30))
+    qtbot.mouseClick(bar.last_button, LEFT)
+    looped = replace(file_status(30), loop=True)
+    for position, seeks in ((30, 0), (31, 1), (31, 1)):  # the last one is not there yet
+        bar.show_status(replace(looped, position=Fraction(position)))
+        assert session.names().count("seek") == seeks
+    assert session.last_argument("seek") == 12
+    now[0] += 1
+    for position, seeks in ((12, 1), (Fraction(1199, 100), 2), (Fraction(1198, 100), 2)):  # wrapped, and one before
+        bar.show_status(replace(looped, position=Fraction(position)))
+        now[0] += 1
+        assert session.names().count("seek") == seeks
+    for status in (file_status(31), replace(looped, position=Fraction(31), state=SourceState.PAUSED)):
+        bar.show_status(status)
+    assert session.names().count("seek") == 2
+    bar.clear_range()
+    bar.show_status(replace(looped, position=Fraction(31)))
+    assert session.names().count("seek") == 2
