@@ -105,14 +105,14 @@ class ExportController(QObject):
             dialog.export_requested.connect(self.export)
             dialog.copy_requested.connect(self._copy_command)
             dialog.show_folder_requested.connect(_show_folder)
-        self.refresh()
         self.dialog.show()
+        self.refresh()
         self.dialog.raise_()
         self.dialog.activateWindow()
 
     def refresh(self) -> None:
         """Show in the open dialog what can be exported now."""
-        if self.dialog is not None:
+        if self.dialog is not None and self.dialog.isVisible():
             self.dialog.show_scope(self._scope())
 
     def export(self, part: str) -> None:
@@ -160,7 +160,8 @@ class ExportController(QObject):
     def _scope(self) -> ExportScope:
         source = self._source()
         problem = ""
-        if not self._settings().prompts()[0]:
+        # not by making the prompts: hashing their images would take too long for each refresh
+        if not any(row.text.strip() or row.embedding or row.image is not None for row in self._settings().shown()):
             problem = self.tr("Add a prompt first.")
         texts = {}
         if source.spec is None or not _is_file(source.spec):
