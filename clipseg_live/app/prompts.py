@@ -7,7 +7,7 @@ from clipseg_live.core.errors import UsageError
 from clipseg_live.core.expressions.combinations import basic_prompts
 from clipseg_live.core.prompts import EmbeddingPrompt, ImagePrompt, Prompt, TextPrompt
 from clipseg_live.core.settings.base import PromptStyle
-from clipseg_live.core.settings.live import MOST_ROWS, LiveSettings, PromptImage, PromptRow
+from clipseg_live.core.settings.live import MOST_ROWS, LiveSettings, NamedImage, PromptImage, PromptRow
 from clipseg_live.core.system.quoting import shorten
 
 LONGEST_ROW_IMAGE = 768
@@ -66,7 +66,7 @@ def with_prompts(
         templates: Templates with which the prompts were read.
 
     Raises:
-        UsageError: There are too many prompts, a text is too long, or an expression refers to an image.
+        UsageError: There are too many prompts, a text is too long, or an expression refers to an embedding.
     """
     count = len(settings.rows) + len(prompts)
     if count > MOST_ROWS:
@@ -86,11 +86,15 @@ def _fill_row(row: PromptRow, prompt: Prompt, templates: Sequence[str]) -> Promp
     own = prompt.templates if isinstance(prompt, TextPrompt) else tuple(templates)
     if own and own != ("{}",):
         row = row.model_copy(update={"templates": own})
+    images = {each.label: each.pixels for each in basic_prompts(prompt) if isinstance(each, ImagePrompt)}
+    if images:
+        named = tuple(NamedImage(name=name, image=PromptImage.of(pixels)) for name, pixels in images.items())
+        row = row.model_copy(update={"images": named})
     if row.prompt is not None and row.prompt.key == prompt.key:
         return row
     if not isinstance(prompt, TextPrompt):
         raise UsageError(
-            f"The prompt {shorten(prompt.label)} refers to an image or embedding, which a live session cannot: use "
-            "export or watch."
+            f"The prompt {shorten(prompt.label)} refers to an embedding, which a live session cannot: use export "
+            "or watch."
         )
     return row.model_copy(update={"text": f'"{row.text}"'})  # quoted, because it is no expression

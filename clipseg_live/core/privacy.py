@@ -21,7 +21,7 @@ from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import DataFormat
 from clipseg_live.core.settings.data_formats import shows_source
 from clipseg_live.core.settings.effects import AnyEffect, is_private
-from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow
+from clipseg_live.core.settings.live import LiveSettings, NamedImage, PromptImage, PromptRow
 from clipseg_live.core.status import HiddenReason
 
 SETTLE_SECONDS = 1.5
@@ -29,8 +29,8 @@ SETTLE_SECONDS = 1.5
 PATIENCE_SECONDS = 5.0
 """Time without changes after which an edited prompt takes effect, even if it was not found in the frame."""
 
-Content = tuple[tuple[str, tuple[str, ...], tuple[float, ...]], PromptImage | None, float]
-"""Content of a row that determines its prompt: text, templates and embedding; image; weight of the image."""
+Content = tuple[tuple[str, tuple[str, ...], tuple[float, ...], tuple[NamedImage, ...]], PromptImage | None, float]
+"""Content of a row that determines its prompt: text with templates, embedding and named images; image; its weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def without_effects(pixels: Pixels, effects: Sequence[AnyEffect]) -> Pixels:
 
 def content_of(row: PromptRow) -> Content | None:
     """Return the content of a row; None if it has none. Rows with the same content have the same prompt."""
-    condition, picture = (row.text.strip(), row.templates, row.embedding), row.image
+    condition, picture = (row.text.strip(), row.templates, row.embedding, row.images), row.image
     conditioned = bool(condition[0] or row.embedding)
     if picture is None or (conditioned and row.share <= 0.0):
         return (condition, None, 0.0) if conditioned else None

@@ -13,8 +13,8 @@ is a plain text, so "t-shirt" and "a cup (white)" need no quotes.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.expressions.combinations import LogicPrompt, SumPrompt
@@ -33,6 +33,34 @@ _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 _FACTOR = re.compile(rf"({_NUMBER.pattern})\*(.+)")
 
 
+class ExpressionError(UsageError):
+    """A text that has operators but is not an expression.
+
+    Attributes:
+        reason: The cause, as the part of a sentence.
+        start: Index of the first character of the part that is wrong.
+        end: Index after its last character; ``start`` if something is missing there.
+    """
+
+    def __init__(self, text: str, reason: str, start: int, end: int) -> None:
+        super().__init__(f"The prompt {shorten(text)} is not an expression: {reason}. Quote plain texts.")
+        self.reason, self.start, self.end = reason, start, end
+
+
+class ExpressionChunk(NamedTuple):
+    """A word, operator, parenthesis, quotation or name of an expression, and its place in the text."""
+
+    text: str
+    start: int
+    end: int
+
+
+def split_chunks(text: str) -> Iterator[ExpressionChunk]:
+    """Yield the chunks of an expression in order."""
+    for match in _CHUNK.finditer(text):
+        yield ExpressionChunk(match[0], match.start(), match.end())
+
+
 def parse_expression(
     text: str, templates: Sequence[str] = ("{}",), names: Mapping[str, Prompt] | None = None
 ) -> Prompt:
@@ -47,16 +75,34 @@ def parse_expression(
         A text prompt for a text without operators, otherwise a prompt whose label is the text.
 
     Raises:
-        UsageError: The text is empty or not an expression, or a name is unknown.
+        UsageError: The text is empty or not an expression (``ExpressionError``), or a name is unknown.
     """
-    chunks = _CHUNK.findall(text)
-    is_plain = not any(_is_operator(chunk) or chunk[0] in '"[' for chunk in chunks)
-    if is_plain or (len(chunks) == 1 and chunks[0][0] not in '"['):
+    chunks = list(split_chunks(text))
+    is_plain = not any(is_operator(chunk.text) or chunk.text[0] in '"[' for chunk in chunks)
+    if is_plain or (len(chunks) == 1 and chunks[0].text[0] not in '"['):
         return Prompt.text(text, templates)
-    return _Parser(" ".join(text.split()), chunks, tuple(templates), names or {}).parse()
+    return _Parser(text, chunks, tuple(templates), names or {}).parse()
 
 
-def parse_or_text(text: str, templates: Sequence[str] = ("{}",)) -> Prompt:
+def find_error(text: str, names: Iterable[str] = ()) -> ExpressionError | None:
+    """Return what is wrong with a text that has operators, and where; None for expressions and plain texts.
+
+    Args:
+        text: The text; empty texts have no error.
+        names: Names of images that the text may refer to.
+    """
+    if not text.strip():
+        return None
+    try:
+        parse_expression(text, names={name: Prompt.text(name) for name in names})
+    except ExpressionError as error:
+        return error
+    except UsageError as error:  # of a part, such as a template without a placeholder
+        return ExpressionError(text, str(error).removesuffix("."), 0, len(text))
+    return None
+
+
+def parse_or_text(text: str, templates: Sequence[str] = ("{}",), names: Mapping[str, Prompt] | None = None) -> Prompt:
     """Return the prompt of an expression, or of the plain text if it is not one.
 
     Rows of sessions use it, because their text is not complete while it is typed.
@@ -65,12 +111,19 @@ def parse_or_text(text: str, templates: Sequence[str] = ("{}",)) -> Prompt:
         UsageError: The text is empty.
     """
     try:
-        return parse_expression(text, templates)
+        return parse_expression(text, templates, names)
     except UsageError:
         return Prompt.text(text, templates)
 
 
-def _is_operator(chunk: str) -> bool:
+def names_in(text: str) -> tuple[str, ...]:
+    """Return the names in brackets in a text, without duplicates."""
+    found = (chunk.text[1:-1].strip() for chunk in split_chunks(text) if chunk.text[0] == "[" and chunk.text[-1] == "]")
+    return tuple(dict.fromkeys(found))
+
+
+def is_operator(chunk: str) -> bool:
+    """Return whether a chunk is an operator, or a number with a factor such as ``0.5*black``."""
     return chunk in _ARITHMETIC or chunk in _LOGIC or _FACTOR.fullmatch(chunk) is not None
 
 
@@ -78,10 +131,13 @@ class _Parser:
     """Recursive descent over the chunks of one expression."""
 
     def __init__(
-        self, text: str, chunks: Sequence[str], templates: tuple[str, ...], names: Mapping[str, Prompt]
+        self, text: str, chunks: Sequence[ExpressionChunk], templates: tuple[str, ...], names: Mapping[str, Prompt]
     ) -> None:
-        self._text, self._templates, self._names = text, templates, names
-        self._chunks = [part for chunk in chunks for part in _split_factor(chunk)]
+        self._text, self._templates, self._names = " ".join(text.split()), templates, names
+        parts = [part for chunk in chunks for part in _split_factor(chunk)]
+        end = len(text.rstrip())
+        self._spans = [(part.start, part.end) for part in parts] + [(end, end)]
+        self._chunks = [part.text for part in parts]
         self._position = self._nested = self._operands = 0
 
     def parse(self) -> Prompt:
@@ -109,24 +165,26 @@ class _Parser:
         return self._blend()
 
     def _blend(self) -> Prompt:
+        first = self._position
         found = self._sum()
         while self._take("~"):
             share = self._number(0.5) if self._peek_after_number() != "*" else 0.5
             if share > 1:
-                raise self._error("the number after ~ is a share from 0 to 1")
+                raise self._error("the number after ~ is a share from 0 to 1", self._position - 1)
             other = self._sum()
-            self._require_embeddings("~", found, other)
+            self._require_embeddings("~", first, found, other)
             found = MixPrompt(((found, 1 - share), (other, share)), self._text)
         return found
 
     def _sum(self) -> Prompt:
+        first = self._position
         sign = -1.0 if self._take("-") else 1.0
         parts = [self._term(sign)]
         while (operator := self._take("+", "-")) is not None:
             parts.append(self._term(-1.0 if operator == "-" else 1.0))
         if len(parts) == 1 and parts[0][1] == 1:
             return parts[0][0]
-        self._require_embeddings("+, - and *", *(prompt for prompt, _ in parts))
+        self._require_embeddings("+, - and *", first, *(prompt for prompt, _ in parts))
         return SumPrompt(parts, self._text)
 
     def _term(self, sign: float) -> tuple[Prompt, float]:
@@ -155,7 +213,7 @@ class _Parser:
         words = []
         while self._position < len(self._chunks):
             word = self._chunks[self._position]
-            if word in ("(", ")") or word[0] in '"[' or _is_operator(word):
+            if word in ("(", ")") or word[0] in '"[' or is_operator(word):
                 break
             words.append(word)
             self._position += 1
@@ -202,20 +260,31 @@ class _Parser:
             return float(self._chunks[self._position - 1])
         return default
 
-    def _require_embeddings(self, operator: str, *prompts: Prompt) -> None:
+    def _require_embeddings(self, operator: str, first: int, *prompts: Prompt) -> None:
+        """Check the operands of the chunks from ``first`` to the present one."""
         if not all(prompt.has_embedding for prompt in prompts):
-            raise self._error(f"{operator} cannot combine the masks of and, or and not")
+            raise self._error(f"{operator} cannot combine the masks of and, or and not", first, self._position - 1)
 
     def _nest(self) -> None:
         self._nested += 1
         if self._nested > _MOST_NESTED:
             raise self._error(f"it has more than {_MOST_NESTED} parentheses, templates and not")
 
-    def _error(self, reason: str) -> UsageError:
-        return UsageError(f"The prompt {shorten(self._text)} is not an expression: {reason}. Quote plain texts.")
+    def _error(self, reason: str, first: int | None = None, last: int | None = None) -> ExpressionError:
+        """Return an error of the chunks from ``first`` (default: the present one) to ``last`` (default: ``first``)."""
+        first = self._position if first is None else first
+        end = self._spans[first if last is None else last][1]
+        return ExpressionError(self._text, reason, self._spans[first][0], end)
 
 
-def _split_factor(chunk: str) -> tuple[str, ...]:
+def _split_factor(chunk: ExpressionChunk) -> tuple[ExpressionChunk, ...]:
     """Return ``0.5*black`` as three chunks, and any other chunk alone."""
-    factor = _FACTOR.fullmatch(chunk)
-    return (chunk,) if factor is None else (factor[1], "*", factor[2])
+    factor = _FACTOR.fullmatch(chunk.text)
+    if factor is None:
+        return (chunk,)
+    middle = chunk.start + factor.end(1)
+    return (
+        ExpressionChunk(factor[1], chunk.start, middle),
+        ExpressionChunk("*", middle, middle + 1),
+        ExpressionChunk(factor[2], middle + 1, chunk.end),
+    )

@@ -105,6 +105,18 @@ EmbeddingValue = Annotated[float, Field(ge=-LARGEST_VALUE, le=LARGEST_VALUE, all
 Template = Annotated[str, Field(max_length=LONGEST_TEXT, pattern=r"\{\}")]
 
 
+class NamedImage(Frozen):
+    """An image that an expression refers to.
+
+    Attributes:
+        name: Name that stands in brackets in the expression.
+        image: The image.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
+    image: PromptImage
+
+
 class PromptRow(Frozen):
     """One row of the prompt list.
 
@@ -116,6 +128,7 @@ class PromptRow(Frozen):
             the text alone.
         embedding: Conditional embedding that is used in place of the text, which is its label then. Empty: the text is
             used.
+        images: Images that the text refers to as ``[name]``.
         image: Image of the prompt.
         share: Weight of the image in a blend with the text or embedding, 0 (no image) to 1 (image only).
         style: How the prompt is used and drawn.
@@ -127,6 +140,7 @@ class PromptRow(Frozen):
     text: Annotated[str, Field(max_length=LONGEST_TEXT)] = ""
     templates: Annotated[tuple[Template, ...], Field(max_length=MOST_TEMPLATES)] = ()
     embedding: Annotated[tuple[EmbeddingValue, ...], Field(max_length=MOST_VALUES)] = ()
+    images: Annotated[tuple[NamedImage, ...], Field(max_length=MOST_ROWS)] = ()
     image: Annotated[PromptImage | None, renamed("image", "picture")] = None
     share: UnitInterval = 0.5
     style: PromptStyle = PromptStyle()
@@ -151,7 +165,10 @@ class PromptRow(Frozen):
         text = self.text.strip()
         if self.embedding:
             return Prompt.embedding(np.array(self.embedding, np.float32), label=text or "embedding")
-        return parse_or_text(text, self.templates or ("{}",)) if text else None
+        if not text:
+            return None
+        names = {each.name: Prompt.image(each.image.pixels, label=each.name) for each in self.images}
+        return parse_or_text(text, self.templates or ("{}",), names)
 
 
 class FrameTransform(Frozen):

@@ -11,8 +11,8 @@ from clipseg_live.core.system import logs
 INTERVAL_SECONDS = 1.0
 """Minimum interval between logged changes, as a dragged slider makes 60 changes per second."""
 HIDDEN_VALUE = "…"
-_PRIVATE = frozenset({"text", "templates", "names", "image", "file", "name", "folder", "path"})
-_UNREADABLE = frozenset({"image", "embedding"})
+_PRIVATE = frozenset({"text", "templates", "names", "image", "images", "file", "name", "folder", "path"})
+_UNREADABLE = frozenset({"image", "images", "embedding"})
 
 
 class SettingsLog:

@@ -2,7 +2,9 @@
 
 from itertools import count
 
-from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow
+from clipseg_live.core.expressions.completion import is_atom
+from clipseg_live.core.expressions.parser import names_in
+from clipseg_live.core.settings.live import LiveSettings, NamedImage, PromptImage, PromptRow
 
 
 def row_of(settings: LiveSettings, row_id: int) -> PromptRow | None:
@@ -19,9 +21,38 @@ def with_new_row(settings: LiveSettings, text: str = "", image: PromptImage | No
     """Return the settings with a new row at the end.
 
     Raises:
-        UsageError: if the list is full.
+        UsageError: if the list is full, or if the text is too long.
     """
-    return _with_rows(settings, (*settings.rows, settings.new_row(text, image)))
+    return _with_rows(settings, (*settings.rows, with_text(settings, settings.new_row(image=image), text)))
+
+
+def with_text(settings: LiveSettings, row: PromptRow, text: str) -> PromptRow:
+    """Return a row with another text, and with the images that it refers to.
+
+    The images are copied, so the text keeps its meaning when the rows that they come from change.
+    """
+    images = {**named_images(settings, row.id), **{each.name: each.image for each in row.images}}
+    used = tuple(NamedImage(name=name, image=images[name]) for name in names_in(text) if name in images)
+    return row.model_copy(update={"text": text, "embedding": (), "images": used})  # the text replaces an embedding
+
+
+def named_images(settings: LiveSettings, row_id: int | None = None) -> dict[str, PromptImage]:
+    """Return the images that the text of a row can refer to, by name.
+
+    An image is named by the text of its row, if that is plain and unique, else "image" with its number.
+
+    Args:
+        settings: the settings.
+        row_id: id of the row with the text, whose own image is left out; None for a new row.
+    """
+    named: dict[str, PromptImage] = {}
+    for number, row in enumerate((row for row in settings.rows if row.image is not None), start=1):
+        name = " ".join(row.text.split())
+        if not name or not is_atom(name) or name in named:
+            name = f"image {number}"
+        if row.image is not None and row.id != row_id:
+            named[name] = row.image
+    return named
 
 
 def with_new_crop(settings: LiveSettings, image: PromptImage) -> LiveSettings:

@@ -8,10 +8,12 @@ from PySide6.QtCore import QMimeData, Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
+from clipseg_live.app.vocabulary import model_words
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.settings.base import BUILT_IN_MODEL
 from clipseg_live.core.settings.live import MOST_ROWS, PromptImage
 from clipseg_live.gui.prompts import edits
+from clipseg_live.gui.prompts.completer import PromptWords
 from clipseg_live.gui.prompts.list_view import RowList
 from clipseg_live.gui.prompts.row import PromptRowWidget
 from clipseg_live.gui.prompts.row_widgets import ImageDropFrame
@@ -20,7 +22,14 @@ from clipseg_live.gui.prompts.thumbnails import clipboard_image, file_patterns, 
 from clipseg_live.gui.state.prompt_history import PromptHistory
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import IconButton, hint_label, open_menu_below, panel_style_sheet
+from clipseg_live.gui.widgets.buttons import (
+    IconButton,
+    hint_label,
+    open_menu_below,
+    panel_style_sheet,
+    problem_label,
+    show_problem,
+)
 
 
 class PromptPanel(QWidget):
@@ -40,6 +49,7 @@ class PromptPanel(QWidget):
         self._row_widgets: dict[int, PromptRowWidget] = {}
         self._areas: Mapping[int, float] = {}
         self._is_demo_model = False
+        self._words = PromptWords(store, history)
         self.setStyleSheet(panel_style_sheet())
         self.setMinimumWidth(300)
         self.setAccessibleName(self.tr("Prompts"))
@@ -48,10 +58,7 @@ class PromptPanel(QWidget):
         self.list.moved.connect(self._move_to_gap)
         self.hint = hint_label("", self)
         self.hint.setContentsMargins(4, 2, 4, 0)
-        self.problem = hint_label("", self)
-        theme.set_kind(self.problem, "problem")
-        self.problem.setContentsMargins(4, 2, 4, 0)
-        self.problem.hide()
+        self.problem = problem_label(self)
         self._make_new_row()
         column = QVBoxLayout(self)
         column.setContentsMargins(10, 8, 10, 10)
@@ -74,6 +81,7 @@ class PromptPanel(QWidget):
         Args:
             name: name of the model that runs, "" for none.
         """
+        self._words.suggestions = model_words(name)
         self._is_demo_model = name == BUILT_IN_MODEL
         self._show_model()
 
@@ -142,8 +150,9 @@ class PromptPanel(QWidget):
         theme.set_kind(self.new_row, "new-row")
         self.add = IconButton("plus", self.tr("Add prompt"), parent=self.new_row)
         self.add.clicked.connect(self._add_from_field)
-        self.field = PromptField(self._history.model, self.new_row)
+        self.field = PromptField(self._words, parent=self.new_row)
         self.field.setAccessibleName(self.tr("New prompt"))
+        self.field.problem_changed.connect(lambda text: show_problem(self.problem, text))
         self.field.submitted.connect(self._add)
         self.field.image_pasted.connect(lambda content: self._paste(None, content))
         self.new_row.image_dropped.connect(lambda content: self._paste(None, content))
@@ -238,7 +247,7 @@ class PromptPanel(QWidget):
     def _make_row(self, row_id: int) -> PromptRowWidget:
         row = edits.row_of(self._store.settings, row_id)
         assert row is not None
-        widget = PromptRowWidget(row, self._store, self._history, self.list.widget())
+        widget = PromptRowWidget(row, self._store, self._history, self._words, self.list.widget())
         widget.duplicate_requested.connect(self._duplicate)
         widget.remove_requested.connect(self._remove)
         widget.move_requested.connect(self._move)
@@ -250,7 +259,8 @@ class PromptPanel(QWidget):
         return widget
 
     def _remove_row(self, row: PromptRowWidget) -> None:
-        self._history.add(row.field.text())
+        if not row.field.problem:
+            self._history.add(row.field.text())
         row.hide()
         row.deleteLater()
 
@@ -297,9 +307,8 @@ class PromptPanel(QWidget):
         self._try(lambda: self._store.edit(edits.with_new_row(self._store.settings, text)))
 
     def _add_from_field(self) -> None:
-        text = self.field.text()
         self.field.setFocus(Qt.FocusReason.OtherFocusReason)
-        self._add(text)
+        self.field.submit()
 
     def _duplicate(self, row_id: int) -> None:
         self._try(lambda: self._store.edit(edits.with_duplicate(self._store.settings, row_id)))
@@ -340,5 +349,4 @@ class PromptPanel(QWidget):
         try:
             edit()
         except ClipsegLiveError as error:
-            self.problem.setText(str(error))
-            self.problem.show()
+            show_problem(self.problem, str(error))

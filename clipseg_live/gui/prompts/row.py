@@ -12,6 +12,7 @@ from clipseg_live.core.settings.live import PromptRow
 from clipseg_live.core.system.quoting import shorten
 from clipseg_live.demo.language import is_known
 from clipseg_live.gui.prompts import edits
+from clipseg_live.gui.prompts.completer import PromptWords
 from clipseg_live.gui.prompts.row_options import RowOptions
 from clipseg_live.gui.prompts.row_widgets import ImageDropFrame, PromptThumbnail
 from clipseg_live.gui.prompts.text_field import PromptField
@@ -19,7 +20,14 @@ from clipseg_live.gui.state.prompt_history import PromptHistory
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.accessible import ValueLabel
-from clipseg_live.gui.widgets.buttons import IconButton, hint_label, open_menu_below, position_below, to_hex
+from clipseg_live.gui.widgets.buttons import (
+    IconButton,
+    open_menu_below,
+    position_below,
+    problem_label,
+    show_problem,
+    to_hex,
+)
 from clipseg_live.gui.widgets.colour_picker import ColourChooser
 from clipseg_live.gui.widgets.drag_handle import DragHandle
 from clipseg_live.gui.widgets.number_range import PERCENT, NumberRange
@@ -52,7 +60,9 @@ class PromptRowWidget(ImageDropFrame):
     box_requested = Signal(int)
     image_pasted = Signal(int, object)
 
-    def __init__(self, row: PromptRow, store: Store, history: PromptHistory, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, row: PromptRow, store: Store, history: PromptHistory, words: PromptWords, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.row_id = row.id
         self._row = row
@@ -64,25 +74,24 @@ class PromptRowWidget(ImageDropFrame):
         self._presence: float | None = None
         self._typing_timer = QElapsedTimer()
         theme.set_kind(self, "row")
-        self._make_controls()
+        self._make_controls(words)
         self._lay_out()
         self._connect()
         self.set_highlighted(False)
 
     # ---- construction
 
-    def _make_controls(self) -> None:
+    def _make_controls(self, words: PromptWords) -> None:
         self.drag_handle = DragHandle(self.tr("Drag to reorder"), self)
         self.colour_button = ColourChooser(self.tr("Colour"), parent=self)
         self.thumbnail = PromptThumbnail(self.tr("Prompt image"), self)
-        self.field = PromptField(self._history.model, self)
+        self.field = PromptField(words, self.row_id, self)
         self.field.setAccessibleName(self.tr("Prompt"))
+        self.problem = problem_label(self)
         self.badge = QLabel(self)
         theme.set_kind(self.badge, "figure")
-        self.model_note = hint_label(self.tr("The demo model only knows coloured shapes."), self)
-        theme.set_kind(self.model_note, "problem")
-        self.model_note.setContentsMargins(4, 0, 0, 0)
-        self.model_note.hide()
+        self.model_note = problem_label(self)
+        self.model_note.setText(self.tr("The demo model only knows coloured shapes."))
         self.delete_button = IconButton("delete", self.tr("Delete"), parent=self)
         self.solo_button = IconButton("solo", self.tr("Show only this prompt"), checked_icon="solo", parent=self)
         self.visible_button = IconButton(
@@ -124,6 +133,7 @@ class PromptRowWidget(ImageDropFrame):
         column.setContentsMargins(4, 6, 6, 8)
         column.setSpacing(5)
         column.addLayout(first)
+        column.addWidget(self.problem)
         column.addWidget(self.model_note)
         column.addLayout(second)
 
@@ -132,6 +142,7 @@ class PromptRowWidget(ImageDropFrame):
         self.field.text_applied.connect(self._set_text)
         self.field.submitted.connect(self._finish_text)
         self.field.editingFinished.connect(lambda: self._finish_text(self.field.text()))
+        self.field.problem_changed.connect(lambda text: show_problem(self.problem, text))
         self.field.image_pasted.connect(lambda content: self.image_pasted.emit(self.row_id, content))
         self.image_dropped.connect(lambda content: self.image_pasted.emit(self.row_id, content))
         self.thumbnail.clicked.connect(lambda: self._open_menu(self.thumbnail))
@@ -281,12 +292,15 @@ class PromptRowWidget(ImageDropFrame):
         if self._typing_timer.isValid() and self._typing_timer.elapsed() > _TYPING_PAUSE:
             self._store.end_merge()
         self._typing_timer.start()
-        self._edit("text", text=text, embedding=())  # a typed text replaces the embedding of a command line
+        row = self._current_row()
+        if row is not None:
+            self._store.edit_row(edits.with_text(self._store.settings, row, text), f"text {row.id}")
 
     def _finish_text(self, text: str) -> None:
         self._typing_timer.invalidate()
         self._store.end_merge()
-        self._history.add(text)
+        if not self.field.problem:
+            self._history.add(text)
 
     # ---- the menu
 

@@ -318,3 +318,18 @@ def hint_label(text: str, parent: QWidget | None = None) -> QLabel:
     label.setWordWrap(True)
     theme.set_kind(label, "muted")
     return label
+
+
+def problem_label(parent: QWidget | None = None) -> QLabel:
+    """Return a hidden label for one sentence about a problem (``show_problem``)."""
+    label = hint_label("", parent)
+    theme.set_kind(label, "problem")
+    label.setContentsMargins(4, 2, 4, 0)
+    label.hide()
+    return label
+
+
+def show_problem(label: QLabel, text: str) -> None:
+    """Show a sentence in a problem label; hide the label for ""."""
+    label.setText(text)
+    label.setVisible(bool(text))

@@ -36,8 +36,16 @@ def test_rows_give_the_same_prompts_back(mug: Path) -> None:
     assert [row.prompt.key for row in settings.rows] == [prompt.key for prompt in prompts]
 
 
-def test_rows_cannot_refer_to_images(mug: Path) -> None:
-    prompts = read_prompts(["[mug] ~ 0.3 white mug"], images=[mug])
+def test_rows_keep_the_images_that_expressions_refer_to(mug: Path) -> None:
+    prompts = read_prompts(["[mug] ~ 0.3 white mug", "[mug] and sky"], images=[mug])
     assert isinstance(prompts[0], MixPrompt)
-    with pytest.raises(UsageError, match="refers to an image"):
+    settings = with_prompts(LiveSettings(), prompts, [PromptStyle()] * 2)
+    again = LiveSettings.model_validate_json(settings.model_dump_json())
+    assert [row.prompt.key for row in again.rows] == [prompt.key for prompt in prompts]
+
+
+def test_rows_cannot_refer_to_embeddings(tmp_path: Path) -> None:
+    np.save(tmp_path / "cup.npy", np.ones(4, np.float32))
+    prompts = read_prompts(["[cup] + mug"], embeddings=[tmp_path / "cup.npy"])
+    with pytest.raises(UsageError, match="refers to an embedding"):
         with_prompts(LiveSettings(), prompts, [PromptStyle()])

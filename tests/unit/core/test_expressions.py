@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from clipseg_live import Prompt, UsageError
 from clipseg_live.core.expressions.combinations import LogicPrompt, SumPrompt, combine_maps, leaf_prompts
-from clipseg_live.core.expressions.parser import parse_or_text
+from clipseg_live.core.expressions.completion import complete
+from clipseg_live.core.expressions.parser import find_error, parse_or_text
 from clipseg_live.core.prompts import MixPrompt, TextPrompt
 from clipseg_live.core.settings.live import PromptImage, PromptRow
 
@@ -138,3 +139,52 @@ def test_rows_of_sessions_hold_expressions_and_incomplete_ones_are_texts() -> No
     assert with_image == Prompt.mix(
         (Prompt.image(PIXELS), 0.5), (text("sky and not fog"), 0.5), label="sky and not fog"
     )
+
+
+@pytest.mark.parametrize(
+    ("expression", "part"),
+    [
+        ("dog +", ""), ("dog  and ) cat", ")"), ("dog ~ 2 cats", "2"), ("[mug] + dog", "[mug]"), ("dog 'x' \"", '"'),
+        ("sky or dog + (cat or sky)", "dog + (cat or sky)"), ("0.5*dog and (cat", ""), ('"a dog": cat', '"a dog": cat'),
+    ],
+)  # fmt: skip
+def test_errors_know_their_place(expression: str, part: str) -> None:
+    error = find_error(expression, ["crop"])
+    assert error is not None and expression[error.start : error.end] == part
+    assert part or error.start == len(expression)
+
+
+@pytest.mark.parametrize("fine", ["", "  ", "dog", "dog + cat", "[crop] ~ cat", "a cup (white", "and"])
+def test_texts_and_expressions_have_no_error(fine: str) -> None:
+    assert find_error(fine, ["crop"]) is None
+
+
+WORDS = ["mug", "white mug", "black dog", "sky and not fog"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("mu", ["mug", "white mug"]), ("MU", ["mug", "white mug"]), ("mug", ["white mug"]), ("", []), ("dog ", []),
+        ("dog + bl", ["dog + black dog"]), ("(bl", ["(black dog"]), ('"mu', ['"mug"', '"white mug"']),
+        ("dog ~ 0.3 mu", ["dog ~ 0.3 mug", "dog ~ 0.3 white mug"]), ("sk", ["sky and not fog"]), ("dog + sk", []),
+        ("[cr", ["[crop 1]"]), ("dog - cr", ["dog - [crop 1]"]), ("[crop 1] o", ["[crop 1] or "]), ("[crop 1] m", []),
+        ("dog a", ["dog and ", "dog and not "]), ("dog and o", []), ("dog + (cat o", []),
+    ],
+)  # fmt: skip
+def test_a_part_is_completed(typed: str, wanted: list[str]) -> None:
+    assert [each.text for each in complete(typed, len(typed), WORDS, ["crop 1"])] == wanted
+
+
+def test_a_part_in_the_middle_is_completed_and_the_rest_stays() -> None:
+    (found,) = complete("dog + bl - fog", 8, WORDS)
+    assert found.text == "dog + black dog - fog" and found.text[: found.cursor] == "dog + black dog"
+
+
+def test_everything_lists_words_names_and_operators() -> None:
+    assert [each.text for each in complete("", 0, WORDS, ["crop 1"], everything=True)] == ["[crop 1]", *WORDS]
+    after = [each.text for each in complete("dog ", 4, [], everything=True)]
+    assert after == ["dog and ", "dog or ", "dog and not ", "dog + ", "dog - ", "dog ~ "]
+    open_end = complete("dog + ", 6, WORDS, everything=True)
+    assert [each.text for each in open_end] == ["dog + mug", "dog + white mug", "dog + black dog"]
+    assert all(find_error(each.text) is None for each in open_end)
