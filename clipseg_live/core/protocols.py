@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.histograms import MapHistogram
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.rendered_frame import RenderedFrame
@@ -222,6 +223,9 @@ class LiveSession(Protocol):
 
     def picture(self) -> RenderedFrame | None:
         """Return the newest rendered frame, or None before the first frame of this source."""
+
+    def histograms(self) -> Mapping[int, MapHistogram]:
+        """Return the histograms of the probability maps by row id; empty before the first prediction."""
 
     def status(self) -> SessionStatus:
         """Return the present status."""

@@ -29,8 +29,7 @@ from clipseg_live.gui.widgets.controls import line, tool_button
 PANEL_WIDTH = 352
 
 MakePanels = Callable[[Store, Models], tuple[Any, QWidget]]
-"""Creates the prompt panel (``show_areas``, ``set_image``, ``add_crop``, ``focus_new_row``, ``box_requested``) and the
-settings panel."""
+"""Creates the prompt panel (the part of ``PromptPanel`` that the window calls) and the settings panel."""
 
 
 class WindowBody(QWidget):

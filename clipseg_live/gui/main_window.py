@@ -211,6 +211,8 @@ class MainWindow(QMainWindow):
             self.stats_panel.show_timings(self._session.timings(), status.rates.stages)
 
     def _show_presence(self, status: SessionStatus) -> None:
+        if self.prompts.shows_histograms:
+            self.prompts.show_histograms(self._session.histograms())
         picture = self._session.picture()
         if picture is not None:
             presence_by_id = dict(zip(picture.ids, picture.presence, strict=False))
@@ -311,6 +313,7 @@ class MainWindow(QMainWindow):
                 "camera": self._open_camera_options, "mirror": self.framing_menu.mirror, "turn": self.framing_menu.turn,
                 "crop": self.picture_tools.begin_crop, "uncrop": self.framing_menu.uncrop,
                 "new_prompt": self._focus_new_prompt, "box_prompt": self.picture_tools.begin_prompt,
+                "histograms": self.prompts.toggle_histograms,
                 "undo": self._store.undo, "redo": self._store.redo,
                 "open_session": self.files.ask_open, "save_session": self.files.ask_save,
                 "play": bar.toggle, "play_anywhere": bar.toggle, "back": lambda: bar.step(-1),

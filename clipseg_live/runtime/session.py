@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.histograms import MapHistogram
 from clipseg_live.core.metrics import Spread
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.prompts import Prompt
@@ -32,6 +33,7 @@ from clipseg_live.core.system.settings_log import SettingsLog
 from clipseg_live.runtime.capture import Capture, FrameFilter, OpenSource
 from clipseg_live.runtime.inference.client import ClientEvents, InferenceClient
 from clipseg_live.runtime.inference.server import MakeEngine
+from clipseg_live.runtime.map_histograms import MapHistograms
 from clipseg_live.runtime.outputs.privacy_gate import may_publish
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.outputs.registry import RecordingOutputs
@@ -96,6 +98,7 @@ class Session:
         self._abandoned: tuple[str, ...] = ()
         self._cached_rates: tuple[float, Rates] = (0.0, Rates())
         self._recomputed = Spread()
+        self._histograms = MapHistograms()
         self._outputs = RecordingOutputs(tools.recording, self._send_message)
         self._outputs.set_live_settings(settings)
         self._camera = VirtualCameraManager(
@@ -149,11 +152,16 @@ class Session:
             self._picture = None
             self._camera.forget()
             self._capture.open(spec)
+            self._histograms.clear()
 
     def picture(self) -> RenderedFrame | None:
         """Return the newest rendered frame, or None if there is none or the current effects forbid to show it."""
         picture = self._picture
         return picture if picture is not None and was_drawn_hiding(picture, self._settings) else None
+
+    def histograms(self) -> Mapping[int, MapHistogram]:
+        """Return the histograms of the probability maps by row id."""
+        return self._histograms.all()
 
     def status(self) -> SessionStatus:
         """Return the current status of all parts."""
@@ -340,6 +348,7 @@ class Session:
         keys = self._keys.get(result.version, {})
         keyed = replace(result, keys=tuple(keys.get(row_id, row_id) for row_id in result.ids))
         self._render_thread.put_result(keyed, frame)
+        self._histograms.add(keyed)
 
     def _take_rendered(self, rendered: RenderedFrame) -> None:
         if rendered.epoch != self._capture.epoch or not was_drawn_hiding(rendered, self._settings):

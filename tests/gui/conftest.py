@@ -5,7 +5,7 @@ import os
 os.environ["QT_QPA_PLATFORM"] = "offscreen"  # before anything makes a QApplication
 os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.*=false")
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.app.devices import Snapshot
+from clipseg_live.core.histograms import MapHistogram
 from clipseg_live.core.settings.live import LiveSettings, PromptImage
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.state.preferences import Preferences, PreferencesStore
@@ -38,9 +39,17 @@ class FakePanel(QWidget):
         self.pictures: list[tuple[int | None, PromptImage]] = []
         self.new_rows = 0
         self.first_rows = 0
+        self.shows_histograms = False
+        self.histograms: Mapping[int, MapHistogram] = {}
 
     def show_areas(self, areas: dict[int, float], presence: dict[int, float]) -> None:
         self.areas, self.presence = areas, presence
+
+    def toggle_histograms(self) -> None:
+        self.shows_histograms = not self.shows_histograms
+
+    def show_histograms(self, histograms: Mapping[int, MapHistogram]) -> None:
+        self.histograms = histograms
 
     def set_image(self, row_id: int | None, picture: PromptImage) -> None:
         self.pictures.append((row_id, picture))

@@ -54,6 +54,7 @@ class PromptCompleter(QCompleter):
         self.setModel(self._shown)
         self.setMaxVisibleItems(8)
         popup = self.popup()
+        assert popup is not None
         popup.setStyleSheet(_POPUP)
         popup.setMinimumWidth(_WIDTH)
         field.textEdited.connect(self._find)  # before the field opens the list

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QM
 
 from clipseg_live.app.vocabulary import model_words
 from clipseg_live.core.errors import ClipsegLiveError
+from clipseg_live.core.histograms import MapHistogram
 from clipseg_live.core.settings.base import BUILT_IN_MODEL
 from clipseg_live.core.settings.live import MOST_ROWS, PromptImage
 from clipseg_live.gui.prompts import edits
@@ -96,6 +97,24 @@ class PromptPanel(QWidget):
         for row_id, row in self._row_widgets.items():
             row.show_area(self._areas.get(row_id), presence.get(row_id))
 
+    @property
+    def shows_histograms(self) -> bool:
+        """Whether the histograms are shown."""
+        return self.histogram_button.isChecked()
+
+    def toggle_histograms(self) -> None:
+        """Show or hide the histograms of all rows."""
+        self.histogram_button.toggle()
+
+    def show_histograms(self, histograms: Mapping[int, MapHistogram]) -> None:
+        """Show histograms by row id. Rows without one show none."""
+        for row_id, row in self._row_widgets.items():
+            row.histogram.show_histogram(histograms.get(row_id))
+
+    def _show_histogram_strips(self, shown: bool) -> None:
+        for row in self._row_widgets.values():
+            row.histogram.setVisible(shown)
+
     def set_image(self, row_id: int | None, picture: PromptImage) -> None:
         """Set the image of a row. Nothing happens if the row is gone.
 
@@ -142,7 +161,11 @@ class PromptPanel(QWidget):
         self._header.setSpacing(2)
         self._header.addWidget(self.count)
         self._header.addStretch(1)
-        for button in (self.undo, self.redo, self.more):
+        self.histogram_button = IconButton(
+            "histogram", self.tr("Show histograms"), checked_icon="histogram", parent=self
+        )
+        self.histogram_button.toggled.connect(self._show_histogram_strips)
+        for button in (self.histogram_button, self.undo, self.redo, self.more):
             self._header.addWidget(button)
 
     def _make_new_row(self) -> None:
@@ -256,6 +279,7 @@ class PromptPanel(QWidget):
         widget.box_requested.connect(self.box_requested.emit)
         widget.image_pasted.connect(self._paste)
         widget.show_area(self._areas.get(row_id))
+        widget.histogram.setVisible(self.histogram_button.isChecked())
         return widget
 
     def _remove_row(self, row: PromptRowWidget) -> None:
@@ -266,7 +290,7 @@ class PromptPanel(QWidget):
 
     def _order_tabs(self, ordered: list[PromptRowWidget]) -> None:
         stops = [stop for row in ordered for stop in row.tab_stops()]
-        stops = [self.undo, self.redo, self.more, *stops, self.add, self.field, self.picture]
+        stops = [self.histogram_button, self.undo, self.redo, self.more, *stops, self.add, self.field, self.picture]
         for before, after in pairwise(stops):
             QWidget.setTabOrder(before, after)
 

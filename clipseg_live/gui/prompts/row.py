@@ -13,6 +13,7 @@ from clipseg_live.core.system.quoting import shorten
 from clipseg_live.demo.language import is_known
 from clipseg_live.gui.prompts import edits
 from clipseg_live.gui.prompts.completer import PromptWords
+from clipseg_live.gui.prompts.histogram import HistogramStrip
 from clipseg_live.gui.prompts.row_options import RowOptions
 from clipseg_live.gui.prompts.row_widgets import ImageDropFrame, PromptThumbnail
 from clipseg_live.gui.prompts.text_field import PromptField
@@ -107,6 +108,8 @@ class PromptRowWidget(ImageDropFrame):
         self.area_label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.area_label.setFixedWidth(self.area_label.fontMetrics().horizontalAdvance("100 %") + 2)
         self.area_label.setToolTip(self.tr("Area: share of the frame that the mask covers"))
+        self.histogram = HistogramStrip(self)
+        self.histogram.hide()
         self.image_weight = SliderField(self.tr("Image"), PERCENT, glyph="image", parent=self)
         self.image_weight.setToolTip(self.tr("Weight of the image; the rest is the text"))
         opacity = replace(PERCENT, default=PromptStyle().opacity)
@@ -136,6 +139,7 @@ class PromptRowWidget(ImageDropFrame):
         column.addWidget(self.problem)
         column.addWidget(self.model_note)
         column.addLayout(second)
+        column.addWidget(self.histogram)
 
     def _connect(self) -> None:
         self.colour_button.picked.connect(self._set_colour)
@@ -151,9 +155,10 @@ class PromptRowWidget(ImageDropFrame):
         self.visible_button.clicked.connect(lambda checked: self._edit(visible=checked))
         self.solo_button.clicked.connect(lambda checked: self._edit(solo=checked))
         self.threshold.edited.connect(lambda value: self._edit_style("threshold", threshold=value))
+        self.histogram.edited.connect(lambda value: self._edit_style("threshold", threshold=value))
         self.opacity.edited.connect(lambda value: self._edit_style("opacity", opacity=value))
         self.image_weight.edited.connect(lambda value: self._edit("mix", share=value))
-        for slider in (self.threshold, self.opacity, self.image_weight):
+        for slider in (self.threshold, self.opacity, self.image_weight, self.histogram):
             slider.released.connect(self._store.end_merge)
 
     def tab_stops(self) -> list[QWidget]:
@@ -161,6 +166,7 @@ class PromptRowWidget(ImageDropFrame):
         return [
             self.colour_button, self.thumbnail, self.field, self.delete_button, self.solo_button,
             self.visible_button, self.menu_button, self.threshold, self.image_weight, self.opacity,
+            self.histogram.field, self.histogram.suggestion,
         ]  # fmt: skip
 
     # ---- showing
@@ -183,6 +189,7 @@ class PromptRowWidget(ImageDropFrame):
         self.colour_button.show_colour(style.colour, hollow=not drawn)
         self.threshold.show_value(style.threshold)
         self.opacity.show_value(style.opacity)
+        self.histogram.field.show_threshold(style.threshold, to_hex(style.colour) if drawn else theme.FAINT)
         self.image_weight.show_value(row.share)
         self.visible_button.setChecked(row.visible)
         self.visible_button.set_name(self.tr("Hide") if row.visible else self.tr("Show"))

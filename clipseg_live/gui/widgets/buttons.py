@@ -47,6 +47,14 @@ def panel_style_sheet() -> str:
     QToolButton[kind="mini"]:checked {{ background: transparent; }}
     QToolButton[kind="mini"]:checked:hover {{ background: {theme.PRESSED}; }}
     QToolButton[kind="mini"]:focus {{ border-color: {theme.ACCENT}; }}
+    QPushButton[kind="mini-text"] {{
+        background: transparent; border: 1px solid {theme.EDGE}; border-radius: 5px; padding: 0 6px;
+        min-height: {FIELD_HEIGHT - 2}px; max-height: {FIELD_HEIGHT - 2}px; min-width: 62px;
+        font-size: {theme.SMALL_SIZE}px; color: {theme.TEXT};
+    }}
+    QPushButton[kind="mini-text"]:hover {{ background: {theme.PRESSED}; }}
+    QPushButton[kind="mini-text"]:focus {{ border-color: {theme.ACCENT}; }}
+    QPushButton[kind="mini-text"]:disabled {{ color: {theme.FAINT}; border-color: {theme.LINE_COLOUR}; }}
     QFrame[kind="new-row"] {{ background: transparent; border: 1px dashed {theme.EDGE}; border-radius: 8px; }}
     QFrame[kind="new-row"]:hover {{ border-color: {theme.FAINT}; }}
     QFrame[kind="row"][target="true"], QFrame[kind="new-row"][target="true"] {{ border-color: {theme.ACCENT}; }}

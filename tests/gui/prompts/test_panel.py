@@ -346,7 +346,7 @@ def test_focus_shows_secondary_buttons_and_tab_reaches_every_control(qtbot):
     for _ in range(19):
         seen.append(QApplication.focusWidget())
         qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
-    first, second = (card(panel, index).tab_stops() for index in (0, 1))
+    first, second = (card(panel, index).tab_stops()[:-2] for index in (0, 1))  # histograms are hidden
     second = [stop for stop in second if stop not in (second[1], second[-2])]  # no image, so no mix
     assert seen == [*first, *second, panel.add][:19]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame
+from clipseg_live.core.histograms import MapHistogram
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
@@ -43,6 +44,7 @@ class FakeSession:
         self.refuses_recording = ""
         self.stops = 0
         self.left: tuple[str, ...] = ()
+        self.counted: Mapping[int, MapHistogram] = {}
 
     def names(self) -> list[str]:
         return [name for name, _ in self.commands]
@@ -79,6 +81,9 @@ class FakeSession:
 
     def picture(self) -> RenderedFrame | None:
         return self.shown
+
+    def histograms(self) -> Mapping[int, MapHistogram]:
+        return self.counted
 
     def status(self) -> SessionStatus:
         return self.now
