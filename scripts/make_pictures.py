@@ -160,6 +160,7 @@ class WindowPictures:
         self._save(self._grab_without_rates(), "window.png")
         yield from self._export()
         yield from self._record()
+        yield from self._compare()
         field = next(each for each in self.window.prompts.findChildren(QLineEdit) if each.text() == PHRASES[1])
         yield from self._film(8)
         field.setFocus()
@@ -200,6 +201,22 @@ class WindowPictures:
         window._store.edit(before)
         window.toasts.remove("recording")
         window.body.show_tab(0)
+        yield 1000
+
+    def _compare(self) -> Iterator[int]:
+        """Save an image of a comparison with the difference of two variants, and restore the settings."""
+        window = self.window
+        before = window._store.settings
+        window._store.update(rows=before.rows[:1])
+        window.body.compare_view.toggle()
+        row = window._store.settings.rows[0]
+        window._store.edit_row(row.model_copy(update={"text": f"{PHRASES[0]} or {PHRASES[2]}"}))
+        window.prompts.histogram_button.click()
+        window.body.compare_view.views.button("difference").click()
+        yield 3000
+        self._save(self._grab_without_rates(), "compare.png")
+        window.prompts.histogram_button.click()
+        window._store.edit(before)
         yield 1000
 
     def _save(self, image: Image.Image, name: str) -> None:

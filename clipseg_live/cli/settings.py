@@ -97,6 +97,7 @@ def session_settings(options: SegmentationOptions, *, demo: bool) -> "LiveSettin
         Failure: A file cannot be read.
     """
     settings = change_settings(options, load_base(options), demo=demo)
+    settings = settings.model_copy(update={"comparison": None})  # only the window shows variants
     _require_prompt(options, settings.prompts()[1])
     return settings
 

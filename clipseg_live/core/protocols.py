@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clipseg_live.core.comparison import VariantView
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.histograms import MapHistogram
 from clipseg_live.core.mattes import MatteRequest, Mattes
@@ -223,6 +224,9 @@ class LiveSession(Protocol):
 
     def picture(self) -> RenderedFrame | None:
         """Return the newest rendered frame, or None before the first frame of this source."""
+
+    def variant_views(self) -> tuple[VariantView, ...]:
+        """Return the variants of a comparison in the frame of ``picture``; none without a comparison."""
 
     def histograms(self) -> Mapping[int, MapHistogram]:
         """Return the histograms of the probability maps by row id; empty before the first prediction."""

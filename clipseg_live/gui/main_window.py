@@ -213,6 +213,7 @@ class MainWindow(QMainWindow):
     def _show_presence(self, status: SessionStatus) -> None:
         if self.prompts.shows_histograms:
             self.prompts.show_histograms(self._session.histograms())
+        self.body.compare_view.show_views(self._session.variant_views())
         picture = self._session.picture()
         if picture is not None:
             presence_by_id = dict(zip(picture.ids, picture.presence, strict=False))
@@ -313,7 +314,7 @@ class MainWindow(QMainWindow):
                 "camera": self._open_camera_options, "mirror": self.framing_menu.mirror, "turn": self.framing_menu.turn,
                 "crop": self.picture_tools.begin_crop, "uncrop": self.framing_menu.uncrop,
                 "new_prompt": self._focus_new_prompt, "box_prompt": self.picture_tools.begin_prompt,
-                "histograms": self.prompts.toggle_histograms,
+                "histograms": self.prompts.toggle_histograms, "compare": self.body.compare_view.toggle,
                 "undo": self._store.undo, "redo": self._store.redo,
                 "open_session": self.files.ask_open, "save_session": self.files.ask_save,
                 "play": bar.toggle, "play_anywhere": bar.toggle, "back": lambda: bar.step(-1),
@@ -342,7 +343,7 @@ class MainWindow(QMainWindow):
         self.body.export_button.clicked.connect(self.exports.open_dialog)
         menu = QMenu(self)
         for names in (
-            ("undo", "redo"), ("open_session", "save_session"),
+            ("undo", "redo", "compare"), ("open_session", "save_session"),
             ("export", "recording_options", "replay"),
             ("virtual_camera", "virtual_camera_options", "folder", "show_folder"),
             ("statistics", "diagnostics", "log_folder", "restart"), ("full_screen", "help", "quit"),
@@ -360,6 +361,7 @@ class MainWindow(QMainWindow):
         picture = self._session.picture()
         if picture is not None:  # keep the last frame until the next source has one
             self.canvas.show_frame(picture)
+            self.body.compare_view.show_views(self._session.variant_views())
             if not self._has_frame:
                 self.messages.settle(FRAME_TOPIC)
                 self._has_frame = True

@@ -5,18 +5,20 @@ import threading
 import time
 from collections.abc import Callable
 
+from clipseg_live.core.comparison import VariantView
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Effort
 from clipseg_live.core.metrics import Budget, Meter, Spread, StageTimings
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.status import HiddenReason, Prediction
+from clipseg_live.runtime.comparison import ComparisonRenderer, select_prediction
 from clipseg_live.runtime.edit_guard import EditGuard
 from clipseg_live.runtime.pipeline import FramePipeline, RenderTools, live_plan
 
 logger = logging.getLogger(__name__)
 
-OnPicture = Callable[[RenderedFrame], None]
+OnPicture = Callable[[RenderedFrame, tuple[VariantView, ...]], None]
 
 
 class RenderThread:
@@ -32,7 +34,7 @@ class RenderThread:
     Args:
         tools: Parts of the frame pipeline. They are made in this thread.
         settings: First settings.
-        on_picture: Called in this thread with each new rendered frame.
+        on_picture: Called in this thread with each new rendered frame, and its views in a comparison.
         on_error: Called in this thread with the error of a frame.
         clock: Returns monotonic time in seconds.
     """
@@ -54,6 +56,7 @@ class RenderThread:
         self._settings, self._plan = settings, live_plan(settings, 0)
         self._guard = EditGuard(settings, clock)
         self._pipeline = FramePipeline(self._plan, tools, guard=self._guard, on_error=on_error)
+        self._comparison = ComparisonRenderer(tools, on_error)
         self._hidden: HiddenReason | None = None
         self._expects_predictions = self._is_substitute = False
         self._frame: Frame | None = None
@@ -143,6 +146,7 @@ class RenderThread:
                 pass
         finally:
             self._pipeline.close()
+            self._comparison.close()
 
     def _step(self) -> bool:
         """Wait for something to draw, and draw it. Return False when the thread must end."""
@@ -153,13 +157,15 @@ class RenderThread:
                 self._changed.wait_for(lambda: self._stop or self._frame is not None, self.grace)
             if self._stop:
                 return False
+            settings = self._settings
             plan, redraw, locked, reliable = self._plan, self._redraw, self._is_locked(), not self._is_substitute
             frame, result = self._frame, self._result
             self._frame, self._result, self._redraw = None, None, False
         self._pipeline.update(plan)
         try:
+            self._comparison.update(settings)
             if result is not None:
-                self._add_prediction(*result)
+                self._add_prediction(*result, settings)
             if locked:
                 next_frame = self._predicted_frame if result is not None else self._last_drawn if redraw else None
             else:
@@ -172,6 +178,7 @@ class RenderThread:
             logger.exception("Rendering a frame failed")
             self._on_error(error)
             self._pipeline.reset()
+            self._comparison.close()
         return True
 
     def _is_locked(self) -> bool:
@@ -180,16 +187,21 @@ class RenderThread:
     def _has_work(self) -> bool:
         return self._stop or self._redraw or self._frame is not None or self._result is not None
 
-    def _add_prediction(self, result: Prediction, frame: Frame | None) -> None:
+    def _add_prediction(self, result: Prediction, frame: Frame | None, settings: LiveSettings) -> None:
         if not result.unchanged:
             self.predicted.tick()
         self._predicted_frame = frame
-        self._pipeline.add_prediction(result)
+        if settings.comparison is None:
+            self._pipeline.add_prediction(result)
+        else:
+            self._pipeline.add_prediction(select_prediction(result, settings.rows))
+        self._comparison.add_prediction(result)
 
     def _render(self, frame: Frame, reliable: bool, engine_times: dict[str, float]) -> None:
         start = time.thread_time()
         rendered = self._pipeline.process(frame, effort=self._budget.effort, reliable=reliable)
         rendered.composed.setflags(write=False)
+        views = self._comparison.render(rendered, self._budget.effort)
         self._hidden = rendered.hidden
         is_new = frame is not self._last_drawn
         if is_new and not frame.independent:
@@ -201,4 +213,4 @@ class RenderThread:
             self.delay.add((time.monotonic() - frame.captured) * 1000)
         self._last_drawn = frame
         self.timings.add({**engine_times, **rendered.milliseconds})
-        self._on_picture(rendered)
+        self._on_picture(rendered, views)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from clipseg_live.core.comparison import VariantView
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.histograms import MapHistogram
@@ -31,6 +32,7 @@ from clipseg_live.core.status import (
 )
 from clipseg_live.core.system.settings_log import SettingsLog
 from clipseg_live.runtime.capture import Capture, FrameFilter, OpenSource
+from clipseg_live.runtime.comparison import predicted_rows
 from clipseg_live.runtime.inference.client import ClientEvents, InferenceClient
 from clipseg_live.runtime.inference.server import MakeEngine
 from clipseg_live.runtime.map_histograms import MapHistograms
@@ -91,8 +93,9 @@ class Session:
         self._lock = threading.Lock()
         self._prompts: dict[Hashable, Prompt | None] = {}
         self._prompt_set = self._prompts_of(settings, 1)
-        self._keys: dict[int, Mapping[int, Hashable]] = {1: keys_of(settings.rows)}
+        self._keys: dict[int, Mapping[int, Hashable]] = {1: keys_of(predicted_rows(settings))}
         self._picture: RenderedFrame | None = None
+        self._views: tuple[RenderedFrame | None, tuple[VariantView, ...]] = (None, ())
         self._info: SourceInfo | None = None
         self._worker_problem = self._render_problem = self._replaced = self._notice = ""
         self._abandoned: tuple[str, ...] = ()
@@ -138,7 +141,7 @@ class Session:
         with self._lock:
             previous, self._settings = self._settings, settings
             self._settings_log.put(settings)
-            if settings.rows != previous.rows:
+            if (settings.rows, settings.comparison) != (previous.rows, previous.comparison):
                 self._edit_prompts(settings)
         if settings.worker_engine != previous.worker_engine:
             self._worker.set_engine(settings.worker_engine)
@@ -158,6 +161,12 @@ class Session:
         """Return the newest rendered frame, or None if there is none or the current effects forbid to show it."""
         picture = self._picture
         return picture if picture is not None and was_drawn_hiding(picture, self._settings) else None
+
+    def variant_views(self) -> tuple[VariantView, ...]:
+        """Return the views of the variants of a comparison, of the same frame as ``picture``; none without one."""
+        rendered, views = self._views
+        is_valid = rendered is not None and rendered is self.picture()
+        return views if is_valid and len(views) == len(self._settings.compared()) else ()
 
     def histograms(self) -> Mapping[int, MapHistogram]:
         """Return the histograms of the probability maps by row id."""
@@ -318,15 +327,19 @@ class Session:
         if (prompts.ids, prompts.prompts) != (self._prompt_set.ids, self._prompt_set.prompts):
             self._prompt_set = prompts
             newest = {number: keys for number, keys in self._keys.items() if number > version - 32}
-            self._keys = {**newest, version: keys_of(settings.rows)}
+            self._keys = {**newest, version: keys_of(predicted_rows(settings))}
             self._worker.set_prompts(prompts)
 
     def _prompts_of(self, settings: LiveSettings, version: int) -> PromptSet:
-        """Return the prompts of all rows with content. They are cached, because the hash of an image takes a while."""
-        keys = keys_of(settings.rows)
+        """Return the prompts of all rows with content, in all variants.
+
+        They are cached, because the hash of an image takes a while.
+        """
+        rows = predicted_rows(settings)
+        keys = keys_of(rows)
         cached = self._prompts
-        self._prompts = {keys[row.id]: cached.get(keys[row.id]) or row.prompt for row in settings.rows}
-        row_prompts = [(row.id, prompt) for row in settings.rows if (prompt := self._prompts[keys[row.id]]) is not None]
+        self._prompts = {keys[row.id]: cached.get(keys[row.id]) or row.prompt for row in rows}
+        row_prompts = [(row.id, prompt) for row in rows if (prompt := self._prompts[keys[row.id]]) is not None]
         return PromptSet(
             version, tuple(row_id for row_id, _ in row_prompts), tuple(prompt for _, prompt in row_prompts)
         )
@@ -350,9 +363,10 @@ class Session:
         self._render_thread.put_result(keyed, frame)
         self._histograms.add(keyed)
 
-    def _take_rendered(self, rendered: RenderedFrame) -> None:
+    def _take_rendered(self, rendered: RenderedFrame, views: tuple[VariantView, ...]) -> None:
         if rendered.epoch != self._capture.epoch or not was_drawn_hiding(rendered, self._settings):
             return
+        self._views = rendered, views
         self._picture = rendered
         try:
             if self._info is not None:

@@ -2,6 +2,7 @@
 
 import base64
 import zlib
+from enum import StrEnum
 from typing import Annotated, Literal, get_args
 
 import numpy as np
@@ -28,6 +29,8 @@ MOST_ROWS = 16
 """Maximum number of prompts in a live session."""
 LONGEST_TEXT = 1000
 """Maximum number of characters of a row's text. Models read fewer."""
+MOST_COMPARED = 4
+"""Maximum number of variants in a comparison."""
 MOST_TEMPLATES = 100
 """Maximum number of templates of a row's text."""
 _LARGEST_ID = 2**31 - 1
@@ -205,6 +208,53 @@ class DisabledEffect(Frozen):
     position: Annotated[int, Field(ge=0, le=LONGEST_EFFECT_LIST)] = 0
 
 
+DisabledEffects = Annotated[tuple[DisabledEffect, ...], Field(max_length=LONGEST_EFFECT_LIST)]
+
+
+class ComparisonView(StrEnum):
+    """What a comparison shows of each variant."""
+
+    RESULT = "result"
+    MAPS = "maps"
+    DIFFERENCE = "difference"
+
+
+class Variant(Frozen):
+    """Settings that variants of a comparison have of their own.
+
+    Attributes:
+        rows: As in ``LiveSettings``.
+        effects: As in ``LiveSettings``.
+        disabled_effects: As in ``LiveSettings``.
+        matte: As in ``LiveSettings``.
+    """
+
+    rows: Annotated[tuple[PromptRow, ...], Field(max_length=MOST_ROWS)] = ()
+    effects: Effects = DEFAULT_EFFECTS
+    disabled_effects: DisabledEffects = ()
+    matte: MatteSettings = MatteSettings()
+
+
+class Comparison(Frozen):
+    """Variants beside the present settings.
+
+    Attributes:
+        others: The other variants, in order.
+        active: Place of the present settings among all variants, from 0.
+        view: What is shown of each variant.
+    """
+
+    others: Annotated[tuple[Variant, ...], Field(min_length=1, max_length=MOST_COMPARED - 1)]
+    active: Annotated[int, Field(ge=0)] = 0
+    view: ComparisonView = ComparisonView.RESULT
+
+    @model_validator(mode="after")
+    def _active_exists(self) -> "Comparison":
+        if self.active > len(self.others):
+            raise ValueError(f"there is no variant {self.active}")
+        return self
+
+
 class LiveSettings(Frozen):
     """All settings of a live session, except its source. ``Session.apply`` is the only way to change them.
 
@@ -217,15 +267,17 @@ class LiveSettings(Frozen):
             their own mask.
         engine: The model, and how it runs.
         framing: Geometry changes of every frame.
+        comparison: Variants to compare with these settings; None for none.
     """
 
     rows: Annotated[tuple[PromptRow, ...], Field(max_length=MOST_ROWS)] = ()
     effects: Effects = DEFAULT_EFFECTS
-    disabled_effects: Annotated[tuple[DisabledEffect, ...], Field(max_length=LONGEST_EFFECT_LIST)] = ()
+    disabled_effects: DisabledEffects = ()
     matte: MatteSettings = MatteSettings()
     mode: DisplayMode = "smooth"
     engine: EngineSettings = EngineSettings()
     framing: FrameTransform = FrameTransform()
+    comparison: Comparison | None = None
 
     @model_validator(mode="after")
     def _rows_are_told_apart(self) -> "LiveSettings":
@@ -248,6 +300,28 @@ class LiveSettings(Frozen):
         if self.engine.reuse != "auto":
             return self.engine
         return self.engine.model_copy(update={"reuse": "on" if self.display == "smooth" else "off"})
+
+    def compared(self) -> tuple["LiveSettings", ...]:
+        """Return the settings of all variants in order; none without a comparison.
+
+        With a privacy effect in one of them, there are none either: the others could show what it hides.
+        """
+        comparison = self.comparison
+        if (
+            comparison is None
+            or is_private(self.effects)
+            or any(is_private(each.effects) for each in comparison.others)
+        ):
+            return ()
+        own = self.model_copy(update={"comparison": None})
+        variants = [own.model_copy(update=dict(each)) for each in comparison.others]
+        variants.insert(comparison.active, own)
+        return tuple(variants)
+
+    @property
+    def active_variant(self) -> int:
+        """Place of these settings among all variants, from 0."""
+        return 0 if self.comparison is None else self.comparison.active
 
     def shown(self) -> tuple[PromptRow, ...]:
         """Return the rows that are drawn, in their order."""

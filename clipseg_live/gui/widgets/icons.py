@@ -72,6 +72,7 @@ _SHAPES = {
     '<path d="M6.5 10v.1M10.2 10v.1M13.9 10v.1M17.5 10v.1M8 14h8"/>',
     "fullscreen": '<path d="M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5"/>',
     "chart": '<path d="M3.5 20h17M5 16l4.5-6 4 3.5L19.5 5"/>',
+    "split": '<rect x="3" y="5" width="18" height="14" rx="2"/><path d="M12 5v14"/>',
     "histogram": '<path d="M3.5 20h17M6 20v-5M10 20V9M14 20V5M18 20v-8"/>',
     "menu": '<path d="M4 7h16M4 12h16M4 17h16"/>',
     "palette": '<path d="M12 3.5a8.5 8.5 0 1 0 0 17c1.5 0 2-1 1.5-2.2-.6-1.5.2-2.8 2-2.8h2.2c1.8 0 2.8-1.5 2.8-3.5'

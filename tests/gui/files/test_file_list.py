@@ -266,7 +266,7 @@ def test_the_list_can_be_hidden(window: MainWindow, session: FakeSession, qtbot:
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow, timeout=2000)
     for visible in (False, True):
-        qtbot.keyClick(window.canvas, Qt.Key.Key_F7)
+        qtbot.keyClick(window.canvas, Qt.Key.Key_F5)
         assert window.file_panel.isVisible() is visible
     window.actions_by_name["full_screen"].trigger()
     assert not window.file_panel.isVisible()

@@ -89,6 +89,8 @@ def test_the_window_fetches_histograms_only_while_they_are_shown(qtbot, window, 
     session.set_status(worker=READY)
     window.refresh()
     assert window.prompts.histograms == {}
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
     qtbot.keyClick(window, Qt.Key.Key_H, Qt.KeyboardModifier.ControlModifier)
     window.refresh()
     assert window.prompts.histograms == session.counted

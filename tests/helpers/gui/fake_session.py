@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clipseg_live.core.comparison import VariantView
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.histograms import MapHistogram
@@ -44,6 +45,7 @@ class FakeSession:
         self.refuses_recording = ""
         self.stops = 0
         self.left: tuple[str, ...] = ()
+        self.views: tuple[VariantView, ...] = ()
         self.counted: Mapping[int, MapHistogram] = {}
 
     def names(self) -> list[str]:
@@ -81,6 +83,9 @@ class FakeSession:
 
     def picture(self) -> RenderedFrame | None:
         return self.shown
+
+    def variant_views(self) -> tuple[VariantView, ...]:
+        return self.views
 
     def histograms(self) -> Mapping[int, MapHistogram]:
         return self.counted

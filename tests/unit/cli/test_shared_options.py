@@ -35,7 +35,7 @@ from clipseg_live.core.session_file import save_session
 from clipseg_live.core.settings.annotations import AnnotationSettings
 from clipseg_live.core.settings.base import EngineSettings, MatteShape, PromptStyle
 from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, BlackOut, Blur, Tint
-from clipseg_live.core.settings.live import FrameTransform, LiveSettings, PromptRow, SourceSpec
+from clipseg_live.core.settings.live import Comparison, FrameTransform, LiveSettings, PromptRow, SourceSpec, Variant
 from clipseg_live.core.settings.presets import PRESETS
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import PLAIN_MATTES, MatteSettings
@@ -402,6 +402,15 @@ def test_an_invalid_value_gives_a_one_sentence_error(
 
 
 # ---- properties of the builder
+
+
+def test_sessions_without_a_window_render_no_variants(tmp_path: Path) -> None:
+    others = (Variant(rows=(PromptRow(id=0, text="mug"),)),)
+    settings = LiveSettings(rows=(PromptRow(id=0, text="cup"),), comparison=Comparison(others=others))
+    save_session(tmp_path / "a.clipseg.json", settings)
+    options = SegmentationOptions(prompts=PromptOptions(session=tmp_path / "a.clipseg.json"))
+    found = session_settings(options, demo=False)
+    assert found == settings.model_copy(update={"comparison": None})
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from queue import Queue
 import numpy as np
 import pytest
 
+from clipseg_live.core.comparison import VariantView
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.rendered_frame import RenderedFrame
@@ -41,7 +42,7 @@ class Rig:
         self.composing = RenderThread(tools, settings, self._show, self.errors.append)
         self.composing.start()
 
-    def _show(self, picture: RenderedFrame) -> None:
+    def _show(self, picture: RenderedFrame, views: tuple[VariantView, ...]) -> None:
         self.pictures.put(picture)
 
     def fail_at(self, step: str) -> None:

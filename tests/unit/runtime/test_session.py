@@ -19,7 +19,14 @@ from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, is_private
-from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow, SourceSpec
+from clipseg_live.core.settings.live import (
+    Comparison,
+    LiveSettings,
+    PromptImage,
+    PromptRow,
+    SourceSpec,
+    Variant,
+)
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
@@ -201,6 +208,21 @@ def test_style_changes_need_no_new_prediction(running: Callable[..., Running]) -
     picture = one.wait_shown((0, 0, 255))
     one.session.apply(settings_with(row(0, "red", GREEN)))
     assert one.wait_shown(GREEN).version == picture.version
+
+
+def test_variants_are_predicted_and_shown_together(running: Callable[..., Running]) -> None:
+    others = (Variant(rows=(row(0, "green"),)), Variant(rows=(row(0, "red", RED),)))
+    settings = settings_with(row(0, "red"), comparison=Comparison(others=others))
+    one = running(settings, a=FakeLiveSource(rate=100))
+    one.wait(lambda: one.pictures and one.pictures[-1].ids == (0,) and one.session.variant_views())
+    one.wait(lambda: [view.iou for view in one.session.variant_views()] == [None, 0.0, 1.0])
+    first, second, third = one.session.variant_views()
+    assert [tuple(view.image[20, -3]) for view in (first, second, third)] == [(0, 0, 255), (200, 0, 0), RED]
+    one.session.apply(settings_with(row(0, "red"), effects=(BlackOut(),), comparison=settings.comparison))
+    assert one.session.variant_views() == ()
+    one.session.apply(settings_with(row(0, "red", GREEN)))
+    one.wait_shown(GREEN)
+    assert one.session.variant_views() == ()
 
 
 @pytest.mark.slow
