@@ -204,9 +204,13 @@ class WindowPictures:
         yield 1000
 
     def _compare(self) -> Iterator[int]:
-        """Save an image of a comparison with the difference of two variants, and restore the settings."""
+        """Save images of all maps and of a comparison with the difference of two variants, and restore the settings."""
         window = self.window
         before = window._store.settings
+        window.body.map_sheet.toggle()
+        yield 1000
+        self._save(self._grab_without_rates(), "maps.png")
+        window.body.map_sheet.toggle()
         window._store.update(rows=before.rows[:1])
         window.body.compare_view.toggle()
         row = window._store.settings.rows[0]

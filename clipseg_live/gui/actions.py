@@ -109,6 +109,7 @@ TABLE: tuple[Shortcut, ...] = (
     Shortcut("prompts", ("Ctrl+1",), QT_TRANSLATE_NOOP("Shortcuts", "Focus prompts"), _VIEW),
     Shortcut("look", ("Ctrl+2",), QT_TRANSLATE_NOOP("Shortcuts", "Focus settings"), _VIEW),
     Shortcut("panels", ("F9",), QT_TRANSLATE_NOOP("Shortcuts", "Show or hide side panel"), _VIEW, "panel"),
+    Shortcut("maps", ("F4",), QT_TRANSLATE_NOOP("Shortcuts", "Probability maps of all prompts"), _VIEW, "grid"),
     Shortcut("full_screen", ("F11",), QT_TRANSLATE_NOOP("Shortcuts", "Full screen"), _VIEW, "fullscreen"),
     Shortcut("zoom_in", ("Ctrl++", "Ctrl+="), QT_TRANSLATE_NOOP("Shortcuts", "Zoom in"), _VIEW),
     Shortcut("zoom_out", ("Ctrl+-",), QT_TRANSLATE_NOOP("Shortcuts", "Zoom out"), _VIEW),

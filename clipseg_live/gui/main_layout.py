@@ -10,6 +10,7 @@ from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.canvas.toasts import Toasts
+from clipseg_live.gui.compare.map_sheet import MapSheet
 from clipseg_live.gui.compare.view import CompareView
 from clipseg_live.gui.files.model import FileModel
 from clipseg_live.gui.files.panel import FilePanel
@@ -49,6 +50,7 @@ class WindowBody(QWidget):
         super().__init__()
         self.canvas = Canvas()
         self.compare_view = CompareView(self.canvas, store)
+        self.map_sheet = MapSheet(self.canvas, store)
         self.toasts = Toasts()
         self.playback_bar = PlaybackBar(session)
         self.file_model = FileModel(self)

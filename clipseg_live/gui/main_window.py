@@ -193,6 +193,8 @@ class MainWindow(QMainWindow):
             has_frame = False
         notice = overlay_notice.source_notice(source, title, has_frame=has_frame, is_demo=is_demo)
         self.canvas.show_notice(notice or (overlay_notice.hidden_notice(status.hidden) if has_frame else None))
+        for cover in (self.body.compare_view, self.body.map_sheet):
+            cover.update_cover()
         self.playback_bar.show_file(self.file_list.source_name)
         self.playback_bar.show_status(status.source)
         if self.isFullScreen():
@@ -213,7 +215,6 @@ class MainWindow(QMainWindow):
     def _show_presence(self, status: SessionStatus) -> None:
         if self.prompts.shows_histograms:
             self.prompts.show_histograms(self._session.histograms())
-        self.body.compare_view.show_views(self._session.variant_views())
         picture = self._session.picture()
         if picture is not None:
             presence_by_id = dict(zip(picture.ids, picture.presence, strict=False))
@@ -299,6 +300,7 @@ class MainWindow(QMainWindow):
         self.canvas.files_dropped.connect(self._open_dropped)
         self.canvas.full_screen_requested.connect(self._toggle_full_screen)
         self.picture_tools.message.connect(self.show_message)
+        self.body.map_sheet.message.connect(self.show_message)
         bar, view = self.playback_bar, self.canvas
         application = QApplication.instance()
         assert isinstance(application, QApplication)
@@ -315,6 +317,7 @@ class MainWindow(QMainWindow):
                 "crop": self.picture_tools.begin_crop, "uncrop": self.framing_menu.uncrop,
                 "new_prompt": self._focus_new_prompt, "box_prompt": self.picture_tools.begin_prompt,
                 "histograms": self.prompts.toggle_histograms, "compare": self.body.compare_view.toggle,
+                "maps": self.body.map_sheet.toggle,
                 "undo": self._store.undo, "redo": self._store.redo,
                 "open_session": self.files.ask_open, "save_session": self.files.ask_save,
                 "play": bar.toggle, "play_anywhere": bar.toggle, "back": lambda: bar.step(-1),
@@ -343,7 +346,7 @@ class MainWindow(QMainWindow):
         self.body.export_button.clicked.connect(self.exports.open_dialog)
         menu = QMenu(self)
         for names in (
-            ("undo", "redo", "compare"), ("open_session", "save_session"),
+            ("undo", "redo", "compare", "maps"), ("open_session", "save_session"),
             ("export", "recording_options", "replay"),
             ("virtual_camera", "virtual_camera_options", "folder", "show_folder"),
             ("statistics", "diagnostics", "log_folder", "restart"), ("full_screen", "help", "quit"),
@@ -362,6 +365,7 @@ class MainWindow(QMainWindow):
         if picture is not None:  # keep the last frame until the next source has one
             self.canvas.show_frame(picture)
             self.body.compare_view.show_views(self._session.variant_views())
+            self.body.map_sheet.show_frame(picture)
             if not self._has_frame:
                 self.messages.settle(FRAME_TOPIC)
                 self._has_frame = True

@@ -100,6 +100,11 @@ def draw_side_by_side(canvas: EffectCanvas, effect: SideBySide) -> None:
     canvas.picture = both
 
 
+def heat_colours() -> BytePlane:
+    """Return the colours of the heat map, uint8 (256, 3), RGB, for 256 probabilities from 0 to 1."""
+    return _heat(1.0)[0][:, 0]
+
+
 @lru_cache(maxsize=16)
 def _heat(opacity: float) -> tuple[BytePlane, BytePlane]:
     """Return the colours of the perceptual map "inferno" and their alpha, for each of 256 probabilities."""

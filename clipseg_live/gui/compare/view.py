@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QKeyEvent, QPalette
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from clipseg_live.core.comparison import BOTH, ONLY_FIRST, ONLY_OTHER, VariantView
 from clipseg_live.core.settings.live import MOST_COMPARED, ComparisonView
 from clipseg_live.gui.canvas.canvas import Canvas
+from clipseg_live.gui.canvas.cover import CanvasCover, fill_background
 from clipseg_live.gui.compare import edits
 from clipseg_live.gui.compare.tile import VariantTile
 from clipseg_live.gui.state.settings_store import Store
@@ -18,7 +19,7 @@ from clipseg_live.gui.widgets.buttons import IconButton, SegmentedControl, panel
 _VIEWS = tuple(ComparisonView)
 
 
-class CompareView(QWidget):
+class CompareView(CanvasCover):
     """Shows two to four variants of the settings on the running video, each with its figures.
 
     It covers the canvas while there is a comparison. The panels edit the active variant. Keys of the canvas: 1 to 4
@@ -31,16 +32,12 @@ class CompareView(QWidget):
 
     def __init__(self, canvas: Canvas, store: Store) -> None:
         super().__init__(canvas)
-        self._canvas = canvas
         self._store = store
         self.setAccessibleName(self.tr("Comparison"))
         self.setStyleSheet(panel_style_sheet())
         self._make_bar()
         self._tiles_area = QWidget(self)
-        colours = self._tiles_area.palette()
-        colours.setColor(QPalette.ColorRole.Window, theme.qcolour(theme.BACKGROUND_COLOUR))
-        self._tiles_area.setPalette(colours)
-        self._tiles_area.setAutoFillBackground(True)  # the canvas is below it
+        fill_background(self._tiles_area)
         self._grid = QGridLayout(self._tiles_area)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(2)
@@ -54,9 +51,7 @@ class CompareView(QWidget):
         column.addWidget(self.bar)
         column.addWidget(self._tiles_area, 1)
         column.addStretch(0)
-        canvas.installEventFilter(self)
         store.changed.connect(self._show_settings)
-        self.hide()
         self._show_settings()
 
     def _make_bar(self) -> None:
@@ -107,7 +102,7 @@ class CompareView(QWidget):
     def toggle(self) -> None:
         """Begin a comparison, or keep the active variant and end it."""
         self.keep() if self._store.settings.comparison is not None else self.add()
-        self._canvas.setFocus()
+        self.canvas.setFocus()
 
     def add(self) -> None:
         """Add a copy of the active variant, which becomes the active one."""
@@ -123,7 +118,7 @@ class CompareView(QWidget):
 
     def show_views(self, views: Sequence[VariantView]) -> None:
         """Show the newest views of the variants."""
-        self._update_visibility()
+        self.update_cover()
         comparison = self._store.settings.comparison
         if not self.isVisible() or comparison is None:
             return
@@ -137,7 +132,7 @@ class CompareView(QWidget):
     def _show_settings(self) -> None:
         settings = self._store.settings
         comparison = settings.comparison
-        self._update_visibility()
+        self.update_cover()
         if comparison is None:
             for tile in self.tiles:
                 tile.show_view(None)
@@ -156,34 +151,23 @@ class CompareView(QWidget):
         self.legend.setVisible(comparison.view is ComparisonView.DIFFERENCE and shown)
         self.add_button.setEnabled(count < MOST_COMPARED)
         self.keep_button.setText(self.tr("Keep {}").format(edits.LETTERS[comparison.active]))
-        self._fit()
+        self.update_cover()
 
-    def _update_visibility(self) -> None:
-        """Show the view during a comparison, unless the canvas shows a notice or draws a box."""
-        notice = self._canvas.notice
-        covered = (notice is not None and not notice.quiet) or self._canvas.box_tool.active
-        self.setVisible(self._store.settings.comparison is not None and not covered)
+    def is_wanted(self) -> bool:
+        """Return whether there is a comparison."""
+        return self._store.settings.comparison is not None
 
-    def _fit(self) -> None:
-        """Cover the canvas, or only its top without tiles."""
+    def covered_height(self) -> int:
+        """Return the height of the canvas, or of the bar if the variants must not be shown."""
         self.bar.adjustSize()
-        height = self._canvas.height() if self._store.settings.compared() else self.bar.sizeHint().height()
-        self.setGeometry(0, 0, self._canvas.width(), height)
+        return self.canvas.height() if self._store.settings.compared() else self.bar.sizeHint().height()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Follow the size of the canvas, and handle the keys of a comparison."""
-        if watched is self._canvas and event.type() == QEvent.Type.Resize:
-            self._fit()
-        elif watched is self._canvas and event.type() == QEvent.Type.KeyPress and isinstance(event, QKeyEvent):
-            return self._press(event)
-        return False
-
-    def _press(self, event: QKeyEvent) -> bool:
+    def press_key(self, event: QKeyEvent) -> bool:
         """Handle a key, and return whether it was used."""
         comparison = self._store.settings.comparison
-        if comparison is None or not self.isVisible() or event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
-            return False
         key = event.key()
+        if comparison is None:
+            return False
         if Qt.Key.Key_1 <= key < Qt.Key.Key_1 + len(self.tiles):
             self._select(key - Qt.Key.Key_1)
         elif key == Qt.Key.Key_N:

@@ -72,6 +72,7 @@ _SHAPES = {
     '<path d="M6.5 10v.1M10.2 10v.1M13.9 10v.1M17.5 10v.1M8 14h8"/>',
     "fullscreen": '<path d="M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5"/>',
     "chart": '<path d="M3.5 20h17M5 16l4.5-6 4 3.5L19.5 5"/>',
+    "grid": '<path d="M4 4h6.5v6.5H4zM13.5 4H20v6.5h-6.5zM4 13.5h6.5V20H4zM13.5 13.5H20V20h-6.5z"/>',
     "split": '<rect x="3" y="5" width="18" height="14" rx="2"/><path d="M12 5v14"/>',
     "histogram": '<path d="M3.5 20h17M6 20v-5M10 20V9M14 20V5M18 20v-8"/>',
     "menu": '<path d="M4 7h16M4 12h16M4 17h16"/>',

@@ -43,7 +43,7 @@ def comparing(qtbot, window, session):
     style = PromptStyle(threshold=0.8)
     window.store.edit_row(window.store.settings.rows[0].model_copy(update={"style": style}))
     session.views = view_of(40), view_of(200, 0.87)
-    window.refresh()
+    window._show_newest_frame()
     return window
 
 
