@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clipseg_live._version import __version__
 from clipseg_live.app.batch.photo_sets import Photo, open_photo_writer, with_photos
 from clipseg_live.app.engine import ReadyEngine, find_model, load_engine, loading_message
+from clipseg_live.app.stored_maps import StoredMapsEngine, check_maps_path
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.privacy import is_cautious, untouched_files, untouched_warning
@@ -44,6 +45,9 @@ from clipseg_live.runtime.export import Export, ExportResult, Progress
 from clipseg_live.runtime.pipeline import FramePipeline, RenderTools, plan_of
 from clipseg_live.runtime.threads import StopSwitch
 
+if TYPE_CHECKING:
+    from clipseg_live.model.driver import DriverSegmenter
+
 logger = logging.getLogger(__name__)
 
 
@@ -62,6 +66,7 @@ class ExportRequest:
         photos: Set of photos in place of the source. ``run_export`` lists them if the source is a folder or pattern and
             ``settings.sequence`` is not set.
         notices: Messages for the user about inputs that were left out.
+        maps: ``.npz`` file of probability maps. Maps in it are used instead of the model, and new ones are added.
     """
 
     source: str
@@ -73,6 +78,7 @@ class ExportRequest:
     data: tuple[tuple[DataFormat, Path], ...] = ()
     photos: tuple[Photo, ...] = ()
     notices: tuple[str, ...] = ()
+    maps: Path | None = None
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -135,10 +141,15 @@ def run_export(
         info = source.open()
         loaded_engine = None if engine is None else engine()
         files = find_model(settings.engine) if loaded_engine is None else loaded_engine.files
-        if loaded_engine is None:
+        if loaded_engine is None and request.maps is None:
             on_stage(loading_message(files, settings.engine))
         data = _open_data_outputs(request, mask_header(request, files))
-        if loaded_engine is None:
+        stored_maps: StoredMapsEngine | None = None
+        if loaded_engine is None and request.maps is not None:
+            loaded_engine = stored_maps = stack.enter_context(
+                closing(_open_maps(request, request.maps, files, on_stage))
+            )
+        elif loaded_engine is None:
             loaded_engine = load_engine(files, settings.engine, prompts)
         on_stage(f"Exporting to {request.result.name}")
         pipeline = stack.enter_context(closing(_make_pipeline(request, info, draws=frame_output is not None)))
@@ -155,6 +166,8 @@ def run_export(
         if stop is not None:
             stop.on_stop(export.request_stop)
         result = export.run()
+        if stored_maps is not None:
+            stored_maps.finish()
     notices = [
         *loaded_engine.notices,
         *_conversion_notices(info),
@@ -175,6 +188,21 @@ def run_export(
             name = frame_output.path.name
             notices.append(f"The last row or column of {name} is duplicated: H.264 and H.265 require even sizes.")
     return FinishedExport(result, tuple(dict.fromkeys(notices)))  # two exporters may give the same notice
+
+
+def _open_maps(
+    request: ExportRequest, path: Path, files: ModelFiles, on_stage: Callable[[str], None]
+) -> StoredMapsEngine:
+    """Return an engine that takes maps from a file, and loads the model only if it is needed."""
+    engine = request.settings.engine
+
+    def load() -> "DriverSegmenter":
+        on_stage(loading_message(files, engine))
+        loaded = load_engine(files, engine, request.prompts)
+        on_stage(f"Exporting to {request.result.name}")
+        return loaded
+
+    return StoredMapsEngine(path, files, engine, request.prompts, load, overwrite=request.settings.overwrite)
 
 
 def _conversion_notices(info: SourceInfo) -> tuple[str, ...]:
@@ -200,6 +228,8 @@ def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
         )
     if not request.outputs:
         raise UsageError("Say where the result goes: a video or image, masks, or data.")
+    if request.maps is not None:
+        check_maps_path(request.maps)
     if settings.alpha and request.output is None:
         raise UsageError("--alpha needs an output: add -o, such as -o out.mov.")
     if settings.hdr == "keep" and settings.alpha:
@@ -376,7 +406,12 @@ def _check_paths(request: ExportRequest) -> None:
         UsageError: Two of them are the same file.
     """
     data = ((f"{data_format} data", path) for data_format, path in request.data)
-    candidates = [("images" if request.photos else "video", request.output), ("masks", request.masks), *data]
+    candidates = [
+        ("images" if request.photos else "video", request.output),
+        ("masks", request.masks),
+        ("maps", request.maps),
+        *data,
+    ]
     outputs = [(name, path) for name, path in candidates if path is not None]
     sources = [photo.file for photo in request.photos] or [Path(request.source)]
     for _, output in outputs:

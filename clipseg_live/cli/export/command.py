@@ -48,7 +48,8 @@ def export(
     output = places.output if places.into is None else places.into
     request = ExportRequest(sources[0], output, found.prompts, settings, framing=found.live.framing)
     if places.into is None:
-        run_one(replace(request, masks=places.masks, data=tuple(data)), sources, places.suffix)
+        request = replace(request, masks=places.masks, data=tuple(data), maps=places.maps)
+        run_one(request, sources, places.suffix)
     else:
         jobs = 1 if places.jobs is None else places.jobs
         formats = [form for form, _ in data]

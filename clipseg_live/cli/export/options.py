@@ -58,6 +58,12 @@ class PlaceOptions:
         ),
     ] = None  # fmt: skip
     data: Annotated[list[str] | None, option(DATA, "FORMAT:PATH", _DATA)] = None
+    maps: Annotated[
+        Path | None,
+        option(
+            DATA, "SET.npz", "Save the probability maps, and use those that are there instead of running the model.",
+        ),
+    ] = None  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +180,8 @@ def check_places(sources: Sequence[str], places: PlaceOptions, sequence: "Fracti
         raise UsageError(
             "Say where the result goes: -o out.mp4, --into FOLDER for several inputs, or only data: --data coco:FOLDER."
         )
+    if into is not None and places.maps is not None:
+        raise UsageError("--maps is for one result: leave out --into.")
     if into is None and places.suffix is not None and not photos:
         raise UsageError("--suffix is for several inputs: give --into FOLDER as well.")
     if into is None and places.json_output:

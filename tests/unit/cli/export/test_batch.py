@@ -60,6 +60,7 @@ def test_a_report_of_one_input_is_short() -> None:
         (["a"], PlaceOptions(output=Path("o.mp4"), suffix=".mkv"), "--suffix is for several inputs"),
         (["a"], PlaceOptions(output=Path("o.mp4"), jobs=2), "--jobs is for several inputs"),
         (["a"], PlaceOptions(output=Path("o.mp4"), json_output=True), "--json is for several inputs"),
+        (["a"], PlaceOptions(into=Path("out"), maps=Path("a.npz")), "--maps is for one result"),
     ],
 )
 def test_ambiguous_output_paths_are_rejected(sources: list[str], places: PlaceOptions, words: str) -> None:

@@ -13,8 +13,8 @@ from clipseg_live.core.settings.annotations import AnnotationSettings
 from clipseg_live.core.settings.export_choices import ExportChoices
 from clipseg_live.core.settings.rendering import ExportSettings
 
-OTHERWISE = {"output", "into", "json_output", "start", "end", "deinterlace"}
-"""Options that the window sets by itself."""
+OTHERWISE = {"output", "into", "json_output", "start", "end", "deinterlace", "maps"}
+"""Options that the window sets by itself, or that are not for ``--into``."""
 KEPT_NONE = {"quality", "sequence"}
 """Fields of which the command itself has the default."""
 
