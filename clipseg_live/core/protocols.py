@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from clipseg_live.core.status import Message, SessionStatus
+
+if TYPE_CHECKING:
+    from clipseg_live.core.word_maps import WordMaps  # which builds on this module
 
 Maps = NDArray[np.float32]
 """Probability maps: float32, shape (prompts, height, width), each value in 0..1."""
@@ -227,6 +230,12 @@ class LiveSession(Protocol):
 
     def variant_views(self) -> tuple[VariantView, ...]:
         """Return the variants of a comparison in the frame of ``picture``; none without a comparison."""
+
+    def ask_words(self, words: tuple[str, ...]) -> None:
+        """Ask for the maps of words in the shown frame, in the background; empty to stop."""
+
+    def word_maps(self) -> "WordMaps":
+        """Return the maps of the words that were asked so far."""
 
     def histograms(self) -> Mapping[int, MapHistogram]:
         """Return the histograms of the probability maps by row id; empty before the first prediction."""

@@ -126,6 +126,7 @@ CANVAS_CONTROLS: tuple[tuple[str, str], ...] = (
     (QT_TRANSLATE_NOOP("Shortcuts", "Wheel"), QT_TRANSLATE_NOOP("Shortcuts", "Zoom at the pointer")),
     (QT_TRANSLATE_NOOP("Shortcuts", "Drag or Shift+arrow keys"), QT_TRANSLATE_NOOP("Shortcuts", "Pan")),
     (QT_TRANSLATE_NOOP("Shortcuts", "Hold B"), QT_TRANSLATE_NOOP("Shortcuts", "Show original frame")),
+    (QT_TRANSLATE_NOOP("Shortcuts", "Hold Alt"), QT_TRANSLATE_NOOP("Shortcuts", "Which words fit this pixel?")),
     (QT_TRANSLATE_NOOP("Shortcuts", "1 to 4, D, K"), QT_TRANSLATE_NOOP("Shortcuts", "Edit, view or keep a variant")),
     (QT_TRANSLATE_NOOP("Shortcuts", "Double-click"), QT_TRANSLATE_NOOP("Shortcuts", "Full screen")),
     (QT_TRANSLATE_NOOP("Shortcuts", "Esc"), QT_TRANSLATE_NOOP("Shortcuts", "Leave full screen or cancel a box")),

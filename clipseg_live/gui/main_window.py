@@ -17,6 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 
+from clipseg_live.app.vocabulary import OWN_WORDS, words_to_ask
 from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.session_file import is_session_name
 from clipseg_live.core.settings.base import BUILT_IN_MODEL, DEFAULT_MODEL
@@ -168,7 +169,10 @@ class MainWindow(QMainWindow):
         """Update all widgets that show the state of the session. An error in one does not stop the others."""
         status = self._session.status()
         self._ticks += 1
-        for show in (self._show_files, self._show_source_state, self._show_rates, self._show_presence):
+        shows = (
+            self._show_files, self._show_source_state, self._show_rates, self._show_presence, self._ask_pixel,
+        )  # fmt: skip
+        for show in shows:
             try:
                 show(status)
             except Exception:
@@ -220,6 +224,13 @@ class MainWindow(QMainWindow):
             presence_by_id = dict(zip(picture.ids, picture.presence, strict=False))
             presence = {row_id: presence_by_id[row_id] for row_id in picture.drawn_ids if row_id in presence_by_id}
             self.prompts.show_areas(dict(zip(picture.ids, picture.areas, strict=True)), presence)
+
+    def _ask_pixel(self, status: SessionStatus) -> None:
+        """Ask for the words of the pixel under the pointer while the user wants to know them."""
+        own = self._preferences_store.folder / OWN_WORDS
+        self._session.ask_words(words_to_ask(status.worker.model, own) if self.canvas.asks_words else ())
+        if self.canvas.asks_words:
+            self.canvas.show_words(self._session.word_maps())
 
     def _exportable(self) -> ExportableSource:
         shown, rate = self.playback_bar.playback_range, self._session.status().source.rate

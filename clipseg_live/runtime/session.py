@@ -17,7 +17,8 @@ from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import BUILT_IN_MODEL, DEFAULT_MODEL
-from clipseg_live.core.settings.live import LiveSettings, SourceSpec
+from clipseg_live.core.settings.effects import is_private
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from clipseg_live.core.state_machine import SESSION, SessionState, StateMachine
@@ -31,6 +32,7 @@ from clipseg_live.core.status import (
     WorkerStatus,
 )
 from clipseg_live.core.system.settings_log import SettingsLog
+from clipseg_live.core.word_maps import WordMaps
 from clipseg_live.runtime.capture import Capture, FrameFilter, OpenSource
 from clipseg_live.runtime.comparison import predicted_rows
 from clipseg_live.runtime.inference.client import ClientEvents, InferenceClient
@@ -42,6 +44,7 @@ from clipseg_live.runtime.outputs.registry import RecordingOutputs
 from clipseg_live.runtime.outputs.virtual_camera import MakeCamera, VirtualCameraManager
 from clipseg_live.runtime.pipeline import RenderTools, keys_of
 from clipseg_live.runtime.render_thread import RenderThread
+from clipseg_live.runtime.word_asking import WordAsking, without_words
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +95,7 @@ class Session:
         self._machine = StateMachine(SessionState.NEW, SESSION)
         self._lock = threading.Lock()
         self._prompts: dict[Hashable, Prompt | None] = {}
+        self._asking = WordAsking()
         self._prompt_set = self._prompts_of(settings, 1)
         self._keys: dict[int, Mapping[int, Hashable]] = {1: keys_of(predicted_rows(settings))}
         self._picture: RenderedFrame | None = None
@@ -141,7 +145,8 @@ class Session:
         with self._lock:
             previous, self._settings = self._settings, settings
             self._settings_log.put(settings)
-            if (settings.rows, settings.comparison) != (previous.rows, previous.comparison):
+            stopped = is_private(settings.effects) and self._asking.set_words((), None)
+            if stopped or (settings.rows, settings.comparison) != (previous.rows, previous.comparison):
                 self._edit_prompts(settings)
         if settings.worker_engine != previous.worker_engine:
             self._worker.set_engine(settings.worker_engine)
@@ -167,6 +172,22 @@ class Session:
         rendered, views = self._views
         is_valid = rendered is not None and rendered is self.picture()
         return views if is_valid and len(views) == len(self._settings.compared()) else ()
+
+    def ask_words(self, words: tuple[str, ...]) -> None:
+        """Ask for the maps of these words in the shown frame, in the background; empty to stop.
+
+        Nothing is asked while an effect hides something: the words would say what is hidden.
+        """
+        picture = self._picture
+        frame = None if picture is None else (picture.epoch, picture.index)
+        with self._lock:
+            allowed = () if is_private(self._settings.effects) else words
+            if self._machine.state is SessionState.RUNNING and self._asking.set_words(allowed, frame):
+                self._edit_prompts(self._settings)
+
+    def word_maps(self) -> WordMaps:
+        """Return the maps of the words that were asked so far."""
+        return self._asking.result()
 
     def histograms(self) -> Mapping[int, MapHistogram]:
         """Return the histograms of the probability maps by row id."""
@@ -327,7 +348,7 @@ class Session:
         if (prompts.ids, prompts.prompts) != (self._prompt_set.ids, self._prompt_set.prompts):
             self._prompt_set = prompts
             newest = {number: keys for number, keys in self._keys.items() if number > version - 32}
-            self._keys = {**newest, version: keys_of(predicted_rows(settings))}
+            self._keys = {**newest, version: keys_of(self._asked_rows(settings))}
             self._worker.set_prompts(prompts)
 
     def _prompts_of(self, settings: LiveSettings, version: int) -> PromptSet:
@@ -335,7 +356,7 @@ class Session:
 
         They are cached, because the hash of an image takes a while.
         """
-        rows = predicted_rows(settings)
+        rows = self._asked_rows(settings)
         keys = keys_of(rows)
         cached = self._prompts
         self._prompts = {keys[row.id]: cached.get(keys[row.id]) or row.prompt for row in rows}
@@ -343,6 +364,10 @@ class Session:
         return PromptSet(
             version, tuple(row_id for row_id, _ in row_prompts), tuple(prompt for _, prompt in row_prompts)
         )
+
+    def _asked_rows(self, settings: LiveSettings) -> tuple[PromptRow, ...]:
+        """Return all rows that the worker predicts: those of all variants, and the words that are asked now."""
+        return (*predicted_rows(settings), *self._asking.rows())
 
     def _take_frame(self, frame: Frame, info: SourceInfo) -> None:
         previous, self._info = self._info, info
@@ -360,8 +385,12 @@ class Session:
             self._recomputed.add(result.recomputed)
         keys = self._keys.get(result.version, {})
         keyed = replace(result, keys=tuple(keys.get(row_id, row_id) for row_id in result.ids))
-        self._render_thread.put_result(keyed, frame)
-        self._histograms.add(keyed)
+        masks = without_words(keyed)
+        self._render_thread.put_result(masks, frame)
+        self._histograms.add(masks)
+        if self._asking.take(keyed):
+            with self._lock:
+                self._edit_prompts(self._settings)
 
     def _take_rendered(self, rendered: RenderedFrame, views: tuple[VariantView, ...]) -> None:
         if rendered.epoch != self._capture.epoch or not was_drawn_hiding(rendered, self._settings):

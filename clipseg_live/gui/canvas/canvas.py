@@ -18,13 +18,14 @@ from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.effects import Wipe, is_private
 from clipseg_live.core.settings.live import LiveSettings
+from clipseg_live.core.word_maps import WordMaps
 from clipseg_live.gui.canvas import painting
 from clipseg_live.gui.canvas.box_tool import ARROWS, BoxTool
 from clipseg_live.gui.canvas.drops import FileDropTarget
 from clipseg_live.gui.canvas.mouse_tools import MouseTool, PanTool
 from clipseg_live.gui.canvas.notice_buttons import NoticeButtons
 from clipseg_live.gui.canvas.painting import Notice
-from clipseg_live.gui.canvas.readings import paint_readings, readings_at
+from clipseg_live.gui.canvas.readings import paint_readings, paint_words, readings_at
 from clipseg_live.gui.canvas.viewport import Viewport
 from clipseg_live.gui.canvas.wipe_tool import WipeTool
 from clipseg_live.gui.widgets import theme
@@ -73,6 +74,8 @@ class Canvas(FileDropTarget):
         self._pointer: QPointF | None = None
         self._notice: Notice | None = None
         self._wants_original = False
+        self._asks_words = False
+        self._words = WordMaps()
 
     def sizeHint(self) -> QSize:
         """Return the default size."""
@@ -93,6 +96,17 @@ class Canvas(FileDropTarget):
         """Return True while the original frame is shown."""
         wanted = self._wants_original or self.box_tool.shows_original
         return wanted and not is_private(self._settings.effects)
+
+    @property
+    def asks_words(self) -> bool:
+        """Whether the user asks which words fit the pixel under the pointer: Alt is held over the frame."""
+        return self._asks_words and self._pointer is not None and self._frame is not None
+
+    def show_words(self, words: WordMaps) -> None:
+        """Show the words that fit the pixel under the pointer while the user asks for them."""
+        self._words = words
+        if self._asks_words:
+            self.update()
 
     def image(self) -> QImage | None:
         """Return a copy of the shown image at the frame's size; None without one."""
@@ -180,7 +194,9 @@ class Canvas(FileDropTarget):
         if self._wants_original and self._image is not None:
             text = self.tr("Original") if self.comparing else self.tr("Privacy effects stay on")
             painting.paint_line(painter, bounds, text, theme.ACCENT if self.comparing else theme.WARNING)
-        if self._pointer is not None and not self._pan_tool.dragging:
+        if self._pointer is not None and self.asks_words:
+            paint_words(painter, self._pointer, bounds, self._words, self.viewport.to_share(self._pointer))
+        elif self._pointer is not None and not self._pan_tool.dragging:
             readings = readings_at(self._frame, self.viewport.to_share(self._pointer), self._settings.rows)
             if readings:
                 paint_readings(painter, self._pointer, bounds, readings)
@@ -193,6 +209,7 @@ class Canvas(FileDropTarget):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Continue the drag and update the read-out."""
         self._pointer = event.position()
+        self._asks_words = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
         tool = next((tool for tool in self._tools if tool.dragging), None)
         if tool is not None:
             tool.move(event.position())
@@ -220,10 +237,11 @@ class Canvas(FileDropTarget):
     def leaveEvent(self, event: QEvent) -> None:
         """Hide the read-out."""
         self._pointer = None
+        self._asks_words = False
         self.update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Draw a box, move the frame or compare with the original."""
+        """Draw a box, move the frame, compare with the original or ask for words."""
         arrow = ARROWS.get(Qt.Key(event.key()))
         if self.box_tool.press_key(event):
             return
@@ -232,12 +250,18 @@ class Canvas(FileDropTarget):
         elif event.key() == Qt.Key.Key_B and not event.modifiers():
             if not event.isAutoRepeat():
                 self.compare(True)
+        elif event.key() == Qt.Key.Key_Alt:
+            self._asks_words = True
+            self.update()
         else:
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        """Stop comparing."""
-        if event.key() == Qt.Key.Key_B and self._wants_original and not event.isAutoRepeat():
+        """Stop comparing or asking."""
+        if event.key() == Qt.Key.Key_Alt:
+            self._asks_words = False
+            self.update()
+        elif event.key() == Qt.Key.Key_B and self._wants_original and not event.isAutoRepeat():
             self.compare(False)
         else:
             super().keyReleaseEvent(event)
@@ -248,8 +272,9 @@ class Canvas(FileDropTarget):
         self.update()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        """Stop comparing and repaint without the outline."""
+        """Stop comparing and asking, and repaint without the outline."""
         super().focusOutEvent(event)
+        self._asks_words = False
         self.compare(False)
 
     def resizeEvent(self, event: QResizeEvent) -> None:

@@ -9,10 +9,17 @@ from PySide6.QtGui import QColor, QPainter
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import RGB
 from clipseg_live.core.settings.live import PromptRow
-from clipseg_live.gui.canvas.painting import paint_card
+from clipseg_live.core.word_maps import WordMaps
+from clipseg_live.gui.canvas.painting import paint_card, paint_line
 from clipseg_live.gui.widgets import theme
 
 _WIDEST_NAME = 180
+_MOST_WORDS = 8
+"""Number of words that are listed for a pixel."""
+_READABLE = 0.005
+"""Lowest probability that is not written as 0.00."""
+_LIKELY = 0.5
+"""Probability from which a word is written in bright."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,44 @@ def readings_at(frame: RenderedFrame | None, point: QPointF, rows: Sequence[Prom
         for row_id, value in zip(frame.ids, values, strict=True)
         if (row := rows_by_id.get(row_id)) is not None
     ]
+
+
+def word_readings(words: WordMaps, point: QPointF) -> list[Reading]:
+    """Return the words that fit a point best, highest probability first; empty outside the frame.
+
+    Words whose probability would read 0.00 are left out, except for the first.
+
+    Args:
+        words: maps of the words.
+        point: the point in shares (0 to 1) of the frame.
+    """
+    if not words.words or not (0 <= point.x() < 1 and 0 <= point.y() < 1):
+        return []
+    grey = QColor(theme.MUTED)
+    colour = grey.red(), grey.green(), grey.blue()
+    found = words.ranked(point.x(), point.y(), _MOST_WORDS)
+    return [
+        Reading(word, colour, probability, probability >= _LIKELY)
+        for place, (word, probability) in enumerate(found)
+        if place == 0 or probability >= _READABLE
+    ]
+
+
+def paint_words(painter: QPainter, point: QPointF, bounds: QRectF, words: WordMaps, share: QPointF) -> None:
+    """Paint a card with the words that fit best at ``point``, and say how many have been asked.
+
+    Args:
+        painter: the painter.
+        point: the pointer.
+        bounds: area of the canvas.
+        words: maps of the words.
+        share: the pointer in shares (0 to 1) of the frame.
+    """
+    text = QCoreApplication.translate("Readings", "Which words fit here? {0} of {1} asked")
+    paint_line(painter, bounds, text.format(len(words.words), words.total), theme.ACCENT)
+    readings = word_readings(words, share)
+    if readings:
+        paint_readings(painter, point, bounds, readings)
 
 
 def paint_readings(painter: QPainter, point: QPointF, bounds: QRectF, readings: Sequence[Reading]) -> None:

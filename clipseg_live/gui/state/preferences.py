@@ -152,6 +152,11 @@ class PreferencesStore(QObject):
         self._timer.setInterval(int(SAVE_AFTER * 1000))
         self._timer.timeout.connect(self.write)
 
+    @property
+    def folder(self) -> Path:
+        """Folder of the file, where other files of the user are too."""
+        return self._path.parent
+
     def update(self, **values: object) -> None:
         """Change some fields."""
         self.change(self.value.model_copy(update=values))

@@ -25,6 +25,7 @@ from clipseg_live.core.status import (
     WorkerState,
     WorkerStatus,
 )
+from clipseg_live.core.word_maps import WordMaps
 
 
 class FakeSession:
@@ -45,6 +46,8 @@ class FakeSession:
         self.refuses_recording = ""
         self.stops = 0
         self.left: tuple[str, ...] = ()
+        self.asked: tuple[str, ...] = ()
+        self.words = WordMaps()
         self.views: tuple[VariantView, ...] = ()
         self.counted: Mapping[int, MapHistogram] = {}
 
@@ -86,6 +89,12 @@ class FakeSession:
 
     def variant_views(self) -> tuple[VariantView, ...]:
         return self.views
+
+    def ask_words(self, words: tuple[str, ...]) -> None:
+        self.asked = words
+
+    def word_maps(self) -> WordMaps:
+        return self.words
 
     def histograms(self) -> Mapping[int, MapHistogram]:
         return self.counted

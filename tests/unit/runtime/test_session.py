@@ -225,6 +225,21 @@ def test_variants_are_predicted_and_shown_together(running: Callable[..., Runnin
     assert one.session.variant_views() == ()
 
 
+def test_words_are_asked_beside_the_prompts(running: Callable[..., Running]) -> None:
+    words = (*(f"word {number}" for number in range(20)), "green", "red")
+    one = running(settings_with(row(0, "red")), a=FakeLiveSource(rate=100))
+    one.wait_shown((0, 0, 255))
+    one.session.ask_words(words)
+    one.wait(lambda: len(one.session.word_maps().words) == len(words))
+    assert one.session.word_maps().ranked(0.9, 0.5, 1) == [("red", 1.0)]
+    assert all(picture.ids in ((), (0,)) for picture in one.pictures) and list(one.session.histograms()) == [0]
+    one.session.apply(settings_with(row(0, "red"), effects=(BlackOut(),)))
+    one.session.ask_words(words)
+    assert one.session.word_maps().words == ()
+    one.session.apply(settings_with(row(0, "red", GREEN)))
+    one.wait_shown(GREEN)
+
+
 @pytest.mark.slow
 def test_the_last_of_a_hundred_edits_is_shown(running: Callable[..., Running]) -> None:
     one = running(settings_with(row(0, "green")), a=FakeLiveSource(rate=100))
