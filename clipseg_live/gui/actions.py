@@ -60,7 +60,7 @@ TABLE: tuple[Shortcut, ...] = (
     Shortcut("uncrop", ("Ctrl+Shift+E",), QT_TRANSLATE_NOOP("Shortcuts", "Remove crop"), _SOURCE),
     Shortcut("new_prompt", ("Ctrl+N",), QT_TRANSLATE_NOOP("Shortcuts", "Add prompt"), _PROMPTS, "plus"),
     Shortcut("box_prompt", ("Ctrl+B",), QT_TRANSLATE_NOOP("Shortcuts", "Add prompt from box"), _PROMPTS, "box"),
-    Shortcut("histograms", ("Ctrl+H",), QT_TRANSLATE_NOOP("Shortcuts", "Show histograms"), _PROMPTS, "histogram"),
+    Shortcut("histograms", ("F3",), QT_TRANSLATE_NOOP("Shortcuts", "Show histograms"), _PROMPTS, "histogram"),
     Shortcut("compare", ("F7",), QT_TRANSLATE_NOOP("Shortcuts", "Compare variants"), _PROMPTS, "split"),
     Shortcut("undo", ("Ctrl+Z",), QT_TRANSLATE_NOOP("Shortcuts", "Undo"), _PROMPTS, "undo"),
     Shortcut("redo", ("Ctrl+Shift+Z", "Ctrl+Y"), QT_TRANSLATE_NOOP("Shortcuts", "Redo"), _PROMPTS, "redo"),

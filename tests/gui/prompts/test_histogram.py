@@ -91,6 +91,6 @@ def test_the_window_fetches_histograms_only_while_they_are_shown(qtbot, window, 
     assert window.prompts.histograms == {}
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
-    qtbot.keyClick(window, Qt.Key.Key_H, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(window, Qt.Key.Key_F3)
     window.refresh()
     assert window.prompts.histograms == session.counted
