@@ -81,7 +81,8 @@ def change_settings(options: SegmentationOptions, base: "LiveSettings", *, demo:
     shown, others = _read(options.prompts, LONGEST_ROW_IMAGE)
     rows = () if shown else _change_rows(options, base)
     styles = (*_new_styles(options, len(shown)), *_other_styles(options.prompts))
-    base_rows = changed.model_copy(update={"rows": rows})
+    replaced = {"rows": rows, "comparison": None} if shown else {"rows": rows}  # variants had other prompts
+    base_rows = changed.model_copy(update=replaced)
     return with_prompts(base_rows, (*shown, *others), styles, options.prompts.template or ())
 
 

@@ -413,6 +413,14 @@ def test_sessions_without_a_window_render_no_variants(tmp_path: Path) -> None:
     assert found == settings.model_copy(update={"comparison": None})
 
 
+def test_new_prompts_end_a_comparison() -> None:
+    others = (Variant(rows=(PromptRow(id=0, text="mug"),)),)
+    settings = LiveSettings(rows=(PromptRow(id=0, text="cup"),), comparison=Comparison(others=others))
+    assert change_settings(SegmentationOptions(), settings) == settings
+    changed = change_settings(SegmentationOptions(prompts=PromptOptions(prompt=["jug"])), settings)
+    assert changed.comparison is None and [row.text for row in changed.rows] == ["jug"]
+
+
 @pytest.mark.slow
 @given_values(base=sessions)
 def test_no_options_keep_the_session(base: LiveSettings) -> None:
