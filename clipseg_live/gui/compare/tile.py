@@ -11,6 +11,8 @@ from clipseg_live.gui.widgets import theme
 _MOST_LINES = 5
 """Maximum number of prompts whose figures are shown."""
 _NAME_WIDTH = 130
+_FIGURES_SHARE = 0.35
+"""Largest share of the height of a tile that the figures cover."""
 
 
 class VariantTile(QAbstractButton):
@@ -32,7 +34,8 @@ class VariantTile(QAbstractButton):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName(self.tr("Variant {}").format(letter))
-        self.setToolTip(self.tr("Edit variant {0} (key {1})").format(letter, "ABCD".index(letter) + 1))
+        self._hint = self.tr("Edit variant {0} (key {1})").format(letter, "ABCD".index(letter) + 1)
+        self.setToolTip(self._hint)
 
     def show_view(self, view: VariantView | None) -> None:
         """Show a view; None for none."""
@@ -43,7 +46,9 @@ class VariantTile(QAbstractButton):
             width = max(1, round(self.width() * self.devicePixelRatioF()))
             step = max(1, view.image.shape[1] // width)  # converting pixels that are not shown takes time
             self._image = rgb_image(view.image[::step, ::step])
-        self.setAccessibleDescription("; ".join(self.lines()))
+        lines = self.lines()
+        self.setAccessibleDescription("; ".join(lines))
+        self.setToolTip("\n".join([self._hint, *lines]))
         self.update()
 
     def lines(self) -> list[str]:
@@ -110,11 +115,13 @@ class VariantTile(QAbstractButton):
         hidden = len(view.prompts) - len(rows)
         if hidden > 0:
             rows.append((QColor(0, 0, 0, 0), self.tr("{} more").format(hidden), ""))
+        line = metrics.height() + 4
+        room = max(1, int(bounds.height() * _FIGURES_SHARE / line))
         if view.iou is not None:
-            rows.append((QColor(0, 0, 0, 0), self.tr("IoU to A"), f"{view.iou:.2f}"))
+            rows = [*rows[: room - 1], (QColor(0, 0, 0, 0), self.tr("IoU to A"), f"{view.iou:.2f}")]
+        rows = rows[:room]  # all are in the tool tip
         if not rows:
             return
-        line = metrics.height() + 4
         names = max(metrics.horizontalAdvance(name) for _, name, _ in rows)
         values = max(metrics.horizontalAdvance(value) for _, _, value in rows)
         width, height = names + values + (52 if values else 40), line * len(rows) + 12

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from clipseg_live.core.comparison import BOTH, ONLY_FIRST, ONLY_OTHER, VariantView
@@ -63,6 +63,9 @@ class CompareView(CanvasCover):
             (ComparisonView.DIFFERENCE, self.tr("Difference")),
         ]
         self.views = SegmentedControl(self.tr("View"), views, self.bar)
+        self.views.button(ComparisonView.DIFFERENCE).setToolTip(
+            self.tr("Orange: only A has a mask. Blue: only this variant has one. White: both have one.")
+        )
         self.views.picked.connect(lambda view: self._store.edit(edits.with_view(self._store.settings, view)))
         self.hint = QLabel(self.bar)
         theme.set_kind(self.hint, "problem")
@@ -148,10 +151,23 @@ class CompareView(CanvasCover):
         self.hint.setVisible(not shown)
         self.views.setVisible(shown)
         self.views.show_value(comparison.view)
-        self.legend.setVisible(comparison.view is ComparisonView.DIFFERENCE and shown)
+        self._show_legend()
         self.add_button.setEnabled(count < MOST_COMPARED)
         self.keep_button.setText(self.tr("Keep {}").format(edits.LETTERS[comparison.active]))
         self.update_cover()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Hide the legend where it does not fit."""
+        super().resizeEvent(event)
+        self._show_legend()
+
+    def _show_legend(self) -> None:
+        settings = self._store.settings
+        comparison = settings.comparison
+        is_needed = comparison is not None and comparison.view is ComparisonView.DIFFERENCE
+        controls = (self.views, self.add_button, self.delete_button, self.keep_button)
+        room = self.canvas.width() - sum(each.sizeHint().width() + theme.UNIT for each in controls)
+        self.legend.setVisible(is_needed and bool(settings.compared()) and room > self.legend.sizeHint().width())
 
     def is_wanted(self) -> bool:
         """Return whether there is a comparison."""
@@ -159,7 +175,6 @@ class CompareView(CanvasCover):
 
     def covered_height(self) -> int:
         """Return the height of the canvas, or of the bar if the variants must not be shown."""
-        self.bar.adjustSize()
         return self.canvas.height() if self._store.settings.compared() else self.bar.sizeHint().height()
 
     def press_key(self, event: QKeyEvent) -> bool:

@@ -198,6 +198,7 @@ class HistogramStrip(QWidget):
         self.suggestion.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.suggestion.clicked.connect(self._use_suggestion)
         self._suggested: float | None = None
+        self.setFixedHeight(_HEIGHT)  # the style sheet resets the least height of a slider
         row = QHBoxLayout(self)
         row.setContentsMargins(4, 0, 2, 0)
         row.setSpacing(6)

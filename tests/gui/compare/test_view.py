@@ -60,6 +60,8 @@ def test_a_key_begins_a_comparison_over_the_canvas(qtbot, window):
     assert view.tiles[1].isChecked() and view.keep_button.text() == "Keep B"
     window.resize(900, 600)
     assert view.geometry() == window.canvas.rect()
+    window.refresh()
+    qtbot.waitUntil(lambda: view.bar.width() == view.width())
 
 
 def test_tiles_show_images_and_figures(qtbot, comparing):
@@ -67,6 +69,7 @@ def test_tiles_show_images_and_figures(qtbot, comparing):
     for tile, level in ((first, 40), (second, 200)):
         assert tile.grab().toImage().pixelColor(tile.rect().center()) == QColor(level, level, level)
     assert first.accessibleDescription() == "cup: area 12.5 %, presence 0.90"
+    assert "IoU to A 0.87" in second.toolTip()
     assert second.accessibleDescription() == "cup: area 12.5 %, presence 0.90; IoU to A 0.87"
     assert thresholds(comparing) == [0.5, 0.8]
 
@@ -108,6 +111,10 @@ def test_the_view_is_changed_by_button_and_key(qtbot, comparing):
     view = comparing.body.compare_view
     qtbot.mouseClick(view.views.button(ComparisonView.DIFFERENCE), LEFT)
     assert comparing.store.settings.comparison.view is ComparisonView.DIFFERENCE and view.legend.isVisible()
+    comparing.resize(760, 480)
+    qtbot.waitUntil(lambda: not view.legend.isVisible())  # it does not fit
+    comparing.resize(1280, 800)
+    qtbot.waitUntil(view.legend.isVisible)
     qtbot.keyClick(comparing.canvas, Key.Key_D)
     assert comparing.store.settings.comparison.view is ComparisonView.RESULT and not view.legend.isVisible()
     assert view.views.button(ComparisonView.RESULT).isChecked()

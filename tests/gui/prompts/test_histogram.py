@@ -39,6 +39,12 @@ def test_the_button_shows_and_hides_histograms_of_all_rows(qtbot, panel):
     assert not any(row.histogram.isVisible() for row in panel.list.rows)
 
 
+def test_histograms_keep_their_height_in_a_small_panel(qtbot, panel):
+    panel.resize(320, 220)
+    qtbot.waitUntil(lambda: panel.height() == 220)
+    assert {row.histogram.field.height() for row in panel.list.rows} == {56}
+
+
 def test_a_drag_of_the_threshold_is_one_undo_step(qtbot, panel):
     field = card(panel, 0).histogram.field
     points = [QPoint(round(field.position_of(part)), 30) for part in (0.3, 0.6, 0.2)]
