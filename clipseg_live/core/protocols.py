@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core.comparison import VariantView
+from clipseg_live.core.analysis.comparison import VariantView
+from clipseg_live.core.analysis.histograms import MapHistogram
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
-from clipseg_live.core.histograms import MapHistogram
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.rendered_frame import RenderedFrame
@@ -22,7 +22,7 @@ from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from clipseg_live.core.status import Message, SessionStatus
 
 if TYPE_CHECKING:
-    from clipseg_live.core.word_maps import WordMaps  # which builds on this module
+    from clipseg_live.core.analysis.word_maps import WordMaps  # which builds on this module
 
 Maps = NDArray[np.float32]
 """Probability maps: float32, shape (prompts, height, width), each value in 0..1."""

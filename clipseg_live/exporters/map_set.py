@@ -3,7 +3,7 @@
 A map belongs to the pixels of its frame, not to a time or a file name. ``numpy.load`` reads the file:
 
 - ``manifest``: uint8, JSON in UTF-8 with ``format``, ``version``, ``recipe`` (what decides the maps besides frame and
-  prompts), ``made_by`` (the engine), ``keys`` and ``labels`` of the prompts, and ``frames``, the BLAKE2b digests.
+  prompts), ``made_by`` (the engine), ``keys`` and texts of the ``prompts``, and ``frames``, the BLAKE2b digests.
 - ``maps_000000`` and so on: float32 (prompts, h, w), 0 to 1, on the decoder's grid, one for each digest in its order.
 """
 
@@ -165,7 +165,7 @@ class MapSetWriter:
             "recipe": self._recipe,
             "made_by": made_by,
             "keys": [prompt.key for prompt in self._prompts],
-            "labels": [prompt.label for prompt in self._prompts],
+            "prompts": [prompt.label for prompt in self._prompts],
             "frames": self._frames,
         }
         self._write("manifest", np.frombuffer(json.dumps(manifest, ensure_ascii=False).encode(), np.uint8))

@@ -17,7 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 
-from clipseg_live.app.vocabulary import OWN_WORDS, words_to_ask
+from clipseg_live.app.words.vocabulary import OWN_WORDS, words_to_ask
 from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.session_file import is_session_name
 from clipseg_live.core.settings.base import BUILT_IN_MODEL, DEFAULT_MODEL

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from clipseg_live.core.comparison import (
+from clipseg_live.core.analysis.comparison import (
     VariantView,
     draw_difference,
     figures_of,

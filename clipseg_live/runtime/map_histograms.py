@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clipseg_live.core.histograms import BINS, BinCounts, MapHistogram, count_probabilities
+from clipseg_live.core.analysis.histograms import BINS, BinCounts, MapHistogram, count_probabilities
 from clipseg_live.core.segmentation import is_usable
 from clipseg_live.core.status import Prediction
 

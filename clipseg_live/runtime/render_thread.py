@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from clipseg_live.core.comparison import VariantView
+from clipseg_live.core.analysis.comparison import VariantView
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Effort
 from clipseg_live.core.metrics import Budget, Meter, Spread, StageTimings

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.core.comparison import VariantView
+from clipseg_live.core.analysis.comparison import VariantView
+from clipseg_live.core.analysis.histograms import MapHistogram
+from clipseg_live.core.analysis.word_maps import WordMaps
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.core.histograms import MapHistogram
 from clipseg_live.core.metrics import Spread
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.prompts import Prompt
@@ -32,7 +33,6 @@ from clipseg_live.core.status import (
     WorkerStatus,
 )
 from clipseg_live.core.system.settings_log import SettingsLog
-from clipseg_live.core.word_maps import WordMaps
 from clipseg_live.runtime.capture import Capture, FrameFilter, OpenSource
 from clipseg_live.runtime.comparison import predicted_rows
 from clipseg_live.runtime.inference.client import ClientEvents, InferenceClient

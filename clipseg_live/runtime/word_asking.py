@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from clipseg_live.core.analysis.word_maps import WordMaps, shrink_maps
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.segmentation import is_usable
 from clipseg_live.core.settings.live import PromptRow
 from clipseg_live.core.status import Prediction
-from clipseg_live.core.word_maps import WordMaps, shrink_maps
 
 WORDS_AT_ONCE = 12
 """Number of words that are decoded with the prompts of a frame: more would delay the masks."""

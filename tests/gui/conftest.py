@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.app.devices import Snapshot
-from clipseg_live.core.histograms import MapHistogram
+from clipseg_live.core.analysis.histograms import MapHistogram
 from clipseg_live.core.settings.live import LiveSettings, PromptImage
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.state.preferences import Preferences, PreferencesStore

@@ -14,11 +14,11 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
+from clipseg_live.core.analysis.word_maps import WordMaps
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.effects import Wipe, is_private
 from clipseg_live.core.settings.live import LiveSettings
-from clipseg_live.core.word_maps import WordMaps
 from clipseg_live.gui.canvas import painting
 from clipseg_live.gui.canvas.box_tool import ARROWS, BoxTool
 from clipseg_live.gui.canvas.drops import FileDropTarget

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
 
+from clipseg_live.core.analysis.word_maps import WordMaps
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import RGB
 from clipseg_live.core.settings.live import PromptRow
-from clipseg_live.core.word_maps import WordMaps
 from clipseg_live.gui.canvas.painting import paint_card, paint_line
 from clipseg_live.gui.widgets import theme
 

@@ -4,7 +4,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
-from clipseg_live.core.comparison import VariantView
+from clipseg_live.core.analysis.comparison import VariantView
 from clipseg_live.gui.canvas.painting import paint_card, rgb_image
 from clipseg_live.gui.widgets import theme
 

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from clipseg_live.core.comparison import BOTH, ONLY_FIRST, ONLY_OTHER, VariantView
+from clipseg_live.core.analysis.comparison import BOTH, ONLY_FIRST, ONLY_OTHER, VariantView
 from clipseg_live.core.settings.live import MOST_COMPARED, ComparisonView
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.canvas.cover import CanvasCover, fill_background

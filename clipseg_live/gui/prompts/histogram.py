@@ -8,7 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QWheelEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QWidget
 
-from clipseg_live.core.histograms import BINS, BinCounts, MapHistogram, otsu_threshold
+from clipseg_live.core.analysis.histograms import BINS, BinCounts, MapHistogram, otsu_threshold
 from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.accessible import report_values

@@ -8,9 +8,9 @@ from PySide6.QtCore import QMimeData, Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
-from clipseg_live.app.vocabulary import model_words
+from clipseg_live.app.words.vocabulary import model_words
+from clipseg_live.core.analysis.histograms import MapHistogram
 from clipseg_live.core.errors import ClipsegLiveError
-from clipseg_live.core.histograms import MapHistogram
 from clipseg_live.core.settings.base import BUILT_IN_MODEL
 from clipseg_live.core.settings.live import MOST_ROWS, PromptImage
 from clipseg_live.gui.prompts import edits

@@ -5,9 +5,9 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 
-from clipseg_live.app.vocabulary import OWN_WORDS, model_words
+from clipseg_live.app.words.vocabulary import OWN_WORDS, model_words
+from clipseg_live.core.analysis.word_maps import WordMaps
 from clipseg_live.core.status import WorkerState, WorkerStatus
-from clipseg_live.core.word_maps import WordMaps
 from clipseg_live.gui.canvas.readings import word_readings
 from tests.helpers.gui.fake_session import live_status, rendered_frame
 

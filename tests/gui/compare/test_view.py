@@ -5,7 +5,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QColor
 
-from clipseg_live.core.comparison import PromptFigures, VariantView
+from clipseg_live.core.analysis.comparison import PromptFigures, VariantView
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.effects import BlackOut
 from clipseg_live.core.settings.live import ComparisonView, LiveSettings, PromptRow

@@ -5,7 +5,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QColor
 
-from clipseg_live.core.histograms import BINS, MapHistogram
+from clipseg_live.core.analysis.histograms import BINS, MapHistogram
 from clipseg_live.gui.widgets.buttons import to_hex
 from tests.helpers.gui.fake_session import READY
 from tests.helpers.gui.panel_tools import card, click, drag, make_panel

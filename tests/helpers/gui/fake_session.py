@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from clipseg_live.core.comparison import VariantView
+from clipseg_live.core.analysis.comparison import VariantView
+from clipseg_live.core.analysis.histograms import MapHistogram
+from clipseg_live.core.analysis.word_maps import WordMaps
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame
-from clipseg_live.core.histograms import MapHistogram
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
@@ -25,7 +26,6 @@ from clipseg_live.core.status import (
     WorkerState,
     WorkerStatus,
 )
-from clipseg_live.core.word_maps import WordMaps
 
 
 class FakeSession:

@@ -38,7 +38,7 @@ def test_the_file_is_one_that_numpy_reads(tmp_path: Path) -> None:
     with np.load(write(tmp_path / "a.npz", "a"), allow_pickle=False) as read:
         assert sorted(read.files) == ["manifest", "maps_000000"]
         manifest = json.loads(bytes(read["manifest"]))
-    assert manifest["labels"] == ["cup", "mug"] and manifest["frames"] == ["a"]
+    assert manifest["prompts"] == ["cup", "mug"] and manifest["frames"] == ["a"]
 
 
 def test_equal_frames_are_stored_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from clipseg_live.core.comparison import BOTH, ONLY_FIRST, ONLY_OTHER, VariantView
+from clipseg_live.core.analysis.comparison import BOTH, ONLY_FIRST, ONLY_OTHER, VariantView
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, MatteView, Tint

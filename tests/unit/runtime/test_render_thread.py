@@ -7,7 +7,7 @@ from queue import Queue
 import numpy as np
 import pytest
 
-from clipseg_live.core.comparison import VariantView
+from clipseg_live.core.analysis.comparison import VariantView
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.rendered_frame import RenderedFrame

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from clipseg_live.core.analysis.word_maps import LONGEST_MAP_SIDE, WordMaps, shrink_maps
 from clipseg_live.core.status import Prediction
-from clipseg_live.core.word_maps import LONGEST_MAP_SIDE, WordMaps, shrink_maps
 from clipseg_live.runtime.pipeline import keys_of
 from clipseg_live.runtime.word_asking import WORDS_AT_ONCE, WordAsking, without_words
 

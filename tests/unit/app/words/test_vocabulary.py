@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clipseg_live.app.vocabulary import MOST_WORDS, model_words, words_to_ask
+from clipseg_live.app.words.vocabulary import MOST_WORDS, model_words, words_to_ask
 from clipseg_live.core.expressions.completion import is_atom
 
 OPEN_MODEL = "CIDAS/clipseg-rd64-refined"

@@ -67,7 +67,7 @@ def _own_words(path: Path, changed: int) -> tuple[str, ...]:
 
 @cache
 def _shipped_words() -> tuple[str, ...]:
-    return _words_in((resources.files("clipseg_live.app") / "words.txt").read_text(encoding="utf-8"))
+    return _words_in((resources.files("clipseg_live.app.words") / "words.txt").read_text(encoding="utf-8"))
 
 
 def _words_in(text: str) -> tuple[str, ...]:

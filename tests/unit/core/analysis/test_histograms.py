@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from clipseg_live.core.histograms import BINS, count_probabilities, otsu_threshold
+from clipseg_live.core.analysis.histograms import BINS, count_probabilities, otsu_threshold
 
 
 def test_every_pixel_of_a_small_map_is_counted_in_its_bin() -> None:
