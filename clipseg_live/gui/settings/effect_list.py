@@ -258,7 +258,7 @@ class EffectList(QWidget):
         name.setIconSize(theme.icon_size())
         name.setEnabled(len(type(item.effect).model_fields) > 1)
         name.setAccessibleName(_tr("{0} options").format(title))
-        name.setStyleSheet("" if item.enabled else f"color: {theme.FAINT}")
+        name.setStyleSheet(f"color: {theme.TEXT if item.enabled else theme.FAINT}")  # also without options
         name.clicked.connect(lambda: self.toggle_options(index))
         line.addWidget(name)
         line.addStretch(1)
