@@ -106,16 +106,6 @@ class MainWindow(QMainWindow):
         self.output_controller = OutputController(
             session, preferences_store, body.recording_bar, body.camera_bar, self.files, services
         )
-        self.messages = MessageController(
-            body.toasts,
-            {
-                "retry": session.restart_worker, "models": self._open_models, "folder": self.files.ask_folder,
-                "show_folder": body.recording_bar.show_folder, "log_folder": self._open_log_folder,
-                "recording_options": body.recording_bar.open_options,
-                "demo_model": lambda: self.models.choose(BUILT_IN_MODEL),
-            },
-            lambda: session.status().worker.state is WorkerState.WAITING,
-        )  # fmt: skip
         self.exports = ExportController(
             ExportQueue(),
             preferences_store,
@@ -124,6 +114,17 @@ class MainWindow(QMainWindow):
             body.recording_bar.recordings_folder,
             self,
         )
+        self.messages = MessageController(
+            body.toasts,
+            {
+                "retry": session.restart_worker, "models": self._open_models, "folder": self.files.ask_folder,
+                "show_folder": body.recording_bar.show_folder, "log_folder": self._open_log_folder,
+                "recording_options": body.recording_bar.open_options,
+                "demo_model": lambda: self.models.choose(BUILT_IN_MODEL),
+                "show_exported": self.exports.show_folder, "exports": self.exports.open_dialog,
+            },
+            lambda: session.status().worker.state is WorkerState.WAITING,
+        )  # fmt: skip
         self._connect()
         self.setMinimumSize(760, 480)
         self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize()))
@@ -392,7 +393,8 @@ class MainWindow(QMainWindow):
         self.canvas.show_settings(settings)
         self.body.file_model.hide_thumbnails(is_private(settings.effects))
         if not is_private(settings.effects):
-            self.messages.settle("box")
+            for topic in ("box", "maps"):
+                self.messages.settle(topic)
         self._preferences_store.update(settings=settings)
         self.actions_by_name["undo"].setEnabled(self._store.can_undo)
         self.actions_by_name["redo"].setEnabled(self._store.can_redo)

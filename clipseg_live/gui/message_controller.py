@@ -16,6 +16,8 @@ _ACTIONS: Mapping[tuple[str, str], Sequence[str]] = {
     ("replay", "warning"): ("recording_options",),
     ("snapshot", "info"): ("show_folder",),
     ("demo", "info"): ("demo_model",),
+    ("export", "info"): ("show_exported", "exports"),
+    ("export", "error"): ("exports",),
     ("snapshot", "error"): ("folder",),
     ("render", "error"): ("log_folder",),
     ("unexpected", "error"): ("log_folder",),
@@ -34,6 +36,8 @@ def _titles() -> Mapping[str, str]:
         "models": _tr("Models…"),
         "show_folder": _tr("Open folder"),
         "folder": _tr("Choose folder…"),
+        "show_exported": _tr("Open folder"),
+        "exports": _tr("Exports…"),
         "recording_options": _tr("Options…"),
         "log_folder": _tr("Open log folder"),
     }

@@ -100,6 +100,8 @@ def test_a_message_about_privacy_effects_disappears_with_them(
     qtbot.waitUntil(lambda: window.canvas.frame is not None)
     window.picture_tools.begin_prompt()
     assert "reveal" in window.toasts.texts()[0]
+    window.body.map_sheet.toggle()
+    assert "Maps would show" in window.toasts.texts()[1]
     window.store.update(effects=(Tint(),))
     assert window.toasts.texts() == []
 

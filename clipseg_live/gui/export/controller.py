@@ -86,6 +86,7 @@ class ExportController(QObject):
         self._window = window
         self.dialog: ExportDialog | None = None
         self.question: QMessageBox | None = None
+        self._shown_folder: Path | None = None
         queue.added.connect(self._watch)
 
     @property
@@ -104,7 +105,7 @@ class ExportController(QObject):
             dialog.folder_changed.connect(self._change_folder)
             dialog.export_requested.connect(self.export)
             dialog.copy_requested.connect(self._copy_command)
-            dialog.show_folder_requested.connect(_show_folder)
+            dialog.show_folder_requested.connect(_open_folder)
         self.dialog.show()
         self.refresh()
         self.dialog.raise_()
@@ -124,6 +125,11 @@ class ExportController(QObject):
         job = self._job(part)
         if job is not None:
             self.queue.add(job)
+
+    def show_folder(self) -> None:
+        """Open the folder of the newest message in the system's file manager."""
+        if self._shown_folder is not None:
+            _open_folder(self._shown_folder)
 
     def may_close(self) -> bool:
         """Return whether no export would be lost with the window. If not, ask the user, who may close it then."""
@@ -217,6 +223,7 @@ class ExportController(QObject):
         job = self._job(part)
         if job is not None:
             QGuiApplication.clipboard().setText(job.command())
+            self._shown_folder = job.folder
             self._notify(self.tr("Command copied. Its session file is {0}.").format(job.session))
 
     def _change_folder(self, folder: Path) -> None:
@@ -233,7 +240,7 @@ class ExportController(QObject):
         """Report the end of an export, unless the dialog shows it."""
         if self.dialog is not None and self.dialog.isVisible():
             return
-        status = run.status
+        status, self._shown_folder = run.status, run.job.folder
         if status.state is RunState.DONE:
             self._notify(self.tr("Exported {0} to {1}.").format(run.job.title, run.job.folder))
         elif status.state is RunState.FAILED:
@@ -271,5 +278,5 @@ def _reading(spec: SourceSpec) -> tuple[str, ...]:
     return (*sequence, *(() if spec.deinterlace == "auto" else ("--deinterlace", spec.deinterlace)))
 
 
-def _show_folder(folder: Path) -> None:
+def _open_folder(folder: Path) -> None:
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QMessageBox
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.session_file import load_session
@@ -220,8 +220,15 @@ def test_an_export_that_cannot_start_says_why(
 
 
 def test_the_end_of_an_export_is_a_message_while_the_dialog_is_closed(
-    window: MainWindow, session: FakeSession, qtbot: QtBot, clips: Path, results: Path
+    window: MainWindow,
+    session: FakeSession,
+    qtbot: QtBot,
+    clips: Path,
+    results: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    opened: list[QUrl] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: bool(opened.append(url)) or True)
     window.open_source(SourceSpec(name=str(clips / "a.mp4")))
     session.set_status(file_status())
     dialog = open_dialog(window, qtbot)
@@ -229,6 +236,10 @@ def test_the_end_of_an_export_is_a_message_while_the_dialog_is_closed(
     export(dialog, qtbot)
     dialog.close()
     qtbot.waitUntil(lambda: window.toasts.texts() == [f"Exported a.mp4 to {results}."], timeout=20_000)
+    buttons = {each.text(): each for each in window.toasts.findChildren(QPushButton)}
+    assert set(buttons) == {"Open folder", "Exports…"}
+    qtbot.mouseClick(buttons["Open folder"], LEFT)
+    assert [Path(url.toLocalFile()) for url in opened] == [results]
 
 
 @pytest.mark.parametrize("name", ["camera:0", "screen:", "rtsp://cam.local/live"])
