@@ -207,6 +207,7 @@ class WindowPictures:
         """Save images of all maps and of a comparison with the difference of two variants, and restore the settings."""
         window = self.window
         before = window._store.settings
+        window.messages.settle("recording")
         window.body.map_sheet.toggle()
         yield 1000
         self._save(self._grab_without_rates(), "maps.png")
