@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from clipseg_live.app.batch.manifest import Manifest
 from clipseg_live.app.batch.naming import (
@@ -20,14 +19,13 @@ from clipseg_live.app.export import ExportRequest, check_settings
 from clipseg_live.core.errors import SinkError, SourceError, UsageError
 from clipseg_live.core.settings.base import DataFormat
 from clipseg_live.core.settings.data_formats import FormatSpec, find_format, transparent_formats
+from clipseg_live.core.settings.export_choices import MaskKind
 from clipseg_live.core.settings.rendering import ExportSettings
 from clipseg_live.core.system.paths import is_folder_or_pattern
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_transparent_sink
 from clipseg_live.media.images.writers import IMAGE_WRITER_SUFFIXES, open_sink
 from clipseg_live.media.sources.registry import list_images
-
-MaskKind = Literal["jsonl", "png"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from clipseg_live.core.settings.annotations import InstanceRule, SegmentationFor
 from clipseg_live.core.settings.base import Codec, DataFormat, Frozen, SequenceRate
 from clipseg_live.core.settings.rendering import HDRMode, TemporalMode
 
-MaskFiles = Literal["jsonl", "png"]
+MaskKind = Literal["jsonl", "png"]
+"""Formats of the masks next to each result."""
 
 
 class ExportChoices(Frozen):
@@ -46,7 +47,7 @@ class ExportChoices(Frozen):
     temporal: TemporalMode = "lookahead"
     sequence: bool = False
     rate: SequenceRate | None = None
-    masks: MaskFiles | None = None
+    masks: MaskKind | None = None
     data: tuple[DataFormat, ...] = ()
     every: Annotated[int, Field(ge=1)] = 1
     only_present: bool = False

@@ -49,5 +49,9 @@ def with_preset(settings: LiveSettings, name: str) -> LiveSettings:
     Raises:
         UsageError: If there is no preset of this name.
     """
-    effects, matte = find_preset(name)
+    return with_look(settings, *find_preset(name))
+
+
+def with_look(settings: LiveSettings, effects: tuple[AnyEffect, ...], matte: MatteSettings) -> LiveSettings:
+    """Return the settings with other effects and mattes, and without disabled effects."""
     return settings.model_copy(update={"effects": effects, "disabled_effects": (), "matte": matte})

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import get_args
 
 from pydantic import ValidationError
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QLabel, QMenu, QPushButton, QSpinBox, QWidget
 
-from clipseg_live.core.settings.data_formats import FORMAT_SPECS
-from clipseg_live.core.settings.export_choices import ExportChoices
+from clipseg_live.core.settings.data_formats import FORMAT_SPECS, find_format
+from clipseg_live.core.settings.export_choices import ExportChoices, MaskKind
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl, hint_label
 from clipseg_live.gui.widgets.controls import tool_button
@@ -106,7 +107,7 @@ class ExportForm(QWidget):
         self.masks = self._choice(
             "masks",
             self.tr("Mask files"),
-            [(None, self.tr("None")), ("jsonl", self.tr("JSON lines")), ("png", self.tr("PNG files"))],
+            [(None, self.tr("None")), *((kind, find_format(kind).title) for kind in get_args(MaskKind))],
         )
         self.overwrite = self._check("overwrite", self.tr("Existing results"), self.tr("Replace"))
 

@@ -13,7 +13,7 @@ from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.core.settings.base import Frozen
 from clipseg_live.core.settings.effects import Effects
 from clipseg_live.core.settings.live import LiveSettings
-from clipseg_live.core.settings.presets import PRESETS
+from clipseg_live.core.settings.presets import PRESETS, with_look
 from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.core.system.files import replace_file, set_aside
 from clipseg_live.gui.state.shared_file import locked
@@ -61,7 +61,7 @@ class UserPresets:
         preset = _preset_of(name, (self._read() or {}).get(name))
         if preset is None:
             return settings
-        return settings.model_copy(update={"effects": preset.effects, "disabled_effects": (), "matte": preset.matte})
+        return with_look(settings, preset.effects, preset.matte)
 
     def save(self, name: str, settings: LiveSettings) -> None:
         """Save the drawn effects and the mask settings. A preset of this name is replaced.

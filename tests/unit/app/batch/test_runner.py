@@ -8,13 +8,14 @@ import pytest
 
 from clipseg_live.app.batch import runner
 from clipseg_live.app.batch.manifest import NAME, Manifest
-from clipseg_live.app.batch.plan import MaskKind, plan_batch
+from clipseg_live.app.batch.plan import plan_batch
 from clipseg_live.app.batch.runner import BatchReport, Ending, Outcome, run_batch
 from clipseg_live.app.export import ExportRequest
 from clipseg_live.core.errors import ClipsegLiveError, ModelError, SinkError, UsageError
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings.annotations import AnnotationSettings
 from clipseg_live.core.settings.base import DataFormat, EngineSettings, PromptStyle
+from clipseg_live.core.settings.export_choices import MaskKind
 from clipseg_live.core.settings.rendering import ExportSettings, MatteSettings, RenderSettings
 from clipseg_live.model.store import loading
 from clipseg_live.runtime.export import Progress
