@@ -1,7 +1,7 @@
 """Conversion of steady probability maps to mattes: overlap rules, thresholds, shapes and edges."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import cv2
@@ -13,8 +13,10 @@ from clipseg_live.core.mattes import Box, Matte, MatteRequest, Mattes, disjoint
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.base import MatteShape, PromptStyle
 from clipseg_live.matting.edges.colour_model import ColourModel
+from clipseg_live.matting.edges.feedback import Feedback, Observation
 from clipseg_live.matting.edges.full_size import BorderFilter
 from clipseg_live.matting.edges.refiner import EdgeRefiner, Level
+from clipseg_live.matting.optical_flow import FlowField, resize_positions, warp
 from clipseg_live.matting.thresholding import threshold_map
 from clipseg_live.matting.working_grid import DownscaledFrame
 
@@ -54,6 +56,46 @@ class PresenceFlags:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class NewPrediction:
+    """A prediction that was added to averaged maps.
+
+    Attributes:
+        maps: float32 (prompts, h, w) on the working grid, in the coordinates of its own frame.
+        gain: weight of the prediction in an average over time, 0..1.
+        coverage: for each caution, the coverage of the mattes of its frame, float32 (prompts, h, w). Empty if its frame
+            is the shown one.
+        back: float32 (h, w, 2), the position of each pixel of the shown frame in the frame of the prediction. None if
+            both are the same frame.
+    """
+
+    maps: Planes
+    gain: float
+    coverage: Mapping[bool, Planes] = field(default_factory=dict)
+    back: FlowField | None = None
+
+    def observations(
+        self, styles: Sequence[PromptStyle], flags: Sequence[PresenceFlags], cautious: bool
+    ) -> list[Observation | None]:
+        """Return an observation of each prompt; None for prompts whose presence in the prediction is unsure."""
+        coverage = self.coverage.get(cautious)
+        if coverage is None and self.back is not None:
+            return [None] * len(styles)
+        return [
+            None
+            if flag.unsure
+            else Observation(
+                plane,
+                float(_level(style, cautious)),
+                self.gain,
+                None if coverage is None else coverage[number],
+                self.back,
+                only_grows=cautious,
+            )
+            for number, (plane, style, flag) in enumerate(zip(self.maps, styles, flags, strict=True))
+        ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DrawnMaps:
     """Steady maps of the drawn prompts for a frame.
 
@@ -66,6 +108,7 @@ class DrawnMaps:
         is_new: True if the maps hold a prediction that earlier frames did not have.
         newest: the prediction for this very frame, shaped as ``maps``; None without one. Cautious mattes cover it in
             full, regardless of smoothing.
+        prediction: the newest prediction in averaged maps; None if it has no part in them or is not new.
     """
 
     maps: Planes
@@ -75,6 +118,7 @@ class DrawnMaps:
     is_average: bool = False
     is_new: bool = True
     newest: Planes | None = None
+    prediction: NewPrediction | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,10 +128,26 @@ class Refinement:
     Attributes:
         coverage: float32 (prompts, h, w), 0..1, the coverage of the mattes on the working grid.
         colours: the colour model of each prompt.
+        feedback: the feedback of each prompt; None without one.
     """
 
     coverage: Planes
     colours: tuple[ColourModel, ...]
+    feedback: tuple[Feedback | None, ...]
+
+    def of(self, indices: Sequence[int]) -> "Refinement":
+        """Return the results of some prompts."""
+        colours = tuple(self.colours[index] for index in indices)
+        return Refinement(self.coverage[list(indices)], colours, tuple(self.feedback[index] for index in indices))
+
+    def warped(self, positions: FlowField) -> "Refinement":
+        """Return the results moved to another frame by a backward flow, float32 (h, w, 2)."""
+        coverage = np.stack([warp(plane, positions) for plane in self.coverage])
+        feedback = self.feedback
+        if any(one is not None for one in feedback):
+            half = resize_positions(positions, positions.shape[0] // 2, positions.shape[1] // 2)
+            feedback = tuple(None if one is None else one.warped(half) for one in feedback)
+        return Refinement(coverage, self.colours, feedback)
 
 
 class FrameFilters:
@@ -164,19 +224,35 @@ def _refine(
     if not request.cautious:
         planes = planes * (_UNTRUSTED + (1 - _UNTRUSTED) * filters.trust)
     level: Level = "best" if request.settings.edges == "best" and request.effort == "full" else "fast"
-    models = (None,) * len(planes) if previous is None else previous.colours
+    nothing = (None,) * len(planes)
+    models, feedback = (nothing, nothing) if previous is None else (previous.colours, previous.feedback)
+    prediction = drawn.prediction
+    observations: Sequence[Observation | None] = nothing
+    if prediction is not None:
+        observations = prediction.observations(drawn.styles, drawn.flags, bool(request.cautious))
     refined = [
         filters.refiner.refine(
-            plane, threshold, level, model, is_new=drawn.is_new, is_average=drawn.is_average, explain=request.explain
+            plane,
+            threshold,
+            level,
+            model,
+            is_new=drawn.is_new,
+            is_average=drawn.is_average,
+            feedback=feedback_of_prompt,
+            observation=observation,
+            explain=request.explain,
         )
-        for plane, threshold, model in zip(planes, levels, models, strict=True)
+        for plane, threshold, model, feedback_of_prompt, observation in zip(
+            planes, levels, models, feedback, observations, strict=True
+        )
     ]
     coverage = np.stack([one.alpha for one in refined])
     if request.cautious and previous is not None:
         coverage = _add_previous(coverage, previous.coverage, drawn.flags)
     coverage = np.stack([_clean(plane, style.shape) for plane, style in zip(coverage, drawn.styles, strict=True)])
     decisions = [_at_full_size(one.decisions, filters.small) for one in refined if one.decisions is not None]
-    return Refinement(coverage, tuple(one.colours for one in refined)), np.stack(decisions) if decisions else None
+    colours, all_feedback = tuple(one.colours for one in refined), tuple(one.feedback for one in refined)
+    return Refinement(coverage, colours, all_feedback), np.stack(decisions) if decisions else None
 
 
 def _at_full_size(plane: NDArray[np.uint8], small: DownscaledFrame) -> NDArray[np.uint8]:

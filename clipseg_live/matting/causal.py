@@ -15,6 +15,7 @@ from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.matting.alpha import (
     DrawnMaps,
     FrameFilters,
+    NewPrediction,
     Planes,
     PresenceFlags,
     Refinement,
@@ -23,13 +24,15 @@ from clipseg_live.matting.alpha import (
     join_mattes,
     kinds_of,
 )
-from clipseg_live.matting.optical_flow import BackwardFlow, FlowEstimator, colour_consistency, warp
+from clipseg_live.matting.optical_flow import BackwardFlow, FlowEstimator, colour_consistency, resize_positions, warp
 from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, resolve_overlaps, update_presence
-from clipseg_live.matting.temporal_filter import FilterState, update_filter
+from clipseg_live.matting.temporal_filter import FilterState, filter_gain, update_filter
 from clipseg_live.matting.working_grid import DownscaledFrame
 
 _HISTORY_FRAMES = 150
 """Number of frames for which the backward flow is kept; older predictions are dropped."""
+_MOST_SHOWN = 30
+"""Number of frames whose results are kept until the prediction for one of them."""
 _SPARSE = 2
 """Step in pixels at which maps are sampled to measure presence."""
 _HALF_STILL_PIXELS = 2.5
@@ -75,13 +78,11 @@ class RefinedFrame:
             return self.results
         if not set(keys) <= set(self.keys):
             return None
-        indices = [self.keys.index(key) for key in keys]
-        return Refinement(self.results.coverage[indices], tuple(self.results.colours[index] for index in indices))
+        return self.results.of([self.keys.index(key) for key in keys])
 
     def warped(self, positions: NDArray[np.float32]) -> "RefinedFrame":
-        """Return the results with their coverage warped by a backward flow, float32 (h, w, 2)."""
-        coverage = np.stack([warp(plane, positions) for plane in self.results.coverage])
-        return replace(self, results=replace(self.results, coverage=coverage))
+        """Return the results moved to another frame by a backward flow, float32 (h, w, 2)."""
+        return replace(self, results=self.results.warped(positions))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +109,9 @@ class MattingState:
         previous: results of edge refinement in the last frame, warped to this one, for normal and cautious mattes,
             keyed by caution.
         refined: results of this frame once it is drawn, keyed by caution.
+        shown: such results of the last frames, keyed by the index of the frame. They are as old as the last prediction,
+            or newer.
+        gain: weight of the last prediction in ``filter_state``, where nothing moved.
     """
 
     index: int
@@ -127,6 +131,8 @@ class MattingState:
     prediction_interval: float | None = None
     previous: Mapping[bool, RefinedFrame] = field(default_factory=dict)
     refined: Mapping[bool, RefinedFrame] = field(default_factory=dict)
+    shown: Mapping[int, Mapping[bool, RefinedFrame]] = field(default_factory=dict)
+    gain: float = 1.0
 
 
 class CausalMattes:
@@ -207,13 +213,15 @@ class CausalMattes:
         for kind in kinds_of(request):
             last = state.previous.get(bool(kind.cautious))
             is_new = last is None or last.prediction is not prediction
-            drawn = DrawnMaps(maps, styles, flags, own, is_average, is_new, newest)
+            added = self._new_prediction(state, request, indices, keys) if is_new and is_average else None
+            drawn = DrawnMaps(maps, styles, flags, own, is_average, is_new, newest, added)
             previous = None if last is None else last.of(keys)
             result, refinement = build_mattes(drawn, filters, frame.pixels, kind, previous)
             mattes[bool(kind.cautious)] = result
             if refinement is not None:
                 refined[bool(kind.cautious)] = RefinedFrame(keys, prediction, refinement)
-        self._state = replace(self._state or state, refined=refined)
+        earlier = {number: results for number, results in state.shown.items() if number >= frame.index - _MOST_SHOWN}
+        self._state = replace(self._state or state, refined=refined, shown={**earlier, frame.index: refined})
         return join_mattes(mattes)
 
     @staticmethod
@@ -222,6 +230,19 @@ class CausalMattes:
         assert state.prediction is not None
         maps = np.moveaxis(state.small.on_grid(state.prediction.maps[list(indices)]), 2, 0)
         return resolve_overlaps(np.ascontiguousarray(maps), request.styles, request.ids, request.settings)[0]
+
+    def _new_prediction(
+        self, state: MattingState, request: MatteRequest, indices: Sequence[int], keys: Sequence[Hashable]
+    ) -> NewPrediction | None:
+        """Return the last prediction alone, or None if the mattes of its frame are not known."""
+        assert state.prediction is not None
+        maps, number = self._newest(state, request, indices), state.prediction.index
+        if number == state.index:
+            return NewPrediction(maps, state.gain)
+        results = {cautious: each.of(keys) for cautious, each in state.shown.get(number, {}).items()}
+        coverage = {cautious: each.coverage for cautious, each in results.items() if each is not None}
+        back = _flow_to(state, number)[0]
+        return NewPrediction(maps, state.gain, coverage, None if back is None else back.back) if coverage else None
 
     def _update_presence(self, keys: Sequence[Hashable], maps: Maps, settings: MatteSettings) -> list[PresenceFlags]:
         """Return the presence flags of prompts from their maps after the overlap rules.
@@ -297,6 +318,7 @@ def with_prediction(state: MattingState, prediction: MapPrediction, settings: Ma
             is_average=False,
             flags={},
             prediction_interval=None,
+            shown={},
         )
     back, prediction_time = _flow_to(state, prediction.index)
     maps = state.small.on_grid(prediction.maps)
@@ -333,6 +355,8 @@ def with_prediction(state: MattingState, prediction: MapPrediction, settings: Ma
         trust=prediction_trust if last_filter is None else np.maximum(prediction_trust, trust),
         flow=BackwardFlow.identity(height, width),
         prediction_image=state.small.picture,
+        shown={index: results for index, results in state.shown.items() if index >= prediction.index},
+        gain=filter_gain(settings.smoothing, seconds),
     )
 
 
@@ -367,10 +391,6 @@ def _halve(step: BackwardFlow) -> BackwardFlow:
 
 def _resize(step: BackwardFlow, height: int, width: int) -> BackwardFlow:
     """Return the flow on another grid over the same frame."""
-    columns, rows = step.back.shape[1], step.back.shape[0]
-    interpolation = cv2.INTER_AREA if width < columns else cv2.INTER_LINEAR
-    scale = np.array([width / columns, height / rows], np.float32)
-    half = np.float32(0.5)  # positions are relative to the centre of the first pixel
-    back = (cv2.resize(step.back, (width, height), interpolation=interpolation) + half) * scale - half
-    trust = cv2.resize(step.trust, (width, height), interpolation=interpolation)
-    return BackwardFlow(np.asarray(back, np.float32), np.asarray(trust, np.float32).reshape(height, width))
+    interpolation = cv2.INTER_AREA if width < step.trust.shape[1] else cv2.INTER_LINEAR
+    trust = np.asarray(cv2.resize(step.trust, (width, height), interpolation=interpolation), np.float32)
+    return BackwardFlow(resize_positions(step.back, height, width), trust.reshape(height, width))

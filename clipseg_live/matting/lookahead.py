@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.matting.alpha import (
     DrawnMaps,
     FrameFilters,
+    NewPrediction,
     Planes,
     PresenceFlags,
     Refinement,
@@ -23,6 +24,7 @@ from clipseg_live.matting.alpha import (
 )
 from clipseg_live.matting.optical_flow import BackwardFlow, FlowEstimator, warp
 from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, resolve_overlaps, update_presence
+from clipseg_live.matting.temporal_filter import filter_gain
 from clipseg_live.matting.working_grid import DownscaledFrame
 
 _REACH = 8
@@ -106,19 +108,24 @@ class LookaheadMattes:
         """Return the mattes of an item from averaged maps, float32 (h, w, prompts)."""
         item = self._items[index]
         maps, shown = _combine(average, request)
-        newest = None if item.maps is None or request.cautious is False else _combine(item.maps, request)[0]
+        own = None if item.maps is None else _combine(item.maps, request)[0]
         trust = np.ones(maps.shape[1:], np.float32)
         styles = [request.styles[position] for position in shown]
-        flags = self._presence_flags(index, maps, [request.keys[position] for position in shown], request.settings)
-        drawn = DrawnMaps(maps, styles, flags, item.maps is not None, average is not item.maps, newest=newest)
+        seconds = float(item.frame.time - self._items[index - 1].frame.time) if index else 0.0
+        keys = [request.keys[position] for position in shown]
+        flags = self._presence_flags(index, maps, keys, seconds, request.settings)
+        newest = None if request.cautious is False else own
+        added, is_average = None, average is not item.maps
+        if own is not None and is_average:
+            added = NewPrediction(own, filter_gain(request.settings.smoothing, seconds))
+        drawn = DrawnMaps(maps, styles, flags, own is not None, is_average, newest=newest, prediction=added)
         filters = FrameFilters(item.small, trust)
         mattes: dict[bool, Mattes] = {}
         last, self._refined = self._refined, {}
         for kind in kinds_of(request):
             cautious, previous = bool(kind.cautious), None
             if item.back is not None and cautious in last:
-                coverage = np.stack([warp(plane, item.back.back) for plane in last[cautious].coverage])
-                previous = replace(last[cautious], coverage=coverage)
+                previous = last[cautious].warped(item.back.back)
             mattes[cautious], refinement = build_mattes(drawn, filters, item.frame.pixels, kind, previous)
             if refinement is not None:
                 self._refined[cautious] = refinement
@@ -164,12 +171,10 @@ class LookaheadMattes:
         return result
 
     def _presence_flags(
-        self, index: int, maps: Planes, keys: Sequence[Hashable], settings: MatteSettings
+        self, index: int, maps: Planes, keys: Sequence[Hashable], seconds: float, settings: MatteSettings
     ) -> list[PresenceFlags]:
-        items = self._items
         newest = presence_of(maps)
-        seconds = float(items[index].frame.time - items[index - 1].frame.time) if index else 0.0
-        if items[index].back is None:
+        if self._items[index].back is None:
             self._presence = PresenceState()
         self._presence, values, is_drawn = update_presence(self._presence, keys, newest, seconds, settings)
         return [

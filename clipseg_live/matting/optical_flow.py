@@ -135,6 +135,16 @@ def warp(values: NDArray[np.float32], back: FlowField) -> NDArray[np.float32]:
     return warped
 
 
+def resize_positions(back: FlowField, height: int, width: int) -> FlowField:
+    """Return a flow field on another grid over the same two frames, float32 (height, width, 2)."""
+    rows, columns = back.shape[:2]
+    interpolation = cv2.INTER_AREA if width < columns else cv2.INTER_LINEAR
+    scale = np.array([width / columns, height / rows], np.float32)
+    half = np.float32(0.5)  # positions are relative to the centre of the first pixel
+    resized = (cv2.resize(back, (width, height), interpolation=interpolation) + half) * scale - half
+    return np.asarray(resized, np.float32)
+
+
 @lru_cache(maxsize=8)
 def pixel_grid(height: int, width: int) -> FlowField:
     """Return the position of every pixel, read-only."""

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from clipseg_live.core.frame import BytePlane, FloatPlane
 from clipseg_live.core.mattes import Decision
 from clipseg_live.matting.edges.colour_model import ColourCells, ColourModel, colour_cells, colour_evidence, fit_colours
+from clipseg_live.matting.edges.feedback import Feedback, Observation
 from clipseg_live.matting.edges.guided_filter import GuidedFilter, apply_coefficients
 from clipseg_live.matting.edges.shortest_border import border_costs, shortest_border
 from clipseg_live.matting.edges.token_grid import TOKENS, Slices, TokenGrid
 from clipseg_live.matting.edges.token_map import TokenMap
+from clipseg_live.matting.optical_flow import resize_positions
 
 Level = Literal["fast", "best"]
 
@@ -59,11 +61,13 @@ class Refined:
     Attributes:
         alpha: float32 (h, w), 0..1, with 0.5 at the border.
         colours: the model of the colours that was used.
+        feedback: the feedback that was used; None without one.
         decisions: uint8 (h, w), a ``Decision`` for each pixel; None if it was not asked for.
     """
 
     alpha: FloatPlane
     colours: ColourModel
+    feedback: Feedback | None = None
     decisions: BytePlane | None = None
 
 
@@ -104,6 +108,8 @@ class EdgeRefiner:
         *,
         is_new: bool = True,
         is_average: bool = False,
+        feedback: Feedback | None = None,
+        observation: Observation | None = None,
         explain: bool = False,
     ) -> Refined:
         """Refine a map.
@@ -114,7 +120,9 @@ class EdgeRefiner:
             level: "fast" or "best".
             colours: the model of the colours of the frames before; None without one.
             is_new: fit the colours to this map, and update ``colours`` with it. Otherwise ``colours`` are used.
-            is_average: the map was averaged over time, so its tokens are not compared.
+            is_average: the map was averaged over time, so its own tokens are not compared.
+            feedback: the feedback of the frames before, on half the grid, for an average; None without one.
+            observation: a prediction that is part of the average and that ``feedback`` does not know; None without one.
             explain: return the decisions.
         """
         middle = np.asarray(threshold, np.float32)
@@ -126,14 +134,20 @@ class EdgeRefiner:
             plane = tokens.stretched(small, small_middle) if is_average else tokens.plane
             colours = fit_colours(self._small_cells, plane, self._trust, colours)
         inside = probability >= middle
-        fast, tokens = self._fast(inside, tokens, colours, explain)
+        fast, tokens = self._fast(inside, tokens, colours, feedback, observation, explain)
         noisy = tokens.tolerance > _MOST_NOISE and not tokens.is_ignored
         if level == "fast" or noisy or not tokens.at_border.any():
             return fast
         return self._best(tokens.stretched(probability, middle), fast, tokens, explain)
 
     def _fast(
-        self, inside: NDArray[np.bool_], tokens: TokenMap, colours: ColourModel, explain: bool
+        self,
+        inside: NDArray[np.bool_],
+        tokens: TokenMap,
+        colours: ColourModel,
+        feedback: Feedback | None,
+        observation: Observation | None,
+        explain: bool,
     ) -> tuple[Refined, TokenMap]:
         grid, plane, size = tokens.grid, tokens.plane, self._shape[::-1]
         alpha = inside.astype(np.float32)
@@ -141,7 +155,7 @@ class EdgeRefiner:
         free = _resize(marks, size) > 0
         x, y, wide, high = cv2.boundingRect(free.view(np.uint8))
         if not wide:
-            return Refined(alpha, colours, np.zeros(self._shape, np.uint8) if explain else None), tokens
+            return Refined(alpha, colours, feedback, np.zeros(self._shape, np.uint8) if explain else None), tokens
         near = self._half_area(marks > 0)
         small, part = self._small[near], plane[near]
         coefficients, explained = self._filter.fit_with_share(part, near)
@@ -157,7 +171,14 @@ class EdgeRefiner:
         slope = _STEEP / contrast
         low -= border
         added -= border
-        if not tokens.is_ignored:
+        if tokens.is_ignored:
+            if observation is not None:
+                feedback = self._observe(observation, feedback, tokens.inside, near, low, slope)
+            if feedback is not None:
+                correction = feedback.correction[near]
+                low += correction
+                added += correction
+        else:
             rest = tokens.inside.astype(np.float32)
             rest[near] = 0
             means_of_rest = grid.means(rest)
@@ -189,7 +210,39 @@ class EdgeRefiner:
             stronger = np.abs(evidence) > weight * np.abs(filtered - part)
             colours_won[area] = _resize(stronger.astype(np.float32), double)[part_of_double]
             decisions = _decisions(inside, alpha, colours_won > 0.5)
-        return Refined(alpha, colours, decisions), tokens
+        return Refined(alpha, colours, feedback, decisions), tokens
+
+    def _observe(
+        self,
+        observation: Observation,
+        feedback: Feedback | None,
+        inside: NDArray[np.bool_],
+        near: Slices,
+        low: FloatPlane,
+        slope: FloatPlane,
+    ) -> Feedback:
+        """Return the feedback after an observation.
+
+        Args:
+            observation: the prediction.
+            feedback: the feedback before it; None without one.
+            inside: bool (h, w) on half the grid, where the map reaches its threshold.
+            near: rows and columns of half the grid that are refined.
+            low: float32, the refined map there, with 0 at the border.
+            slope: float32, the factor there that makes it steep.
+        """
+        if feedback is None or feedback.threshold != observation.threshold:
+            feedback = Feedback.before(observation, (inside.shape[0], inside.shape[1]))
+        plane = _resize(observation.probability, self._half)
+        if TokenMap.is_finest(plane, self._half_extent):  # its tokens tell no more than the map itself
+            return feedback
+        tokens = TokenMap.of(plane, np.asarray(observation.threshold, np.float32), self._half_extent)
+        if observation.coverage is not None and observation.back is not None:
+            positions = resize_positions(observation.back, inside.shape[0], inside.shape[1])
+            return feedback.updated(tokens, _resize(observation.coverage, self._half), observation.gain, positions)
+        mask = inside.astype(np.float32)
+        mask[near] = np.clip((low + feedback.correction[near]) * slope + np.float32(0.5), 0, 1)
+        return feedback.updated(tokens, mask, observation.gain)
 
     def _half_area(self, marks: NDArray[np.bool_]) -> Slices:
         """Return the rows and columns around marked pixels of half the grid, with twice the radius around them."""
@@ -213,7 +266,7 @@ class EdgeRefiner:
         alpha = cv2.GaussianBlur(result.mask, (0, 0), _SOFT, borderType=cv2.BORDER_REPLICATE)
         alpha = np.asarray(alpha, np.float32).reshape(self._shape)
         decisions = _decisions(start > 0, alpha, np.abs(evidence) > np.abs(result.border)) if explain else None
-        return Refined(alpha, fast.colours, decisions)
+        return Refined(alpha, fast.colours, fast.feedback, decisions)
 
 
 def _decisions(inside: NDArray[np.bool_], alpha: FloatPlane, colours_won: NDArray[np.bool_]) -> BytePlane:

@@ -125,6 +125,11 @@ class TokenMap:
             levels=(low, middle, high),
         )
 
+    @staticmethod
+    def is_finest(probability: FloatPlane, extent: tuple[float, float]) -> bool:
+        """Return True if a map is about as fine as its pixels. For the arguments see ``of``."""
+        return _grid_of(probability, extent).count == _COUNTS[-1]
+
     @property
     def is_ignored(self) -> bool:
         """True if the tokens are ignored, because the map is displaced or an average."""
@@ -144,27 +149,32 @@ class TokenMap:
         rest -= np.clip(rest, -self.tolerance, self.tolerance)
         return np.asarray(rest * self.at_border, np.float32)
 
+    def residual(self, means: FloatPlane) -> FloatPlane:
+        """Return this difference with its noise, but without the part that a displacement of the map explains.
+
+        Args:
+            means: float32 (count, count), 0..1.
+        """
+        means, chosen = self._blurred(means), self.at_border > 0
+        rest = (self.tokens - means) * self.at_border
+        rest[chosen] -= _explained_by_displacement(rest, means, chosen)[0]
+        return np.asarray(rest, np.float32)
+
     def checked(self, means: FloatPlane) -> "TokenMap":
         """Return this map; without its tokens if a displacement explains their difference from means.
-
-        A displacement by d changes the means by d times their gradient. A larger or smaller object changes them by the
-        length of the gradient. Both are fitted by least squares.
 
         Args:
             means: float32 (count, count), the means of a mask that follows the edges of the picture.
         """
         step = self.grid.count // TOKENS
         means, tokens, at_border = (_reduced(one, step) for one in (self._blurred(means), self.tokens, self.at_border))
-        chosen = at_border > 0
-        difference = (tokens - means)[chosen]
-        if difference.size < _LEAST_TOKENS:
+        chosen, difference = at_border > 0, tokens - means
+        if np.count_nonzero(chosen) < _LEAST_TOKENS:
             return self
-        across, down = _gradient(means.T).T[chosen], _gradient(means)[chosen]
-        changes = np.stack([across, down, np.hypot(across, down)], axis=1)
-        normal = changes.T @ changes + np.float32(1e-6) * np.eye(3, dtype=np.float32)
-        displacement = np.linalg.solve(normal, changes.T @ difference)
-        rest = difference - changes @ displacement
-        explained = 1 - float(rest @ rest) / max(float(difference @ difference), 1e-9)
+        part, displacement = _explained_by_displacement(difference, means, chosen)
+        at_chosen = difference[chosen]
+        rest = at_chosen - part
+        explained = 1 - float(rest @ rest) / max(float(at_chosen @ at_chosen), 1e-9)
         is_displaced = explained > _EXPLAINED and float(np.linalg.norm(displacement)) > _LEAST_DISPLACEMENT
         return replace(self, tolerance=_IGNORED) if is_displaced else self
 
@@ -207,6 +217,30 @@ def _eroded(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _median(values: FloatPlane, otherwise: float) -> float:
     return float(np.median(values)) if values.size else otherwise
+
+
+def _explained_by_displacement(
+    difference: FloatPlane, means: FloatPlane, chosen: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the part of a difference that a displacement explains, and the displacement in tokens.
+
+    A displacement by d changes the means by d times their gradient. A larger or smaller object changes them by the
+    length of the gradient. Both are fitted by least squares.
+
+    Args:
+        difference: float32 (count, count), tokens minus means.
+        means: float32 (count, count), the means of a mask.
+        chosen: bool (count, count), n tokens that count.
+
+    Returns:
+        float32 (n,), the part at these tokens; float32 (3,), the displacement to the right and downwards, and the
+        growth.
+    """
+    across, down = _gradient(means.T).T[chosen], _gradient(means)[chosen]
+    changes = np.stack([across, down, np.hypot(across, down)], axis=1)
+    normal = changes.T @ changes + np.float32(1e-6) * np.eye(3, dtype=np.float32)
+    displacement = np.linalg.solve(normal, changes.T @ difference[chosen])
+    return np.asarray(changes @ displacement, np.float32), np.asarray(displacement, np.float32)
 
 
 def _gradient(tokens: FloatPlane) -> FloatPlane:

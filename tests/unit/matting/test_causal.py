@@ -14,6 +14,7 @@ from clipseg_live.core.settings.rendering import PLAIN_MATTES, MatteSettings
 from clipseg_live.imaging.resize import resize_map
 from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.matting.edges.refiner import EdgeRefiner
+from tests.helpers.edges import star, token_map
 from tests.helpers.matting import causal, lookahead
 from tests.helpers.patterns import coarse, disc, texture, with_disc
 
@@ -219,6 +220,38 @@ def test_the_same_frame_again_gives_the_same_mattes():
     first = predict(pipeline, frame, truth)
     pipeline.show(frame, DEFAULT)
     np.testing.assert_array_equal(pipeline.mattes(frame, request()).each[0].alpha, first.each[0].alpha)
+
+
+@pytest.mark.parametrize("cautious", [False, True, None])
+def test_averages_are_the_same_when_a_frame_is_drawn_again(cautious):
+    pipeline = CausalMattes()
+    for index in range(6):
+        frame, truth = scene(index, 200 + 4 * index)
+        if index >= 2:
+            earlier, matte = scene(index - 2, 200 + 4 * (index - 2))
+            pipeline.take(coarse(matte), (0,), earlier.index)
+        pipeline.show(frame, DEFAULT)
+        drawn = [pipeline.mattes(frame, request(cautious=cautious)) for _ in range(2)]
+        for one, other in zip(drawn[0].each, drawn[1].each, strict=True):
+            np.testing.assert_array_equal(one.alpha, other.alpha)
+            if index >= 2:
+                assert iou(drawn[1], truth) > 0.7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("late", [0, 2])
+def test_predictions_sharpen_an_object_that_has_no_edges_in_the_picture(late):
+    """The picture does not show the object, so only its tokens tell its corners."""
+    pipeline, matte = CausalMattes(), star(180, 320)
+    probability = token_map(matte)
+    for index in range(0, 30):
+        frame = Frame(texture(180, 320, 3) // 8 + 120, index, Fraction(index, 10))
+        if index >= late:
+            pipeline.take(probability[None], (0,), index - late)
+        pipeline.show(frame, DEFAULT)
+        mattes = pipeline.mattes(frame, request())
+    alone = (probability >= 0.5) & (matte >= 0.5)
+    assert 1 - iou(mattes, matte) < 0.7 * (1 - alone.sum() / ((probability >= 0.5) | (matte >= 0.5)).sum())
 
 
 @pytest.mark.slow
