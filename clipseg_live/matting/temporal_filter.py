@@ -13,7 +13,7 @@ THUMBNAIL = (32, 32)
 """Height and width of the thumbnails for ``is_cut``."""
 
 _LONGEST = 1.0
-_CHANGE, _UNLIKELY = 0.4, 0.35
+_CHANGE, _UNLIKELY, _HELD = 0.4, 0.35, 0.15
 _SUPPORTED = 1
 
 _BLOCK = 8
@@ -89,7 +89,7 @@ def update_filter(
     changed = 1 - (trust * stillness)[..., None]
     share = gain + (1 - gain) * changed * np.clip(magnitude / np.float32(_CHANGE), 0, 1)
     is_outlier = magnitude > _UNLIKELY
-    share = np.where(is_outlier & (support >= _SUPPORTED) & (lost < 0.5), np.float32(0), share)
+    share = np.where(is_outlier & (support >= _SUPPORTED) & (lost < 0.5), np.float32(_HELD) * share, share)
     share = np.where(is_known, share * prediction_trust[..., None], 1)
     support = np.where(is_outlier, 0, np.minimum(support + 1, _SUPPORTED))
     return FilterState(keys, np.clip(last + share * difference, 0, 1).astype(np.float32), support.astype(np.float32))

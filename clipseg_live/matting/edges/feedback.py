@@ -20,7 +20,9 @@ from clipseg_live.matting.optical_flow import FlowField, warp
 _SUMMED = np.float32(0.3)
 """Share of the significant residual that each prediction adds to the offset."""
 _SIGNIFICANT = np.float32(0.6)
-"""Residual that counts as noise, as a share of the tolerance of a single prediction."""
+"""Residual of many predictions that counts as noise, as a share of the tolerance of a single prediction."""
+MOST_GAIN = 0.5
+"""Weight of a prediction above which it is not compared, because the average holds too few to tell noise."""
 _MOST_DIFFERENCE = np.float32(0.3)
 """Largest difference of a token that counts, so that a wrong prediction does little harm."""
 _MOST_OFFSET = np.float32(0.7)
@@ -82,7 +84,7 @@ class Feedback:
 
     @property
     def _significant(self) -> FloatPlane:
-        least = _SIGNIFICANT * self.tolerance
+        least = max(_SIGNIFICANT, np.float32(max(self.count, 1) ** -0.5)) * self.tolerance
         return np.asarray(self.residual - np.clip(self.residual, -least, least), np.float32)
 
     def updated(

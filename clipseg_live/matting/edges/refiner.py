@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.frame import BytePlane, FloatPlane
 from clipseg_live.core.mattes import Decision
 from clipseg_live.matting.edges.colour_model import ColourCells, ColourModel, colour_cells, colour_evidence, fit_colours
-from clipseg_live.matting.edges.feedback import Feedback, Observation
+from clipseg_live.matting.edges.feedback import MOST_GAIN, Feedback, Observation
 from clipseg_live.matting.edges.guided_filter import GuidedFilter, apply_coefficients
 from clipseg_live.matting.edges.shortest_border import border_costs, shortest_border
 from clipseg_live.matting.edges.token_grid import TOKENS, Slices, TokenGrid
@@ -220,8 +220,8 @@ class EdgeRefiner:
         near: Slices,
         low: FloatPlane,
         slope: FloatPlane,
-    ) -> Feedback:
-        """Return the feedback after an observation.
+    ) -> Feedback | None:
+        """Return the feedback after an observation; None if predictions are too rare.
 
         Args:
             observation: the prediction.
@@ -231,6 +231,8 @@ class EdgeRefiner:
             low: float32, the refined map there, with 0 at the border.
             slope: float32, the factor there that makes it steep.
         """
+        if observation.gain > MOST_GAIN:
+            return None
         if feedback is None or feedback.threshold != observation.threshold:
             feedback = Feedback.before(observation, (inside.shape[0], inside.shape[1]))
         plane = _resize(observation.probability, self._half)

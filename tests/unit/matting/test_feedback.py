@@ -138,3 +138,10 @@ def test_maps_as_fine_as_their_pixels_need_no_feedback():
     matte = star()
     feedback = refined(matte, None, Observation(matte, 0.5, 0.3)).feedback
     assert feedback.count == 0 and not feedback.correction.any()
+
+
+def test_rare_predictions_give_no_feedback():
+    matte = star()
+    feedback = refined(token_map(matte), None, observed(matte)).feedback
+    rare = Observation(token_map(matte), 0.5, 0.6)
+    assert refined(token_map(matte), feedback, rare).feedback is None
