@@ -62,7 +62,7 @@ def test_a_missing_package_gives_an_error(tmp_path, name, monkeypatch):
             open_source(tmp_path / name).open()
     finally:
         heif.can_read_heic.cache_clear()
-    assert str(caught.value).count(".") == 2, "one sentence, after the file's name"
+    assert ". " not in str(caught.value) and "\n" not in str(caught.value), "one sentence"
 
 
 def test_avif_needs_no_package(tmp_path, monkeypatch):
