@@ -1,4 +1,4 @@
-"""What the user can do about each message, and the messages whose cause the window itself sees disappear."""
+"""Actions of messages, and removal of messages whose cause is gone."""
 
 from collections.abc import Callable, Mapping, Sequence
 

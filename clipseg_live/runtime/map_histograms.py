@@ -13,7 +13,7 @@ from clipseg_live.core.status import Prediction
 
 @dataclass(slots=True)
 class _Collected:
-    """What is known of a prompt: its key, and the sums so far."""
+    """Key of a prompt, and its sums so far."""
 
     key: Hashable
     frame: BinCounts

@@ -212,7 +212,7 @@ DisabledEffects = Annotated[tuple[DisabledEffect, ...], Field(max_length=LONGEST
 
 
 class ComparisonView(StrEnum):
-    """What a comparison shows of each variant."""
+    """View of the variants in a comparison."""
 
     RESULT = "result"
     MAPS = "maps"

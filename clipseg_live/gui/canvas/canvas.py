@@ -99,7 +99,7 @@ class Canvas(FileDropTarget):
 
     @property
     def asks_words(self) -> bool:
-        """Whether the user asks which words fit the pixel under the pointer: Alt is held over the frame."""
+        """True if Alt is held over the frame, to ask for the words that fit the pixel under the pointer."""
         return self._asks_words and self._pointer is not None and self._frame is not None
 
     def show_words(self, words: WordMaps) -> None:

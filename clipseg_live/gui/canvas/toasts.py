@@ -29,7 +29,7 @@ _NARROW = 620
 
 @dataclass(frozen=True, slots=True)
 class MessageAction:
-    """What the user can do about a message.
+    """Action that a message offers.
 
     Attributes:
         text: text of the button.

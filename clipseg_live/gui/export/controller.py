@@ -28,7 +28,7 @@ _FOLDER = "clipseg-live exports"
 
 @dataclass(frozen=True, slots=True)
 class ExportableSource:
-    """What the window shows, as far as exports need it.
+    """State of the window that exports need.
 
     Attributes:
         spec: the source as it was opened; None for none.

@@ -31,7 +31,7 @@ FILE, RANGE, LIST = "file", "range", "list"
 
 @dataclass(frozen=True, slots=True)
 class ExportScope:
-    """What can be exported now.
+    """Files that can be exported now.
 
     Attributes:
         texts: description of what is exported, by ``FILE``, ``RANGE`` and ``LIST``; only those that are possible.

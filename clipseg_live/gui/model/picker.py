@@ -49,7 +49,7 @@ def worker_text(worker: WorkerStatus) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class ModelLine:
-    """What the panel shows of one model.
+    """State of one model in the panel.
 
     Attributes:
         name: full name or folder.

@@ -19,7 +19,7 @@ _POPUP = f"""
 
 
 class PromptWords:
-    """What prompts can be completed with: earlier prompts, words that the model knows, and names of images.
+    """Completions of prompts: earlier prompts, words that the model knows, and names of images.
 
     Attributes:
         suggestions: words that the model knows.

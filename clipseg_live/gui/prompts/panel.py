@@ -99,7 +99,7 @@ class PromptPanel(QWidget):
 
     @property
     def shows_histograms(self) -> bool:
-        """Whether the histograms are shown."""
+        """True if the histograms are shown."""
         return self.histogram_button.isChecked()
 
     def toggle_histograms(self) -> None:
